@@ -1,0 +1,1 @@
+//! Floating-point arithmetic of VFPv4 and Advanced SIMD, bit-exact, in integer arithmetic.

@@ -1,0 +1,1 @@
+//! Stage-1 address translation (manual chapter B3).

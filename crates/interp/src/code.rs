@@ -1,0 +1,90 @@
+//! Which memory holds decoded code: so that a write to code is noticed, and only that.
+
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// Size of a page in bytes.
+pub const PAGE: usize = 4096;
+const LINE_SHIFT: u32 = 6;
+
+/// For each 4 KiB page of direct memory, which of its 64-byte lines hold code that some vCPU has
+/// decoded, and a generation that changes when one of them is written.
+///
+/// A store looks at one word, which is 0 for data pages. A block cache keeps the generation with
+/// each block and drops the block when it differs.
+pub struct CodeMap {
+    pages: Vec<Page>,
+}
+
+#[derive(Default)]
+struct Page {
+    lines: AtomicU64,
+    generation: AtomicU32,
+}
+
+impl CodeMap {
+    /// A map for `size` bytes of direct memory.
+    pub fn new(size: usize) -> Self {
+        let mut pages = Vec::new();
+        pages.resize_with(size.div_ceil(PAGE), Page::default);
+        CodeMap { pages }
+    }
+
+    /// The generation of the page that holds `offset`.
+    #[inline]
+    pub fn generation(&self, offset: usize) -> u32 {
+        self.pages
+            .get(offset / PAGE)
+            .map_or(0, |page| page.generation.load(Relaxed))
+    }
+
+    /// Notes that `len` bytes (within one page) from `offset` are about to be decoded, and returns
+    /// the generation to keep with the block. Called before the code is read, so that a write that
+    /// races with it is seen as newer.
+    pub fn mark(&self, offset: usize, len: usize) -> u32 {
+        let Some(page) = self.pages.get(offset / PAGE) else {
+            return 0;
+        };
+        let generation = page.generation.load(Relaxed);
+        page.lines
+            .fetch_or(line_mask(offset, len), core::sync::atomic::Ordering::SeqCst);
+        generation
+    }
+
+    /// True when the page that holds `offset` holds code: a store there must call
+    /// [`CodeMap::written`].
+    #[inline(always)]
+    pub fn holds_code(&self, offset: usize) -> bool {
+        match self.pages.get(offset / PAGE) {
+            Some(page) => page.lines.load(Relaxed) != 0,
+            None => false,
+        }
+    }
+
+    /// Notes that `len` bytes from `offset` were written, by a vCPU or a device.
+    pub fn written(&self, offset: usize, len: usize) {
+        let end = offset.saturating_add(len);
+        let mut at = offset;
+        while at < end {
+            let Some(page) = self.pages.get(at / PAGE) else {
+                return;
+            };
+            let next = (at / PAGE + 1) * PAGE;
+            let part = next.min(end) - at;
+            if page.lines.load(Relaxed) & line_mask(at, part) != 0 {
+                // The whole page's blocks go: those that still matter mark their lines again.
+                page.lines.store(0, Relaxed);
+                page.generation
+                    .fetch_add(1, core::sync::atomic::Ordering::SeqCst);
+            }
+            at = next;
+        }
+    }
+}
+
+/// One bit for each line that `len` bytes from `offset` touch.
+fn line_mask(offset: usize, len: usize) -> u64 {
+    let first = (offset % PAGE) >> LINE_SHIFT;
+    let last = (offset % PAGE + len.max(1) - 1).min(PAGE - 1) >> LINE_SHIFT;
+    (u64::MAX >> (63 - (last - first))) << first
+}

@@ -1,0 +1,5 @@
+//! skep-loader
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
