@@ -63,6 +63,6 @@ pub trait Machine: Sync {
     /// Writes `size` bytes to a device.
     fn mmio_write(&self, vcpu: usize, pa: u64, size: u8, value: u64) -> Result<(), BusError>;
 
-    /// The physical counter, CNTPCT.
-    fn counter(&self) -> u64;
+    /// The counters that system registers show: the generic timer's and the cycle counter.
+    fn counters(&self) -> skep_arm::cp15::Counters;
 }
