@@ -1,5 +1,23 @@
-//! skep-loader
+//! From files to a machine that can start: recognises and unpacks a kernel, decides where kernel,
+//! initial RAM disk and device tree go in guest memory, and builds or amends the device tree.
+//!
+//! - [`Kernel::parse`] takes the bytes of a zImage, a legacy uImage, a 32-bit Arm ELF file or a raw
+//!   image, and refuses other files with a sentence that says what they are.
+//! - [`plan`](plan()) places everything by the Arm Linux boot protocol, as QEMU's `virt` machine does.
+//! - [`fdt::board`] generates the board's device tree; [`fdt::amend`] edits one that the user brings.
+//! - [`prepare`] does all of this in the right order and returns bytes with their addresses.
+//!
+//! Nothing here touches a file, a host or a guest: bytes come in, bytes and addresses go out.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+
+mod boot;
+pub mod fdt;
+mod kernel;
+mod place;
+
+pub use boot::{Blob, BlobKind, Boot, BootError, DeviceTree, Request, prepare};
+pub use kernel::{Foreign, Format, Image, Kernel, KernelError, Segment};
+pub use place::{Entry, MACHINE_ID_DT_ONLY, Memory, PlaceError, Placed, Plan, plan};

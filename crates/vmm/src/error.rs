@@ -33,12 +33,12 @@ pub enum Error {
     /// The kernel can't be used.
     #[error(transparent)]
     Kernel(#[from] skep_loader::KernelError),
-    /// Kernel, initial RAM disk and device tree don't fit.
+    /// Kernel, initial RAM disk and device tree can't be put together.
     #[error(transparent)]
-    Place(#[from] skep_loader::PlaceError),
-    /// The device tree can't be used.
-    #[error(transparent)]
-    DeviceTree(#[from] skep_loader::FdtError),
+    Boot(#[from] skep_loader::BootError),
+    /// There is neither kernel nor firmware.
+    #[error("there is nothing to boot; give a kernel or firmware")]
+    NothingToBoot,
     /// A disk can't be opened.
     #[error("the disk {path:?} can't be used: {reason}")]
     Disk {
