@@ -43,7 +43,11 @@ fn sum<F: Float>(a: F, b: F, subtract: bool, scale: i32, env: &mut Env) -> F {
             let wide = |u: Unpacked| Wide {
                 sign: u.sign,
                 exp: u.exp,
-                sig: if u.is_zero() { 0 } else { (u.sig as u128) << 63 },
+                sig: if u.is_zero() {
+                    0
+                } else {
+                    (u.sig as u128) << 63
+                },
             };
             sum_wide(wide(ua), wide(ub), scale, env)
         }

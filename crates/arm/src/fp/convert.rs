@@ -15,14 +15,7 @@ pub fn single_to_double(a: u32, env: &mut Env) -> u64 {
         }
         Class::Infinity => u64::infinity(ua.sign),
         Class::Zero => u64::zero(ua.sign),
-        Class::Finite => round_format(
-            Format::DOUBLE,
-            ua.sign,
-            ua.exp,
-            ua.sig,
-            env.rounding,
-            env,
-        ),
+        Class::Finite => round_format(Format::DOUBLE, ua.sign, ua.exp, ua.sig, env.rounding, env),
     }
 }
 
@@ -36,14 +29,9 @@ pub fn double_to_single(a: u64, env: &mut Env) -> u32 {
         }
         Class::Infinity => u32::infinity(ua.sign),
         Class::Zero => u32::zero(ua.sign),
-        Class::Finite => round_format(
-            Format::SINGLE,
-            ua.sign,
-            ua.exp,
-            ua.sig,
-            env.rounding,
-            env,
-        ) as u32,
+        Class::Finite => {
+            round_format(Format::SINGLE, ua.sign, ua.exp, ua.sig, env.rounding, env) as u32
+        }
     }
 }
 
@@ -57,14 +45,9 @@ pub fn half_to_single(a: u16, env: &mut Env) -> u32 {
         }
         Class::Infinity => u32::infinity(ua.sign),
         Class::Zero => u32::zero(ua.sign),
-        Class::Finite => round_format(
-            Format::SINGLE,
-            ua.sign,
-            ua.exp,
-            ua.sig,
-            env.rounding,
-            env,
-        ) as u32,
+        Class::Finite => {
+            round_format(Format::SINGLE, ua.sign, ua.exp, ua.sig, env.rounding, env) as u32
+        }
     }
 }
 

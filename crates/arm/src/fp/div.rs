@@ -32,7 +32,7 @@ fn quotient<F: Float>(a: F, b: F, env: &mut Env) -> F {
             let less = ua.sig < ub.sig;
             let dividend = (ua.sig as u128) << (63 + less as u32);
             let divisor = ub.sig as u128;
-            let sig = (dividend / divisor) as u64 | (dividend % divisor != 0) as u64;
+            let sig = (dividend / divisor) as u64 | !dividend.is_multiple_of(divisor) as u64;
             round(sign, ua.exp - ub.exp - less as i32, sig, env)
         }
     }

@@ -14,9 +14,9 @@ fn recip_table(q: u32) -> u32 {
 /// 256 / sqrt(x) rounded to an integer, 256 to 511, where x is the middle of [q, q + 1) / 512
 /// with `q` 128 to 255, or of [q, q + 1) / 256 with `q` 128 to 255 when `upper`.
 fn rsqrt_table(q: u32, upper: bool) -> u32 {
-    // s <= 256 r + 1/2 means (2 s - 1)^2 <= (512 r)^2, and r^2 = 1 / x.
+    // s <= 256 r + 1/2 means 2 s - 1 <= 512 r, and r^2 = 1 / x.
     let numerator = 1u32 << (27 + !upper as u32);
-    ((numerator / (2 * q + 1)).isqrt() + 1) / 2
+    (numerator / (2 * q + 1)).isqrt().div_ceil(2)
 }
 
 /// VRECPE.F32 (`FPRecipEstimate`).

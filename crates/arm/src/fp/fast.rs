@@ -129,7 +129,7 @@ pub(super) fn div<F: Float>(a: F, b: F, env: &Env) -> Option<F> {
         return None;
     }
     let quotient = F::host_div(a, b);
-    let known = safe(quotient) && (env.flags & IXC != 0 || F::mul_is_exact(quotient, b, a))
-        || is_zero(a);
+    let known =
+        safe(quotient) && (env.flags & IXC != 0 || F::mul_is_exact(quotient, b, a)) || is_zero(a);
     known.then_some(quotient)
 }

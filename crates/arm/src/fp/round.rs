@@ -267,7 +267,7 @@ pub(super) fn round_format(
     if magnitude >= (limit as u64) << format.frac {
         if half && env.ahp {
             env.raise(IOC);
-            return format.zero(true) - 1 | format.zero(sign);
+            return (format.zero(true) - 1) | format.zero(sign);
         }
         env.raise(OFC | IXC);
         let to_infinity = match mode {

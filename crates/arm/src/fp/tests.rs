@@ -156,7 +156,11 @@ fn golden() {
             // Flags that are already set change nothing else.
             let mut sticky = fresh;
             sticky.flags = fpscr::IXC;
-            assert_eq!(run(name, a, b, c, &mut sticky), result, "{name} {a:x} {b:x}");
+            assert_eq!(
+                run(name, a, b, c, &mut sticky),
+                result,
+                "{name} {a:x} {b:x}"
+            );
             assert_eq!(sticky.flags, env.flags | fpscr::IXC, "{name} {a:x} {b:x}");
         }
         if hash != expected {
@@ -185,7 +189,10 @@ fn list() {
             Env::from_fpscr(mode)
         };
         let result = run(name, a, b, c, &mut env);
-        std::println!("{a:016x} {b:016x} {c:016x} -> {result:016x} {:02x}", env.flags);
+        std::println!(
+            "{a:016x} {b:016x} {c:016x} -> {result:016x} {:02x}",
+            env.flags
+        );
     }
 }
 

@@ -91,7 +91,8 @@ OP(fix16_to_s, "vmov s0, s2\n vcvt.f32.s16 s0, s0, #5") OP(fix32_to_s, "vmov s0,
 OP(max_s, "vmax.f32 d0, d1, d2") OP(min_s, "vmin.f32 d0, d1, d2")
 OP(nadd_s, "vadd.f32 d0, d1, d2") OP(nmul_s, "vmul.f32 d0, d1, d2") OP(nfma_s, "vfma.f32 d0, d1, d2")
 OP(ceq_s, "vceq.f32 d0, d1, d2") OP(cge_s, "vcge.f32 d0, d1, d2") OP(cgt_s, "vcgt.f32 d0, d1, d2")
-OP(recpe_s, "vrecpe.f32 d0, d1") OP(rsqrte_s, "vrsqrte.f32 d0, d1")
+OP(recpe_s, "vdup.32 d1, d1[0]\n vrecpe.f32 d0, d1")
+OP(rsqrte_s, "vdup.32 d1, d1[0]\n vrsqrte.f32 d0, d1")
 OP(recps_s, "vrecps.f32 d0, d1, d2") OP(rsqrts_s, "vrsqrts.f32 d0, d1, d2")
 OP(recpe_u, "vrecpe.u32 d0, d1") OP(rsqrte_u, "vrsqrte.u32 d0, d1")
 
