@@ -135,7 +135,7 @@ impl<M: Machine> Core<M> {
         // A doubleword of two words is two word accesses, each aligned or not by itself.
         let unaligned = va & (element - 1) != 0;
         let part = if unaligned { 1 } else { element };
-        if unaligned && self.state.cp15.sctlr & skep_arm::cp15::SCTLR_A != 0 {
+        if unaligned && self.state.strict_alignment() {
             return Err(self.alignment_fault(va, false));
         }
         if va & (size - 1) == 0 && size > part {
@@ -166,7 +166,7 @@ impl<M: Machine> Core<M> {
         let value = self.order(value, size, element);
         let unaligned = va & (element - 1) != 0;
         let part = if unaligned { 1 } else { element };
-        if unaligned && self.state.cp15.sctlr & skep_arm::cp15::SCTLR_A != 0 {
+        if unaligned && self.state.strict_alignment() {
             return Err(self.alignment_fault(va, true));
         }
         if va & (size - 1) == 0 && size > part {
@@ -270,7 +270,7 @@ impl<M: Machine> Core<M> {
             Access::Execute => self.tlb.execute(context, va),
         };
         if let Some(offset) = remembered
-            && !unaligned
+            && (!unaligned || self.tlb.allows_unaligned(context, va))
         {
             return Ok(Target::Memory(offset));
         }
@@ -278,7 +278,7 @@ impl<M: Machine> Core<M> {
             Ok(translation) => translation,
             Err(fault) => return Err(self.raise(Exception::DataAbort(fault))),
         };
-        if unaligned && !translation.is_normal() {
+        if unaligned && !translation.attributes.memory_type().allows_unaligned() {
             return Err(self.alignment_fault(va, access == Access::Write));
         }
         let Some(direct) = self.machine.direct(translation.pa) else {
@@ -301,14 +301,14 @@ impl<M: Machine> Core<M> {
         translation: &Translation,
         direct: crate::Direct,
     ) {
-        let allowed = translation.permissions(privileged);
+        let allowed = |access| translation.permissions.allow(access, privileged);
         let page = Page {
             offset: direct.offset,
-            // Unaligned accesses of device memory fault, and aligned ones need no speed.
-            read: allowed.read && translation.is_normal(),
-            write: allowed.write && direct.writable && translation.is_normal(),
-            execute: allowed.execute,
+            read: allowed(Access::Read),
+            write: allowed(Access::Write) && direct.writable,
+            execute: allowed(Access::Execute),
             large: translation.page_shift > 12,
+            unaligned: translation.attributes.memory_type().allows_unaligned(),
         };
         self.tlb.insert(context, va, page);
     }
@@ -454,16 +454,22 @@ impl<M: Machine> Core<M> {
             }
             // Decoded code follows memory exactly: only the block under way may be old.
             Effect::InstructionCache | Effect::CacheOp => {}
-            Effect::DataBarrier => return self.complete_maintenance(len),
-            Effect::InstructionBarrier => {}
+            Effect::Barrier(op) => return self.barrier(op, len),
+            Effect::CoprocessorAccess | Effect::PmuChanged => {}
             Effect::Wfi => return self.wait_for_interrupt(len),
             Effect::TranslateAddress {
                 va,
-                access,
+                write,
                 privileged,
             } => {
-                let result = self.walk(va, access, privileged);
-                self.state.set_par(result);
+                let machine = self.machine.clone();
+                mmu::translate_to_par(
+                    &mut self.state,
+                    &WalkMemory(&*machine),
+                    va,
+                    write,
+                    privileged,
+                );
             }
             Effect::TimerChanged => return self.exit_after(len, Exit::Timer),
         }

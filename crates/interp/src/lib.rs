@@ -21,7 +21,7 @@ mod tlb;
 
 pub use crate::cluster::Cluster;
 pub use crate::control::Control;
-pub use crate::machine::{BusError, Direct, DirectMemory, Machine};
+pub use crate::machine::{BusError, Counters, Direct, DirectMemory, Machine};
 
 use crate::block::Blocks;
 use crate::core::{Core, Step};

@@ -51,7 +51,9 @@ struct Entry {
     execute: u64,
     /// Offset in direct memory minus virtual address.
     addend: u32,
-    addend_high: u32,
+    addend_high: u16,
+    /// Unaligned accesses are allowed.
+    unaligned: bool,
 }
 
 const EMPTY: Entry = Entry {
@@ -60,13 +62,14 @@ const EMPTY: Entry = Entry {
     execute: INVALID,
     addend: 0,
     addend_high: 0,
+    unaligned: false,
 };
 
 impl Entry {
     #[inline(always)]
     fn offset(&self, va: u32) -> usize {
         let addend = u64::from(self.addend) | u64::from(self.addend_high) << 32;
-        addend.wrapping_add(u64::from(va)) as usize
+        (addend.wrapping_add(u64::from(va)) & 0xffff_ffff_ffff) as usize
     }
 }
 
@@ -78,6 +81,8 @@ pub(crate) struct Page {
     pub read: bool,
     pub write: bool,
     pub execute: bool,
+    /// Unaligned accesses are allowed (normal memory).
+    pub unaligned: bool,
     /// The mapping that the page belongs to is larger than a page.
     pub large: bool,
 }
@@ -152,6 +157,11 @@ impl Tlb {
         (entry.execute == context.tag(va, 1)).then(|| entry.offset(va))
     }
 
+    /// Whether a page that one of the above found allows unaligned accesses.
+    pub fn allows_unaligned(&self, context: Context, va: u32) -> bool {
+        self.entries[context.index(va)].unaligned
+    }
+
     /// Remembers a page.
     pub fn insert(&mut self, context: Context, va: u32, page: Page) {
         if context == Context::NONE {
@@ -165,7 +175,8 @@ impl Tlb {
             write: allowed(page.write),
             execute: allowed(page.execute),
             addend: addend as u32,
-            addend_high: (addend >> 32) as u32,
+            addend_high: (addend >> 32) as u16,
+            unaligned: page.unaligned,
         };
         if page.large {
             let (low, high) = self.large.unwrap_or((va, va));

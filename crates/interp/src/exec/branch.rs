@@ -3,7 +3,7 @@
 use crate::core::{Core, Raised, Step};
 use crate::machine::Machine;
 use skep_arm::insn::Reg;
-use skep_arm::state::{Mode, psr};
+use skep_arm::state::psr;
 
 impl<M: Machine> Core<M> {
     /// The address that a branch with link leaves in LR.
@@ -61,12 +61,11 @@ impl<M: Machine> Core<M> {
     /// Return to `pc` with the mode's SPSR. UNPREDICTABLE in User and System mode, which have
     /// none: a plain branch there.
     pub fn exception_return(&mut self, pc: u32) -> Step {
-        match self.state.mode() {
-            Mode::User | Mode::System => self.write_alu(Reg::PC, pc),
-            _ => {
-                let spsr = self.state.spsr();
-                self.return_to(pc, spsr)
-            }
+        if self.state.has_spsr() {
+            let spsr = self.state.spsr();
+            self.return_to(pc, spsr)
+        } else {
+            self.write_alu(Reg::PC, pc)
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::core::{Core, Raised, Step};
 use crate::machine::Machine;
 use skep_arm::insn::{ExSize, Index, Reg, Size};
-use skep_arm::state::psr;
+use skep_arm::state::{Mode, psr};
 
 /// Where an access goes, and what the base register becomes.
 struct Address {
@@ -282,7 +282,7 @@ impl<M: Machine> Core<M> {
 
     /// SWP, SWPB: UNDEFINED unless SCTLR.SW enables them.
     pub fn swp(&mut self, byte: bool, rt: Reg, rt2: Reg, rn: Reg) -> Result<Step, Raised> {
-        if self.state.cp15.sctlr & skep_arm::cp15::SCTLR_SW == 0 {
+        if self.state.cp15.sctlr & skep_arm::cp15::spec::sctlr::SW == 0 {
             return Err(self.undefined());
         }
         let old = self.swap(self.reg(rn), if byte { 1 } else { 4 }, self.reg(rt2))?;
@@ -316,9 +316,10 @@ impl<M: Machine> Core<M> {
         before: bool,
         wback: bool,
     ) -> Result<Step, Raised> {
-        let Some(base) = self.state.r13_of(mode) else {
+        let Some(mode) = Mode::from_bits(u32::from(mode)) else {
             return Err(self.undefined());
         };
+        let base = self.state.r13_of(mode);
         let (low, after) = if increment {
             (base, base.wrapping_add(8))
         } else {

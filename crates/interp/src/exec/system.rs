@@ -2,12 +2,13 @@
 //! (manual B9.3, A8.8).
 
 use crate::Exit;
+use crate::control;
 use crate::core::{Core, Raised, Step};
 use crate::machine::Machine;
-use skep_arm::cp15::{self, Counters};
+use skep_arm::cp15::{self, Inputs};
 use skep_arm::exception::{Exception, Fault, FaultKind};
 use skep_arm::insn::{Barrier, CpReg, Hint, Insn, Reg};
-use skep_arm::state::{Mode, psr};
+use skep_arm::state::psr;
 
 impl<M: Machine> Core<M> {
     /// Executes a system instruction.
@@ -69,7 +70,7 @@ impl<M: Machine> Core<M> {
             Insn::MsrBanked { rn, reg } => {
                 self.require_privilege()?;
                 let value = self.reg(rn);
-                if !self.state.set_banked_reg(reg, value) {
+                if self.state.set_banked_reg(reg, value).is_none() {
                     return Err(self.undefined());
                 }
                 Step::Next
@@ -97,14 +98,7 @@ impl<M: Machine> Core<M> {
                 self.exception_return(lr)
             }
             Insn::Hint { op, .. } => self.hint(op, len),
-            Insn::Barrier { op, .. } => match op {
-                Barrier::Dsb => self.complete_maintenance(len),
-                Barrier::Dmb => {
-                    core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
-                    Step::Next
-                }
-                Barrier::Isb => self.resync(len),
-            },
+            Insn::Barrier { op, .. } => self.barrier(op, len),
             Insn::Mcr { reg, rt, .. } => self.mcr(reg, self.reg(rt), len)?,
             Insn::Mrc { reg, rt, .. } => self.mrc(reg, rt)?,
             Insn::Mcrr {
@@ -116,8 +110,8 @@ impl<M: Machine> Core<M> {
                 ..
             } => {
                 let value = u64::from(self.reg(rt2)) << 32 | u64::from(self.reg(rt));
-                let counters = self.counters();
-                match cp15::write64(&mut self.state, coproc, opc1, crm, value, counters) {
+
+                match cp15::write64(&mut self.state, coproc, opc1, crm, value) {
                     Ok(effect) => self.apply(effect, len),
                     Err(_) => return Err(self.undefined()),
                 }
@@ -130,8 +124,8 @@ impl<M: Machine> Core<M> {
                 crm,
                 ..
             } => {
-                let counters = self.counters();
-                match cp15::read64(&self.state, coproc, opc1, crm, counters) {
+                let inputs = self.inputs();
+                match cp15::read64(&self.state, coproc, opc1, crm, &inputs) {
                     Ok(value) => {
                         self.set_reg(rt, value as u32);
                         self.set_reg(rt2, (value >> 32) as u32);
@@ -155,9 +149,10 @@ impl<M: Machine> Core<M> {
 
     /// User and System mode have no SPSR: UNPREDICTABLE, taken as UNDEFINED.
     fn require_spsr(&mut self) -> Result<(), Raised> {
-        match self.state.mode() {
-            Mode::User | Mode::System => Err(self.undefined()),
-            _ => Ok(()),
+        if self.state.has_spsr() {
+            Ok(())
+        } else {
+            Err(self.undefined())
         }
     }
 
@@ -178,10 +173,10 @@ impl<M: Machine> Core<M> {
     fn msr(&mut self, spsr: bool, mask: u8, value: u32, len: u8) -> Result<Step, Raised> {
         if spsr {
             self.require_spsr()?;
-            self.state.write_spsr_fields(value, mask);
+            self.state.write_spsr_by_instr(value, mask);
             return Ok(Step::Next);
         }
-        self.state.write_cpsr_fields(value, mask);
+        self.state.write_cpsr_by_instr(value, mask, false);
         if mask & !8 == 0 {
             return Ok(Step::Next);
         }
@@ -213,22 +208,41 @@ impl<M: Machine> Core<M> {
         }
     }
 
-    /// The counters that system registers show.
-    fn counters(&self) -> Counters {
-        self.machine.counters()
+    /// DMB, DSB, ISB, by whichever encoding.
+    pub fn barrier(&mut self, op: Barrier, len: u8) -> Step {
+        match op {
+            Barrier::Dsb => self.complete_maintenance(len),
+            Barrier::Dmb => {
+                core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
+                Step::Next
+            }
+            Barrier::Isb => self.resync(len),
+        }
+    }
+
+    /// What system registers show of the world around.
+    fn inputs(&self) -> Inputs {
+        let counters = self.machine.counters();
+        let flags = self.control.flags();
+        Inputs {
+            physical: counters.physical,
+            cycles: counters.cycles,
+            irq: flags & control::IRQ != 0,
+            fiq: flags & control::FIQ != 0,
+        }
     }
 
     fn mcr(&mut self, reg: CpReg, value: u32, len: u8) -> Result<Step, Raised> {
-        let counters = self.counters();
-        match cp15::write(&mut self.state, reg, value, counters) {
+        let inputs = self.inputs();
+        match cp15::write(&mut self.state, reg, value, &inputs) {
             Ok(effect) => Ok(self.apply(effect, len)),
             Err(_) => Err(self.undefined()),
         }
     }
 
     fn mrc(&mut self, reg: CpReg, rt: Reg) -> Result<Step, Raised> {
-        let counters = self.counters();
-        match cp15::read(&self.state, reg, counters) {
+        let inputs = self.inputs();
+        match cp15::read(&self.state, reg, &inputs) {
             Ok(value) if rt.is_pc() => {
                 self.state.cpsr = self.state.cpsr & 0x0fff_ffff | value & 0xf000_0000;
             }
