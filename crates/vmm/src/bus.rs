@@ -3,10 +3,9 @@
 use crate::clock::VmClock;
 use crate::irq::Interrupts;
 use crate::memory::{GuestRam, Memory};
-use skep_arm::cp15::Counters;
 use skep_board::{MmioDevice, map};
 use skep_interp::code::CodeMap;
-use skep_interp::{BusError, Direct, Machine};
+use skep_interp::{BusError, Counters, Direct, Machine};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -4,9 +4,9 @@
 use crate::bus::{Bus, lock};
 use crate::vm::{End, FaultRecord, Shared};
 use skep_arm::state::{CpuModel, CpuState, psr};
-use skep_board::{map, psci};
+use skep_board::psci::{self, Outcome, PowerState};
+use skep_board::map;
 use skep_interp::{Exit, Vcpu};
-use std::sync::PoisonError;
 use std::time::Duration;
 
 /// Instructions between two looks at the timers: about 0.1 ms.
@@ -74,8 +74,8 @@ pub(crate) fn run(vcpu: &mut Vcpu<Bus>, shared: &Shared) {
             // There is no secure world: SMC is UNDEFINED, as where EL3 is not implemented.
             Exit::Smc(_) => {
                 let state = vcpu.state_mut();
-                let len = if state.cpsr & psr::T != 0 || state.regs[15] & 3 != 0 { 4 } else { 4 };
-                let pc = state.regs[15].wrapping_sub(len);
+                // Both encodings have four bytes.
+                let pc = state.regs[15].wrapping_sub(4);
                 state.take_exception(skep_arm::Exception::Undefined, pc);
             }
             Exit::Stuck(exception) => {
@@ -127,9 +127,8 @@ fn drive_timers(state: &CpuState, shared: &Shared, index: usize, driven: &mut [b
 
 /// Sleeps until an interrupt, an event, a timer, a request of the host, or `limit`.
 fn sleep(state: &CpuState, shared: &Shared, limit: Duration) {
-    let deadlines = [state.timer.phys_deadline(), state.timer.virt_deadline()];
     let mut wait = limit;
-    for deadline in deadlines.into_iter().flatten() {
+    if let Some(deadline) = state.timer.deadline(shared.bus.clock().count()) {
         wait = wait.min(shared.bus.clock().until(deadline));
     }
     let flags = shared.cluster.control(usize::from(state.index)).map_or(0, |c| c.flags());
@@ -140,16 +139,41 @@ fn sleep(state: &CpuState, shared: &Shared, limit: Duration) {
 
 /// HVC #0: PSCI.
 fn firmware_call(vcpu: &mut Vcpu<Bus>, shared: &Shared, index: usize) {
-    let state = vcpu.state_mut();
-    let [function, args @ ..] = [state.regs[0], state.regs[1], state.regs[2], state.regs[3]];
-    let mut power = shared.power.lock().unwrap_or_else(PoisonError::into_inner);
-    let states: Vec<psci::PowerState> = power
+    let regs = &vcpu.state().regs;
+    let args = [regs[0], regs[1], regs[2], regs[3]];
+    let mut power = lock(&shared.power);
+    let states: Vec<PowerState> = power
         .iter()
         .map(|power| match power {
-            Power::On => psci::PowerState::On,
-            Power::Off => psci::PowerState::Off,
-            Power::Starting { .. } => psci::PowerState::OnPending,
+            Power::On => PowerState::On,
+            Power::Off => PowerState::Off,
+            Power::Starting { .. } => PowerState::OnPending,
         })
         .collect();
-    let _ = (index, &states, function, args, &mut power);
+    let result = match psci::call(args, &states) {
+        Outcome::Return(value) => value,
+        Outcome::CpuOn { target, entry, context } => {
+            if let Some(power) = power.get_mut(target) {
+                *power = Power::Starting { entry, context };
+            }
+            drop(power);
+            shared.bus.interrupts().wake(target);
+            psci::spec::SUCCESS
+        }
+        Outcome::CpuOff => {
+            if let Some(power) = power.get_mut(index) {
+                *power = Power::Off;
+            }
+            psci::spec::SUCCESS
+        }
+        Outcome::CpuSuspend => {
+            drop(power);
+            vcpu.state_mut().regs[0] = psci::spec::SUCCESS;
+            sleep(vcpu.state(), shared, SLEEP_LIMIT);
+            return;
+        }
+        Outcome::SystemOff => return shared.end(End::PowerOff),
+        Outcome::SystemReset => return shared.end(End::Reset),
+    };
+    vcpu.state_mut().regs[0] = result;
 }
