@@ -12,11 +12,15 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod boot;
 pub mod fdt;
 mod kernel;
 mod place;
+#[cfg(test)]
+mod tests;
 
 pub use boot::{Blob, BlobKind, Boot, BootError, DeviceTree, Request, prepare};
 pub use kernel::{Foreign, Format, Image, Kernel, KernelError, Segment};
