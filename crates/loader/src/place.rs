@@ -88,7 +88,7 @@ pub enum PlaceError {
 fn outside_remedy(format: Format) -> &'static str {
     match format {
         Format::Elf => {
-            "link it for this address range, or give the machine more memory (if it is Linux's vmlinux, give arch/arm/boot/zImage instead)"
+            "link it for this address range or give the machine more memory (instead of Linux's vmlinux give arch/arm/boot/zImage; a program for Linux belongs in the initial RAM disk)"
         }
         _ => {
             "make it with a load address in this range (`mkimage -a`), or give the machine more memory"
