@@ -162,6 +162,13 @@ fn uimage_is_loaded_at_its_address_or_where_a_zimage_goes() {
         assert_eq!(u64::from(plan.entry.pc), expected, "{load:#x}");
         check(&plan, ram(64));
     }
+    // Its own address would leave no room for the rest.
+    let bytes = UImage::kernel(0x4200_0000, 0x4200_0000).build(&inner);
+    let kernel = Kernel::parse(&bytes).unwrap();
+    let roomy = plan(ram(64), &kernel, Some(40 << 20), 0x1000).unwrap();
+    assert_eq!(roomy.entry.pc, 0x4001_0000);
+    check(&roomy, ram(64));
+
     let raw = UImage::kernel(0x8000_8000, 0x8000_8000).build(&[0xe1; 16]);
     let error = plan(ram(64), &Kernel::parse(&raw).unwrap(), None, 0x1000).unwrap_err();
     assert_eq!(
@@ -329,7 +336,7 @@ fn an_appended_tree_is_used_unless_the_user_gives_one() {
 }
 
 #[test]
-fn prepared_blobs_match_the_plan_for_every_format() {
+fn prepared_blobs_match_the_roomyfor_every_format() {
     let config = board_config();
     let ram = ram(256);
     for bytes in kernels() {
