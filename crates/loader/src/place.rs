@@ -20,6 +20,9 @@ use crate::kernel::{Format, Image, Kernel};
 /// Offset of a zImage or raw image from the start of RAM: leaves room for the page tables that a
 /// kernel makes in the first 32 KiB.
 const KERNEL_OFFSET: u64 = 0x1_0000;
+/// A zImage that is told where to go still keeps clear of the page tables that it makes itself, in
+/// the first 16 KiB.
+const PAGE_TABLES: u64 = 0x4000;
 /// The initial RAM disk's largest offset from the start of RAM.
 const INITRD_OFFSET: u64 = 128 << 20;
 /// Alignment of the initial RAM disk and the device tree.
@@ -88,7 +91,7 @@ pub enum PlaceError {
 fn outside_remedy(format: Format) -> &'static str {
     match format {
         Format::Elf => {
-            "link it for this address range, or give the machine more memory (if it is Linux's vmlinux, give arch/arm/boot/zImage instead)"
+            "link it for this address range or give the machine more memory (instead of Linux's vmlinux give arch/arm/boot/zImage; a program for Linux belongs in the initial RAM disk)"
         }
         _ => {
             "make it with a load address in this range (`mkimage -a`), or give the machine more memory"
@@ -176,7 +179,6 @@ pub fn plan(
         return Err(PlaceError::DtbTooLarge(dtb));
     }
 
-    let placed = place_kernel(ram.base, end, kernel)?;
     let middle = ram.base + ((end - ram.base) / 2).min(INITRD_OFFSET);
     let blobs = Blobs {
         initrd,
@@ -184,25 +186,21 @@ pub fn plan(
         dtb_first: kernel.format == Format::Elf,
         base: ram.base,
     };
-    let (initrd, dtb) = blobs
-        .place(&placed.busy, middle, end)
-        .or_else(|| blobs.place(&placed.busy, ram.base, end))
-        .ok_or_else(|| {
-            // The same from below, with no end: where the last byte falls is what it takes.
-            let needed = blobs
-                .place(&placed.busy, ram.base, u64::MAX)
-                .map_or(u64::MAX, |(initrd, dtb)| {
-                    initrd.map_or(0, Placed::end).max(dtb.end())
-                })
-                .max(placed.end())
-                .saturating_sub(ram.base);
-            let mib = 1 << 20;
-            PlaceError::TooSmall {
-                format: kernel.format,
-                needed: needed.checked_next_multiple_of(mib).unwrap_or(needed),
-                have: end - ram.base,
-            }
-        })?;
+    let beside = |kernel: &PlacedKernel, from| blobs.place(&kernel.busy, from, end);
+    let try_place = |kernel: PlacedKernel| {
+        let blobs = beside(&kernel, middle).or_else(|| beside(&kernel, ram.base))?;
+        Some((kernel, blobs))
+    };
+    let (placed, (initrd, dtb)) = preferred(ram.base, end, kernel)
+        .and_then(try_place)
+        .map_or_else(
+            || {
+                let placed = place(ram.base, end, kernel)?;
+                let too_small = too_small(ram.base, end, kernel.format, &placed, &blobs);
+                try_place(placed).ok_or(too_small)
+            },
+            Ok,
+        )?;
     Ok(Plan {
         kernel: placed.pieces,
         initrd,
@@ -230,73 +228,112 @@ impl PlacedKernel {
     }
 }
 
-fn place_kernel(base: u64, end: u64, kernel: &Kernel<'_>) -> Result<PlacedKernel, PlaceError> {
-    match &kernel.image {
-        Image::Relocatable {
-            data,
-            preferred,
-            unpacked,
-        } => {
-            let size = data.len() as u64;
-            let at = |addr: u64| {
-                let region = base.max(addr - addr % ZIMAGE_REGION);
-                let busy_end = region
-                    .saturating_add(*unpacked)
-                    .max(addr.saturating_add(size));
-                PlacedKernel {
-                    pieces: [Placed { addr, size }].into(),
-                    busy: [Placed {
-                        addr: base,
-                        size: busy_end.saturating_sub(base),
-                    }]
-                    .into(),
-                    entry: addr as u32,
-                }
-            };
-            let preferred = preferred
-                .map(u64::from)
-                .filter(|addr| addr % 4 == 0 && *addr >= base + 0x4000)
-                .map(at)
-                .filter(|placed| placed.end() <= end);
-            Ok(preferred.unwrap_or_else(|| at(base + KERNEL_OFFSET)))
+/// A relocatable image at `addr`. `busy` is one piece from the start of RAM to the end of what the
+/// kernel unpacks to or occupies.
+fn relocatable(base: u64, addr: u64, size: u64, unpacked: u64) -> PlacedKernel {
+    let region = base.max(addr - addr % ZIMAGE_REGION);
+    let busy_end = region
+        .saturating_add(unpacked)
+        .max(addr.saturating_add(size));
+    PlacedKernel {
+        pieces: [Placed { addr, size }].into(),
+        busy: [Placed {
+            addr: base,
+            size: busy_end.saturating_sub(base),
+        }]
+        .into(),
+        entry: addr as u32,
+    }
+}
+
+/// A relocatable image at the address that it prefers, if it prefers one that will do.
+fn preferred(base: u64, end: u64, kernel: &Kernel<'_>) -> Option<PlacedKernel> {
+    let Image::Relocatable {
+        data,
+        preferred: Some(addr),
+        unpacked,
+    } = &kernel.image
+    else {
+        return None;
+    };
+    let addr = u64::from(*addr);
+    let usable = addr.is_multiple_of(4) && addr >= base + PAGE_TABLES;
+    usable
+        .then(|| relocatable(base, addr, data.len() as u64, *unpacked))
+        .filter(|placed| placed.end() <= end)
+}
+
+/// A fixed image where it is linked, a relocatable one at its usual offset.
+fn place(base: u64, end: u64, kernel: &Kernel<'_>) -> Result<PlacedKernel, PlaceError> {
+    let (segments, entry) = match &kernel.image {
+        Image::Relocatable { data, unpacked, .. } => {
+            return Ok(relocatable(
+                base,
+                base + KERNEL_OFFSET,
+                data.len() as u64,
+                *unpacked,
+            ));
         }
-        Image::Fixed { segments, entry } => {
-            let pieces: Vec<_> = segments
-                .iter()
-                .map(|segment| Placed {
-                    addr: segment.addr,
-                    size: segment.mem_size,
-                })
-                .collect();
-            if let Some(piece) = pieces
-                .iter()
-                .find(|piece| piece.addr < base || piece.end() > end)
-            {
-                return Err(PlaceError::OutsideRam {
-                    format: kernel.format,
-                    start: piece.addr,
-                    last: piece.end().saturating_sub(1),
-                    ram_start: base,
-                    ram_last: end - 1,
-                });
-            }
-            let mut busy = pieces.clone();
-            busy.sort_unstable_by_key(|piece| piece.addr);
-            if kernel.format != Format::Elf {
-                // Possibly an unpacked Linux kernel, which makes page tables below itself.
-                let end = busy.last().map_or(base, |piece| piece.end());
-                busy = [Placed {
-                    addr: base,
-                    size: end - base,
-                }]
-                .into();
-            }
-            Ok(PlacedKernel {
-                pieces,
-                busy,
-                entry: *entry,
-            })
-        }
+        Image::Fixed { segments, entry } => (segments, *entry),
+    };
+    let pieces: Vec<_> = segments
+        .iter()
+        .map(|segment| Placed {
+            addr: segment.addr,
+            size: segment.mem_size,
+        })
+        .collect();
+    if let Some(piece) = pieces
+        .iter()
+        .find(|piece| piece.addr < base || piece.end() > end)
+    {
+        return Err(PlaceError::OutsideRam {
+            format: kernel.format,
+            start: piece.addr,
+            last: piece.end().saturating_sub(1),
+            ram_start: base,
+            ram_last: end - 1,
+        });
+    }
+    let mut busy = pieces.clone();
+    busy.sort_unstable_by_key(|piece| piece.addr);
+    if kernel.format != Format::Elf {
+        // Possibly an unpacked Linux kernel, which makes page tables below itself.
+        let end = busy.last().map_or(base, |piece| piece.end());
+        busy = [Placed {
+            addr: base,
+            size: end - base,
+        }]
+        .into();
+    }
+    Ok(PlacedKernel {
+        pieces,
+        busy,
+        entry,
+    })
+}
+
+/// The error that says how much memory it takes.
+fn too_small(
+    base: u64,
+    end: u64,
+    format: Format,
+    kernel: &PlacedKernel,
+    blobs: &Blobs,
+) -> PlaceError {
+    // Placed from below, with no end: where the last byte falls is what it takes.
+    let needed = blobs
+        .place(&kernel.busy, base, u64::MAX)
+        .map_or(u64::MAX, |(initrd, dtb)| {
+            initrd.map_or(0, Placed::end).max(dtb.end())
+        })
+        .max(kernel.end())
+        .saturating_sub(base);
+    let needed = needed.checked_next_multiple_of(1 << 20).unwrap_or(needed);
+    PlaceError::TooSmall {
+        format,
+        needed,
+        have: end - base,
     }
 }
 

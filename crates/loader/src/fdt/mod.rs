@@ -9,9 +9,6 @@ mod board;
 mod print;
 mod tree;
 
-#[cfg(test)]
-mod tests;
-
 pub use amend::{Chosen, amend};
 pub use board::{BoardConfig, Gic, GpioKey, PsciMethod, Range, TimerIntids, VirtioSlots, board};
 pub use print::to_dts;

@@ -172,20 +172,20 @@ impl Node {
 
     /// With a property that has no value.
     #[must_use]
-    pub(super) fn flag(self, name: &str) -> Self {
+    pub fn flag(self, name: &str) -> Self {
         self.bytes(name, [])
     }
 
     /// With a property of 32-bit cells.
     #[must_use]
-    pub(super) fn cells(self, name: &str, cells: &[u32]) -> Self {
+    pub fn cells(self, name: &str, cells: &[u32]) -> Self {
         let value: Vec<u8> = cells.iter().flat_map(|cell| cell.to_be_bytes()).collect();
         self.bytes(name, value)
     }
 
     /// With a property of one or more strings.
     #[must_use]
-    pub(super) fn strings(self, name: &str, strings: &[&str]) -> Self {
+    pub fn strings(self, name: &str, strings: &[&str]) -> Self {
         let value: Vec<u8> = strings
             .iter()
             .flat_map(|string| string.bytes().chain([0]))
@@ -195,7 +195,7 @@ impl Node {
 
     /// With a property of bytes.
     #[must_use]
-    pub(super) fn bytes(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
+    pub fn bytes(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
         self.properties.push(Property {
             name: name.into(),
             value: value.into(),
@@ -205,7 +205,7 @@ impl Node {
 
     /// With a child.
     #[must_use]
-    pub(super) fn with(mut self, child: Node) -> Self {
+    pub fn with(mut self, child: Node) -> Self {
         self.children.push(child);
         self
     }

@@ -6,9 +6,6 @@ mod foreign;
 mod uimage;
 mod zimage;
 
-#[cfg(test)]
-mod tests;
-
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -18,7 +15,7 @@ pub use error::{Foreign, KernelError};
 
 /// The most that compressed data may unpack to: far above any 32-bit Arm kernel, and little enough
 /// that a crafted file can't exhaust the host's memory.
-const MAX_UNPACKED: usize = 256 << 20;
+pub(crate) const MAX_UNPACKED: usize = 256 << 20;
 
 /// The kind of file that a kernel came in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
