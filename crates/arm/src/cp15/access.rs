@@ -2,7 +2,7 @@
 
 use super::pmu::{CYCLE, MAX_COUNTERS, Pmu};
 use super::spec::{cnt_ctl, cntkctl, cpacr, pmcr, pmuserenr, sctlr, ttbcr};
-use super::table::{self, Id, Pl0, Pl1, Register, Tlb};
+use super::table::{self, Kind, Pl0, Pl1, Register, Tlb};
 use super::{Effect, Inputs, TlbOp, Undefined, id, timer};
 use crate::insn::{Barrier, CpReg};
 use crate::state::CpuState;
@@ -98,96 +98,96 @@ pub fn read(state: &CpuState, reg: CpReg, inputs: &Inputs) -> Result<u32, Undefi
     let debug = &cp15.debug;
     let timer = &state.timer;
     let virtual_count = timer.virtual_count(inputs.physical);
-    Ok(match row.id {
-        Id::Const(value) => value,
+    Ok(match row.kind {
+        Kind::Const(value) => value,
 
-        Id::Midr => ids.midr,
-        Id::Ctr => ids.ctr,
-        Id::Mpidr => id::mpidr(state.index),
-        Id::Revidr => ids.revidr,
-        Id::IdPfr0 => ids.id_pfr0,
-        Id::IdPfr1 => ids.id_pfr1,
-        Id::IdDfr0 => ids.id_dfr0,
-        Id::IdAfr0 => ids.id_afr0,
-        Id::IdMmfr(n) => ids.id_mmfr.get(usize::from(n)).copied().unwrap_or(0),
-        Id::IdIsar(n) => ids.id_isar.get(usize::from(n)).copied().unwrap_or(0),
-        Id::Ccsidr => ids.ccsidr.get(cp15.csselr as usize).copied().unwrap_or(0),
-        Id::Clidr => ids.clidr,
-        Id::Csselr => cp15.csselr,
-        Id::L2ctlr => id::l2ctlr(state.count),
+        Kind::Midr => ids.midr,
+        Kind::Ctr => ids.ctr,
+        Kind::Mpidr => id::mpidr(state.index),
+        Kind::Revidr => ids.revidr,
+        Kind::IdPfr0 => ids.id_pfr0,
+        Kind::IdPfr1 => ids.id_pfr1,
+        Kind::IdDfr0 => ids.id_dfr0,
+        Kind::IdAfr0 => ids.id_afr0,
+        Kind::IdMmfr(n) => ids.id_mmfr.get(usize::from(n)).copied().unwrap_or(0),
+        Kind::IdIsar(n) => ids.id_isar.get(usize::from(n)).copied().unwrap_or(0),
+        Kind::Ccsidr => ids.ccsidr.get(cp15.csselr as usize).copied().unwrap_or(0),
+        Kind::Clidr => ids.clidr,
+        Kind::Csselr => cp15.csselr,
+        Kind::L2ctlr => id::l2ctlr(state.count),
 
-        Id::Sctlr => cp15.sctlr,
-        Id::Cpacr => cp15.cpacr,
-        Id::Ttbr0 => cp15.ttbr0 as u32,
-        Id::Ttbr1 => cp15.ttbr1 as u32,
-        Id::Ttbcr => cp15.ttbcr,
-        Id::Dacr => cp15.dacr,
-        Id::Dfsr => cp15.dfsr,
-        Id::Ifsr => cp15.ifsr,
-        Id::Dfar => cp15.dfar,
-        Id::Ifar => cp15.ifar,
-        Id::Par => cp15.par as u32,
-        Id::Prrr => cp15.mair0,
-        Id::Nmrr => cp15.mair1,
-        Id::Vbar => cp15.vbar,
-        Id::Isr => u32::from(inputs.irq) << 7 | u32::from(inputs.fiq) << 6,
-        Id::Contextidr => cp15.contextidr,
-        Id::Tpidrurw => cp15.tpidrurw,
-        Id::Tpidruro => cp15.tpidruro,
-        Id::Tpidrprw => cp15.tpidrprw,
+        Kind::Sctlr => cp15.sctlr,
+        Kind::Cpacr => cp15.cpacr,
+        Kind::Ttbr0 => cp15.ttbr0 as u32,
+        Kind::Ttbr1 => cp15.ttbr1 as u32,
+        Kind::Ttbcr => cp15.ttbcr,
+        Kind::Dacr => cp15.dacr,
+        Kind::Dfsr => cp15.dfsr,
+        Kind::Ifsr => cp15.ifsr,
+        Kind::Dfar => cp15.dfar,
+        Kind::Ifar => cp15.ifar,
+        Kind::Par => cp15.par as u32,
+        Kind::Prrr => cp15.mair0,
+        Kind::Nmrr => cp15.mair1,
+        Kind::Vbar => cp15.vbar,
+        Kind::Isr => u32::from(inputs.irq) << 7 | u32::from(inputs.fiq) << 6,
+        Kind::Contextidr => cp15.contextidr,
+        Kind::Tpidrurw => cp15.tpidrurw,
+        Kind::Tpidruro => cp15.tpidruro,
+        Kind::Tpidrprw => cp15.tpidrprw,
 
-        Id::Pmcr => ids.pmcr | pmu.pmcr,
-        Id::Pmcntenset | Id::Pmcntenclr => pmu.pmcnten,
-        Id::Pmovsr | Id::Pmovsset => pmu.at(inputs.cycles).pmovsr,
-        Id::Pmselr => pmu.pmselr,
-        Id::Pmceid0 => Pmu::EVENTS,
-        Id::Pmccntr => pmu.at(inputs.cycles).pmccntr,
-        Id::Pmxevtyper => event_type(state, pmu.pmselr),
-        Id::Pmxevcntr => event_count(state, &pmu.at(inputs.cycles), pmu.pmselr),
-        Id::Pmuserenr => pmu.pmuserenr,
-        Id::Pmintenset | Id::Pmintenclr => pmu.pminten,
-        Id::Pmevcntr => {
+        Kind::Pmcr => ids.pmcr | pmu.pmcr,
+        Kind::Pmcntenset | Kind::Pmcntenclr => pmu.pmcnten,
+        Kind::Pmovsr | Kind::Pmovsset => pmu.at(inputs.cycles).pmovsr,
+        Kind::Pmselr => pmu.pmselr,
+        Kind::Pmceid0 => Pmu::EVENTS,
+        Kind::Pmccntr => pmu.at(inputs.cycles).pmccntr,
+        Kind::Pmxevtyper => event_type(state, pmu.pmselr),
+        Kind::Pmxevcntr => event_count(state, &pmu.at(inputs.cycles), pmu.pmselr),
+        Kind::Pmuserenr => pmu.pmuserenr,
+        Kind::Pmintenset | Kind::Pmintenclr => pmu.pminten,
+        Kind::Pmevcntr => {
             let n = counter(state, reg.opc2.into()).ok_or(Undefined)?;
             event_count(state, &pmu.at(inputs.cycles), n as u32)
         }
-        Id::Pmevtyper => {
+        Kind::Pmevtyper => {
             let n = counter(state, reg.opc2.into()).ok_or(Undefined)?;
             event_type(state, n as u32)
         }
-        Id::Pmccfiltr => pmu.pmccfiltr,
+        Kind::Pmccfiltr => pmu.pmccfiltr,
 
-        Id::Cntfrq => timer.cntfrq,
-        Id::Cntkctl => timer.cntkctl,
-        Id::CntpTval => timer.cntp_cval.wrapping_sub(inputs.physical) as u32,
-        Id::CntpCtl => timer::control(timer.cntp_ctl, timer.cntp_cval, inputs.physical),
-        Id::CntvTval => timer.cntv_cval.wrapping_sub(virtual_count) as u32,
-        Id::CntvCtl => timer::control(timer.cntv_ctl, timer.cntv_cval, virtual_count),
+        Kind::Cntfrq => timer.cntfrq,
+        Kind::Cntkctl => timer.cntkctl,
+        Kind::CntpTval => timer.cntp_cval.wrapping_sub(inputs.physical) as u32,
+        Kind::CntpCtl => timer::control(timer.cntp_ctl, timer.cntp_cval, inputs.physical),
+        Kind::CntvTval => timer.cntv_cval.wrapping_sub(virtual_count) as u32,
+        Kind::CntvCtl => timer::control(timer.cntv_ctl, timer.cntv_cval, virtual_count),
 
-        Id::Dbgdidr => ids.dbgdidr,
-        Id::Dbgdscr => debug.dbgdscr,
-        Id::Dbgbvr => slot(&debug.dbgbvr, reg.crm)?,
-        Id::Dbgbcr => slot(&debug.dbgbcr, reg.crm)?,
-        Id::Dbgwvr => slot(&debug.dbgwvr, reg.crm)?,
-        Id::Dbgwcr => slot(&debug.dbgwcr, reg.crm)?,
-        Id::Dbgoslsr if debug.os_lock => id::OSLSR_OSLM | id::OSLSR_OSLK,
-        Id::Dbgoslsr => id::OSLSR_OSLM,
-        Id::Dbgosdlr => debug.dbgosdlr,
-        Id::Dbgdevid => ids.dbgdevid,
-        Id::Dbgdevid1 => ids.dbgdevid1,
-        Id::Teecr => debug.teecr,
-        Id::Teehbr => debug.teehbr,
+        Kind::Dbgdidr => ids.dbgdidr,
+        Kind::Dbgdscr => debug.dbgdscr,
+        Kind::Dbgbvr => slot(&debug.dbgbvr, reg.crm)?,
+        Kind::Dbgbcr => slot(&debug.dbgbcr, reg.crm)?,
+        Kind::Dbgwvr => slot(&debug.dbgwvr, reg.crm)?,
+        Kind::Dbgwcr => slot(&debug.dbgwcr, reg.crm)?,
+        Kind::Dbgoslsr if debug.os_lock => id::OSLSR_OSLM | id::OSLSR_OSLK,
+        Kind::Dbgoslsr => id::OSLSR_OSLM,
+        Kind::Dbgosdlr => debug.dbgosdlr,
+        Kind::Dbgdevid => ids.dbgdevid,
+        Kind::Dbgdevid1 => ids.dbgdevid1,
+        Kind::Teecr => debug.teecr,
+        Kind::Teehbr => debug.teehbr,
 
         // Write-only: `check` has refused them.
-        Id::Wfi
-        | Id::Isb
-        | Id::Dsb
-        | Id::Dmb
-        | Id::ICache
-        | Id::CacheOp
-        | Id::Translate { .. }
-        | Id::Tlb { .. }
-        | Id::Pmswinc
-        | Id::Dbgoslar => return Err(Undefined),
+        Kind::Wfi
+        | Kind::Isb
+        | Kind::Dsb
+        | Kind::Dmb
+        | Kind::ICache
+        | Kind::CacheOp
+        | Kind::Translate { .. }
+        | Kind::Tlb { .. }
+        | Kind::Pmswinc
+        | Kind::Dbgoslar => return Err(Undefined),
     })
 }
 
@@ -209,30 +209,30 @@ pub fn write(
     // TVAL is a signed offset from now.
     let offset = value as i32 as u64;
     let enable = value & (cnt_ctl::ENABLE | cnt_ctl::IMASK);
-    Ok(match row.id {
-        Id::Const(_) | Id::L2ctlr => Effect::None,
+    Ok(match row.kind {
+        Kind::Const(_) | Kind::L2ctlr => Effect::None,
 
-        Id::Csselr => {
+        Kind::Csselr => {
             cp15.csselr = value & CSSELR_BITS;
             Effect::None
         }
-        Id::Sctlr => {
+        Kind::Sctlr => {
             cp15.sctlr = sctlr::RESET & !sctlr::WRITABLE | value & sctlr::WRITABLE;
             Effect::TranslationChanged
         }
-        Id::Cpacr => {
+        Kind::Cpacr => {
             cp15.cpacr = value & cpacr::WRITABLE;
             Effect::CoprocessorAccess
         }
-        Id::Ttbr0 => {
+        Kind::Ttbr0 => {
             set_low(&mut cp15.ttbr0, value);
             Effect::ContextChanged
         }
-        Id::Ttbr1 => {
+        Kind::Ttbr1 => {
             set_low(&mut cp15.ttbr1, value);
             Effect::ContextChanged
         }
-        Id::Ttbcr => {
+        Kind::Ttbcr => {
             cp15.ttbcr = value
                 & if value & ttbcr::EAE != 0 {
                     ttbcr::LONG_BITS
@@ -241,71 +241,71 @@ pub fn write(
                 };
             Effect::TranslationChanged
         }
-        Id::Dacr => {
+        Kind::Dacr => {
             cp15.dacr = value;
             Effect::ContextChanged
         }
-        Id::Dfsr => {
+        Kind::Dfsr => {
             cp15.dfsr = value;
             Effect::None
         }
-        Id::Ifsr => {
+        Kind::Ifsr => {
             cp15.ifsr = value;
             Effect::None
         }
-        Id::Dfar => {
+        Kind::Dfar => {
             cp15.dfar = value;
             Effect::None
         }
-        Id::Ifar => {
+        Kind::Ifar => {
             cp15.ifar = value;
             Effect::None
         }
-        Id::Par => {
+        Kind::Par => {
             set_low(&mut cp15.par, value);
             Effect::None
         }
-        Id::Prrr => {
+        Kind::Prrr => {
             cp15.mair0 = value;
             Effect::TranslationChanged
         }
-        Id::Nmrr => {
+        Kind::Nmrr => {
             cp15.mair1 = value;
             Effect::TranslationChanged
         }
-        Id::Vbar => {
+        Kind::Vbar => {
             cp15.vbar = value & !0x1f;
             Effect::None
         }
-        Id::Contextidr => {
+        Kind::Contextidr => {
             cp15.contextidr = value;
             Effect::ContextChanged
         }
-        Id::Tpidrurw => {
+        Kind::Tpidrurw => {
             cp15.tpidrurw = value;
             Effect::None
         }
-        Id::Tpidruro => {
+        Kind::Tpidruro => {
             cp15.tpidruro = value;
             Effect::None
         }
-        Id::Tpidrprw => {
+        Kind::Tpidrprw => {
             cp15.tpidrprw = value;
             Effect::None
         }
 
-        Id::Wfi => Effect::Wfi,
-        Id::Isb => Effect::Barrier(Barrier::Isb),
-        Id::Dsb => Effect::Barrier(Barrier::Dsb),
-        Id::Dmb => Effect::Barrier(Barrier::Dmb),
-        Id::ICache => Effect::InstructionCache,
-        Id::CacheOp => Effect::CacheOp,
-        Id::Translate { write, privileged } => Effect::TranslateAddress {
+        Kind::Wfi => Effect::Wfi,
+        Kind::Isb => Effect::Barrier(Barrier::Isb),
+        Kind::Dsb => Effect::Barrier(Barrier::Dsb),
+        Kind::Dmb => Effect::Barrier(Barrier::Dmb),
+        Kind::ICache => Effect::InstructionCache,
+        Kind::CacheOp => Effect::CacheOp,
+        Kind::Translate { write, privileged } => Effect::TranslateAddress {
             va: value,
             write,
             privileged,
         },
-        Id::Tlb {
+        Kind::Tlb {
             op,
             inner_shareable,
         } => Effect::Tlb {
@@ -321,111 +321,111 @@ pub fn write(
             inner_shareable,
         },
 
-        Id::Pmcr
-        | Id::Pmcntenset
-        | Id::Pmcntenclr
-        | Id::Pmovsr
-        | Id::Pmovsset
-        | Id::Pmswinc
-        | Id::Pmselr
-        | Id::Pmccntr
-        | Id::Pmxevtyper
-        | Id::Pmxevcntr
-        | Id::Pmuserenr
-        | Id::Pmintenset
-        | Id::Pmintenclr
-        | Id::Pmevcntr
-        | Id::Pmevtyper
-        | Id::Pmccfiltr => return write_pmu(state, row.id, reg, value, inputs.cycles),
+        Kind::Pmcr
+        | Kind::Pmcntenset
+        | Kind::Pmcntenclr
+        | Kind::Pmovsr
+        | Kind::Pmovsset
+        | Kind::Pmswinc
+        | Kind::Pmselr
+        | Kind::Pmccntr
+        | Kind::Pmxevtyper
+        | Kind::Pmxevcntr
+        | Kind::Pmuserenr
+        | Kind::Pmintenset
+        | Kind::Pmintenclr
+        | Kind::Pmevcntr
+        | Kind::Pmevtyper
+        | Kind::Pmccfiltr => return write_pmu(state, row.kind, reg, value, inputs.cycles),
 
-        Id::Cntfrq => {
+        Kind::Cntfrq => {
             timer.cntfrq = value;
             Effect::None
         }
-        Id::Cntkctl => {
+        Kind::Cntkctl => {
             timer.cntkctl = value & cntkctl::WRITABLE;
             Effect::TimerChanged
         }
-        Id::CntpTval => {
+        Kind::CntpTval => {
             timer.cntp_cval = inputs.physical.wrapping_add(offset);
             Effect::TimerChanged
         }
-        Id::CntpCtl => {
+        Kind::CntpCtl => {
             timer.cntp_ctl = enable;
             Effect::TimerChanged
         }
-        Id::CntvTval => {
+        Kind::CntvTval => {
             timer.cntv_cval = virtual_count.wrapping_add(offset);
             Effect::TimerChanged
         }
-        Id::CntvCtl => {
+        Kind::CntvCtl => {
             timer.cntv_ctl = enable;
             Effect::TimerChanged
         }
 
-        Id::Dbgdscr => {
+        Kind::Dbgdscr => {
             cp15.debug.dbgdscr = value;
             Effect::None
         }
-        Id::Dbgbvr => {
+        Kind::Dbgbvr => {
             set_slot(&mut cp15.debug.dbgbvr, reg.crm, value)?;
             Effect::None
         }
-        Id::Dbgbcr => {
+        Kind::Dbgbcr => {
             set_slot(&mut cp15.debug.dbgbcr, reg.crm, value)?;
             Effect::None
         }
-        Id::Dbgwvr => {
+        Kind::Dbgwvr => {
             // Watchpoints match words.
             set_slot(&mut cp15.debug.dbgwvr, reg.crm, value & !3)?;
             Effect::None
         }
-        Id::Dbgwcr => {
+        Kind::Dbgwcr => {
             set_slot(&mut cp15.debug.dbgwcr, reg.crm, value)?;
             Effect::None
         }
-        Id::Dbgoslar => {
+        Kind::Dbgoslar => {
             cp15.debug.os_lock = value == super::spec::OSLAR_KEY;
             Effect::None
         }
-        Id::Dbgosdlr => {
+        Kind::Dbgosdlr => {
             cp15.debug.dbgosdlr = value & 1;
             Effect::None
         }
-        Id::Teecr => {
+        Kind::Teecr => {
             cp15.debug.teecr = value & 1;
             Effect::None
         }
-        Id::Teehbr => {
+        Kind::Teehbr => {
             cp15.debug.teehbr = value;
             Effect::None
         }
 
         // Read-only: `check` has refused them.
-        Id::Midr
-        | Id::Ctr
-        | Id::Mpidr
-        | Id::Revidr
-        | Id::IdPfr0
-        | Id::IdPfr1
-        | Id::IdDfr0
-        | Id::IdAfr0
-        | Id::IdMmfr(_)
-        | Id::IdIsar(_)
-        | Id::Ccsidr
-        | Id::Clidr
-        | Id::Isr
-        | Id::Pmceid0
-        | Id::Dbgdidr
-        | Id::Dbgoslsr
-        | Id::Dbgdevid
-        | Id::Dbgdevid1 => return Err(Undefined),
+        Kind::Midr
+        | Kind::Ctr
+        | Kind::Mpidr
+        | Kind::Revidr
+        | Kind::IdPfr0
+        | Kind::IdPfr1
+        | Kind::IdDfr0
+        | Kind::IdAfr0
+        | Kind::IdMmfr(_)
+        | Kind::IdIsar(_)
+        | Kind::Ccsidr
+        | Kind::Clidr
+        | Kind::Isr
+        | Kind::Pmceid0
+        | Kind::Dbgdidr
+        | Kind::Dbgoslsr
+        | Kind::Dbgdevid
+        | Kind::Dbgdevid1 => return Err(Undefined),
     })
 }
 
 fn write_pmu(
     state: &mut CpuState,
-    register: Id,
+    register: Kind,
     reg: CpReg,
     value: u32,
     cycles: u64,
@@ -436,7 +436,7 @@ fn write_pmu(
     let pmu = &mut state.cp15.pmu;
     pmu.sync(cycles);
     match register {
-        Id::Pmcr => {
+        Kind::Pmcr => {
             pmu.pmcr = value & pmcr::WRITABLE;
             if value & pmcr::P != 0 {
                 pmu.pmevcntr = [0; MAX_COUNTERS];
@@ -446,40 +446,40 @@ fn write_pmu(
                 pmu.divider = 0;
             }
         }
-        Id::Pmcntenset => pmu.pmcnten |= bits,
-        Id::Pmcntenclr => pmu.pmcnten &= !bits,
-        Id::Pmovsr => pmu.pmovsr &= !bits,
-        Id::Pmovsset => pmu.pmovsr |= bits,
-        Id::Pmswinc => pmu.software_increment(bits),
-        Id::Pmselr => pmu.pmselr = value & 0x1f,
-        Id::Pmccntr => {
+        Kind::Pmcntenset => pmu.pmcnten |= bits,
+        Kind::Pmcntenclr => pmu.pmcnten &= !bits,
+        Kind::Pmovsr => pmu.pmovsr &= !bits,
+        Kind::Pmovsset => pmu.pmovsr |= bits,
+        Kind::Pmswinc => pmu.software_increment(bits),
+        Kind::Pmselr => pmu.pmselr = value & 0x1f,
+        Kind::Pmccntr => {
             pmu.pmccntr = value;
             pmu.divider = 0;
         }
-        Id::Pmxevtyper if pmu.pmselr == PMSELR_CYCLE => pmu.pmccfiltr = value & CCFILTR_BITS,
-        Id::Pmccfiltr => pmu.pmccfiltr = value & CCFILTR_BITS,
+        Kind::Pmxevtyper if pmu.pmselr == PMSELR_CYCLE => pmu.pmccfiltr = value & CCFILTR_BITS,
+        Kind::Pmccfiltr => pmu.pmccfiltr = value & CCFILTR_BITS,
         // A number that no counter has is UNPREDICTABLE: nothing happens.
-        Id::Pmxevtyper => {
+        Kind::Pmxevtyper => {
             if let Some(kind) = selected.and_then(|n| pmu.pmevtyper.get_mut(n)) {
                 *kind = value & EVTYPER_BITS;
             }
         }
-        Id::Pmxevcntr => {
+        Kind::Pmxevcntr => {
             if let Some(count) = selected.and_then(|n| pmu.pmevcntr.get_mut(n)) {
                 *count = value;
             }
         }
-        Id::Pmevtyper => {
+        Kind::Pmevtyper => {
             let kind = by_number.and_then(|n| pmu.pmevtyper.get_mut(n));
             *kind.ok_or(Undefined)? = value & EVTYPER_BITS;
         }
-        Id::Pmevcntr => {
+        Kind::Pmevcntr => {
             let count = by_number.and_then(|n| pmu.pmevcntr.get_mut(n));
             *count.ok_or(Undefined)? = value;
         }
-        Id::Pmuserenr => pmu.pmuserenr = value & pmuserenr::EN,
-        Id::Pmintenset => pmu.pminten |= bits,
-        Id::Pmintenclr => pmu.pminten &= !bits,
+        Kind::Pmuserenr => pmu.pmuserenr = value & pmuserenr::EN,
+        Kind::Pmintenset => pmu.pminten |= bits,
+        Kind::Pmintenclr => pmu.pminten &= !bits,
         _ => return Err(Undefined),
     }
     Ok(Effect::PmuChanged)

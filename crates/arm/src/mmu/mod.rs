@@ -101,7 +101,8 @@ impl Permissions {
         if !never && bits & Self::UR != 0 {
             bits |= Self::UX;
         }
-        if !never && !pxn && !(uwxn && bits & Self::UW != 0) && bits & Self::PR != 0 {
+        let privileged_never = never || pxn || uwxn && bits & Self::UW != 0;
+        if !privileged_never && bits & Self::PR != 0 {
             bits |= Self::PX;
         }
         Permissions(bits)
