@@ -7,6 +7,7 @@ use skep_arm::state::{CpuModel, CpuState, psr};
 use skep_board::psci::{self, Outcome, PowerState};
 use skep_board::map;
 use skep_interp::{Exit, Vcpu};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Instructions between two looks at the timers: about 0.1 ms.
@@ -59,7 +60,12 @@ pub(crate) fn run(vcpu: &mut Vcpu<Bus>, shared: &Shared) {
             continue;
         }
         drive_timers(vcpu.state(), shared, index, &mut driven);
-        match vcpu.run(SLICE) {
+        let exit = vcpu.run(SLICE);
+        if let Some(progress) = shared.progress.get(index) {
+            progress.instructions.store(vcpu.stats().instructions, Relaxed);
+            progress.pc.store(vcpu.state().regs[15], Relaxed);
+        }
+        match exit {
             Exit::Budget | Exit::Kicked | Exit::Timer => {}
             Exit::Yield => std::thread::yield_now(),
             Exit::Wfi => sleep(vcpu.state(), shared, SLEEP_LIMIT),

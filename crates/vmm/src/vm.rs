@@ -11,6 +11,7 @@ use skep_arm::state::CpuState;
 use skep_board::map;
 use skep_interp::{Cluster, Stats, Vcpu};
 use std::fmt;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// How a run of a VM ended.
@@ -96,11 +97,19 @@ struct Lifecycle {
     threads: usize,
 }
 
+/// Where a vCPU is, as its thread last told.
+#[derive(Default)]
+pub(crate) struct Progress {
+    pub instructions: AtomicU64,
+    pub pc: AtomicU32,
+}
+
 /// What a VM's threads share.
 pub(crate) struct Shared {
     pub bus: Arc<Bus>,
     pub cluster: Arc<Cluster>,
     pub power: Mutex<Vec<Power>>,
+    pub progress: Vec<Progress>,
     lifecycle: Mutex<Lifecycle>,
     changed: Condvar,
 }
@@ -180,6 +189,7 @@ impl Vm {
             bus: Arc::new(bus),
             cluster: cluster.clone(),
             power: Mutex::new(Vec::new()),
+            progress: (0..config.cpus).map(|_| Progress::default()).collect(),
             lifecycle: Mutex::new(Lifecycle { phase: Phase::Running, threads: 0, waiting: 0 }),
             changed: Condvar::new(),
         });
@@ -320,6 +330,13 @@ impl VmHandle {
             drop(lifecycle);
             self.shared.changed.notify_all();
         }
+    }
+
+    /// Where each vCPU is: instructions executed since the VM was built, and the PC. As its thread
+    /// last told, less than a millisecond ago unless it sleeps.
+    pub fn progress(&self) -> Vec<(u64, u32)> {
+        let progress = self.shared.progress.iter();
+        progress.map(|cpu| (cpu.instructions.load(Relaxed), cpu.pc.load(Relaxed))).collect()
     }
 
     /// The VM is paused.
