@@ -14,7 +14,7 @@ const PMSELR_CYCLE: u32 = 31;
 /// PMXEVTYPER: the event number and the filters.
 const EVTYPER_BITS: u32 = 0xfe00_ffff;
 /// PMCCFILTR: the filters.
-const CCFILTR_BITS: u32 = 0xfc00_0000;
+const CCFILTR_BITS: u32 = 0xf800_0000;
 /// TTBR0 and TTBR1 in the long-descriptor format: ASID and a 40-bit base.
 const TTBR64_BITS: u64 = 0x00ff_00ff_ffff_ffff;
 
