@@ -10,10 +10,7 @@
 
 extern crate alloc;
 
-pub mod gic;
 pub mod map;
-pub mod pl011;
-pub mod psci;
 
 /// A device's interrupt output. A level: raised until lowered.
 pub trait IrqLine: Send {
