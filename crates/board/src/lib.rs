@@ -12,7 +12,7 @@ extern crate alloc;
 
 //pub mod flash;
 //pub mod fw_cfg;
-//pub mod gic;
+pub mod gic;
 pub mod map;
 pub mod pl011;
 pub mod pl031;
