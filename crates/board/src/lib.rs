@@ -10,8 +10,8 @@
 
 extern crate alloc;
 
-//pub mod flash;
-//pub mod fw_cfg;
+pub mod flash;
+pub mod fw_cfg;
 pub mod gic;
 pub mod map;
 pub mod pl011;
