@@ -73,9 +73,12 @@ impl Gic {
         } else {
             gicc::CTLR_ENABLE_GRP0
         };
+        // What runs may have been acknowledged under another binary point: it is the group
+        // priorities under the present one that must differ.
+        let mask = interface.group_mask(pending.group1);
         interface.ctlr & enable != 0
             && pending.priority < interface.pmr
-            && interface.group_priority(pending) < interface.running_priority()
+            && u32::from(pending.priority) & mask < interface.running_priority() & mask
     }
 
     /// What GICC_IAR and GICC_HPPIR, or their aliases for Group 1, say instead of an interrupt that
@@ -151,16 +154,16 @@ impl Gic {
 }
 
 impl CpuInterfaceState {
-    /// The priority with the subpriority field cleared: what preemption compares. GICC_BPR (3.3.3)
-    /// tells how many of the lower bits that is: one more than its value, and for Group 1
-    /// GICC_ABPR's value, unless GICC_CTLR.CBPR makes GICC_BPR count for both.
-    fn group_priority(&self, pending: Pending) -> u32 {
-        let subpriority = if pending.group1 && self.ctlr & gicc::CTLR_CBPR == 0 {
+    /// The bits of a priority that are its group priority, which is what preemption compares.
+    /// GICC_BPR (3.3.3) tells how many of the lower bits are not: one more than its value, and for
+    /// Group 1 GICC_ABPR's value, unless GICC_CTLR.CBPR makes GICC_BPR count for both.
+    fn group_mask(&self, group1: bool) -> u32 {
+        let subpriority = if group1 && self.ctlr & gicc::CTLR_CBPR == 0 {
             self.abpr
         } else {
             self.bpr + 1
         };
-        u32::from(pending.priority) & (0xff << subpriority)
+        u32::MAX << subpriority
     }
 
     /// The group priority of the most urgent active interrupt, or [`IDLE`].
@@ -175,7 +178,7 @@ impl CpuInterfaceState {
     }
 
     fn activate(&mut self, pending: Pending) {
-        let level = self.group_priority(pending) >> 1;
+        let level = (u32::from(pending.priority) & self.group_mask(pending.group1)) >> 1;
         let active = if pending.group1 {
             &mut self.nsapr
         } else {

@@ -330,6 +330,35 @@ fn groups_signal_and_are_acknowledged_apart() {
 }
 
 #[test]
+fn a_new_binary_point_counts_for_what_runs() {
+    let mut gic = ready(1);
+    gic.prioritise(40, 0x94);
+    gic.prioritise(41, 0x90);
+    gic.set_spi(8, true);
+    assert_eq!(gic.iar(0), 40);
+    gic.set_spi(9, true);
+    assert_eq!(gic.irq_outputs(), 1);
+    gic.cw(0, gicc::BPR, 6); // Group priority: bit 7.
+    assert_eq!(gic.irq_outputs(), 0);
+    gic.cw(0, gicc::BPR, 7);
+    gic.prioritise(41, 0);
+    assert_eq!(gic.irq_outputs(), 0, "no preemption at all");
+    gic.cw(0, gicc::BPR, 0);
+    assert_eq!(gic.iar(0), 41);
+}
+
+#[test]
+fn a_group_disabled_at_the_cpu_is_not_acknowledged() {
+    let mut gic = ready(1);
+    gic.dw(0, gicd::CTLR, 3);
+    gic.dw(0, gicd::IGROUPR + 4, 2);
+    gic.cw(0, gicc::CTLR, gicc::CTLR_ENABLE_GRP0 | gicc::CTLR_ACK_CTL);
+    gic.set_spi(1, true);
+    assert_eq!(gic.irq_outputs(), 0);
+    assert_eq!(gic.iar(0), SPURIOUS);
+}
+
+#[test]
 fn active_state_can_be_written() {
     let mut gic = ready(1);
     gic.set_spi(1, true);
