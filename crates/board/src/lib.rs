@@ -10,7 +10,17 @@
 
 extern crate alloc;
 
+pub mod flash;
+pub mod fw_cfg;
+pub mod gic;
 pub mod map;
+pub mod pl011;
+pub mod pl031;
+pub mod pl061;
+mod primecell;
+pub mod psci;
+#[cfg(test)]
+mod test_support;
 
 /// A device's interrupt output. A level: raised until lowered.
 pub trait IrqLine: Send {
