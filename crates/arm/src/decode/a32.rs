@@ -1,7 +1,318 @@
-//! A32 encodings (manual chapter A5), but for VFP and Advanced SIMD.
+//! A32 encodings (manual chapter A5), but for the coprocessors and Advanced SIMD.
 
+use super::make::*;
 use super::table::{Row, row};
-use crate::insn::Insn;
+use crate::insn::DpOp::*;
+use crate::insn::ExSize;
+use crate::insn::Extend::*;
+use crate::insn::Index::*;
+use crate::insn::ParOp::*;
+use crate::insn::Size::*;
+use crate::insn::{Barrier, BitOp, Insn, MulLong, ParPrefix, SatOp};
 
-/// The rows.
-pub(super) const ROWS: &[Row] = &[];
+/// Data-processing (manual A5.2), with the multiplications, the miscellaneous and the synchronization
+/// instructions that share its space.
+#[rustfmt::skip]
+pub(super) const DATA_PROCESSING: &[Row] = &[
+    // Data-processing (register), A5.2.1.
+    row!("AND (register) A1", "cccc 0000 000S nnnn dddd iiii iyy0 mmmm", |S, n, d, i, y, m| dp_reg(And, S, d, n, m, y, i)),
+    row!("EOR (register) A1", "cccc 0000 001S nnnn dddd iiii iyy0 mmmm", |S, n, d, i, y, m| dp_reg(Eor, S, d, n, m, y, i)),
+    row!("SUB (SP minus register) A1", "cccc 0000 010S 1101 dddd iiii iyy0 mmmm", |S, d, i, y, m| dp_reg(Sub, S, d, 13, m, y, i)),
+    row!("SUB (register) A1", "cccc 0000 010S nnnn dddd iiii iyy0 mmmm", |S, n, d, i, y, m| dp_reg(Sub, S, d, n, m, y, i)),
+    row!("RSB (register) A1", "cccc 0000 011S nnnn dddd iiii iyy0 mmmm", |S, n, d, i, y, m| dp_reg(Rsb, S, d, n, m, y, i)),
+    row!("ADD (SP plus register) A1", "cccc 0000 100S 1101 dddd iiii iyy0 mmmm", |S, d, i, y, m| dp_reg(Add, S, d, 13, m, y, i)),
+    row!("ADD (register) A1", "cccc 0000 100S nnnn dddd iiii iyy0 mmmm", |S, n, d, i, y, m| dp_reg(Add, S, d, n, m, y, i)),
+    row!("ADC (register) A1", "cccc 0000 101S nnnn dddd iiii iyy0 mmmm", |S, n, d, i, y, m| dp_reg(Adc, S, d, n, m, y, i)),
+    row!("SBC (register) A1", "cccc 0000 110S nnnn dddd iiii iyy0 mmmm", |S, n, d, i, y, m| dp_reg(Sbc, S, d, n, m, y, i)),
+    row!("RSC (register) A1", "cccc 0000 111S nnnn dddd iiii iyy0 mmmm", |S, n, d, i, y, m| dp_reg(Rsc, S, d, n, m, y, i)),
+    row!("TST (register) A1", "cccc 0001 0001 nnnn (0)(0)(0)(0) iiii iyy0 mmmm", |n, i, y, m| dp_reg(Tst, 1, R0, n, m, y, i)),
+    row!("TEQ (register) A1", "cccc 0001 0011 nnnn (0)(0)(0)(0) iiii iyy0 mmmm", |n, i, y, m| dp_reg(Teq, 1, R0, n, m, y, i)),
+    row!("CMP (register) A1", "cccc 0001 0101 nnnn (0)(0)(0)(0) iiii iyy0 mmmm", |n, i, y, m| dp_reg(Cmp, 1, R0, n, m, y, i)),
+    row!("CMN (register) A1", "cccc 0001 0111 nnnn (0)(0)(0)(0) iiii iyy0 mmmm", |n, i, y, m| dp_reg(Cmn, 1, R0, n, m, y, i)),
+    row!("ORR (register) A1", "cccc 0001 100S nnnn dddd iiii iyy0 mmmm", |S, n, d, i, y, m| dp_reg(Orr, S, d, n, m, y, i)),
+    row!("MOV (register) A1", "cccc 0001 101S (0)(0)(0)(0) dddd 0000 0000 mmmm", |S, d, m| dp_reg(Mov, S, d, R0, m, 0, 0)),
+    row!("RRX A1", "cccc 0001 101S (0)(0)(0)(0) dddd 0000 0110 mmmm", |S, d, m| dp_reg(Mov, S, d, R0, m, 3, 0)),
+    row!("LSL (immediate) A1", "cccc 0001 101S (0)(0)(0)(0) dddd iiii i000 mmmm", |S, d, i, m| dp_reg(Mov, S, d, R0, m, 0, i)),
+    row!("LSR (immediate) A1", "cccc 0001 101S (0)(0)(0)(0) dddd iiii i010 mmmm", |S, d, i, m| dp_reg(Mov, S, d, R0, m, 1, i)),
+    row!("ASR (immediate) A1", "cccc 0001 101S (0)(0)(0)(0) dddd iiii i100 mmmm", |S, d, i, m| dp_reg(Mov, S, d, R0, m, 2, i)),
+    row!("ROR (immediate) A1", "cccc 0001 101S (0)(0)(0)(0) dddd iiii i110 mmmm", |S, d, i, m| dp_reg(Mov, S, d, R0, m, 3, i)),
+    row!("BIC (register) A1", "cccc 0001 110S nnnn dddd iiii iyy0 mmmm", |S, n, d, i, y, m| dp_reg(Bic, S, d, n, m, y, i)),
+    row!("MVN (register) A1", "cccc 0001 111S (0)(0)(0)(0) dddd iiii iyy0 mmmm", |S, d, i, y, m| dp_reg(Mvn, S, d, R0, m, y, i)),
+
+    // Data-processing (register-shifted register), A5.2.2.
+    row!("AND (register-shifted register) A1", "cccc 0000 000S nnnn dddd ssss 0yy1 mmmm", |S, n, d, s, y, m| dp_rsr(And, S, d, n, m, y, s)),
+    row!("EOR (register-shifted register) A1", "cccc 0000 001S nnnn dddd ssss 0yy1 mmmm", |S, n, d, s, y, m| dp_rsr(Eor, S, d, n, m, y, s)),
+    row!("SUB (register-shifted register) A1", "cccc 0000 010S nnnn dddd ssss 0yy1 mmmm", |S, n, d, s, y, m| dp_rsr(Sub, S, d, n, m, y, s)),
+    row!("RSB (register-shifted register) A1", "cccc 0000 011S nnnn dddd ssss 0yy1 mmmm", |S, n, d, s, y, m| dp_rsr(Rsb, S, d, n, m, y, s)),
+    row!("ADD (register-shifted register) A1", "cccc 0000 100S nnnn dddd ssss 0yy1 mmmm", |S, n, d, s, y, m| dp_rsr(Add, S, d, n, m, y, s)),
+    row!("ADC (register-shifted register) A1", "cccc 0000 101S nnnn dddd ssss 0yy1 mmmm", |S, n, d, s, y, m| dp_rsr(Adc, S, d, n, m, y, s)),
+    row!("SBC (register-shifted register) A1", "cccc 0000 110S nnnn dddd ssss 0yy1 mmmm", |S, n, d, s, y, m| dp_rsr(Sbc, S, d, n, m, y, s)),
+    row!("RSC (register-shifted register) A1", "cccc 0000 111S nnnn dddd ssss 0yy1 mmmm", |S, n, d, s, y, m| dp_rsr(Rsc, S, d, n, m, y, s)),
+    row!("TST (register-shifted register) A1", "cccc 0001 0001 nnnn (0)(0)(0)(0) ssss 0yy1 mmmm", |n, s, y, m| dp_rsr(Tst, 1, R0, n, m, y, s)),
+    row!("TEQ (register-shifted register) A1", "cccc 0001 0011 nnnn (0)(0)(0)(0) ssss 0yy1 mmmm", |n, s, y, m| dp_rsr(Teq, 1, R0, n, m, y, s)),
+    row!("CMP (register-shifted register) A1", "cccc 0001 0101 nnnn (0)(0)(0)(0) ssss 0yy1 mmmm", |n, s, y, m| dp_rsr(Cmp, 1, R0, n, m, y, s)),
+    row!("CMN (register-shifted register) A1", "cccc 0001 0111 nnnn (0)(0)(0)(0) ssss 0yy1 mmmm", |n, s, y, m| dp_rsr(Cmn, 1, R0, n, m, y, s)),
+    row!("ORR (register-shifted register) A1", "cccc 0001 100S nnnn dddd ssss 0yy1 mmmm", |S, n, d, s, y, m| dp_rsr(Orr, S, d, n, m, y, s)),
+    row!("LSL (register) A1", "cccc 0001 101S (0)(0)(0)(0) dddd ssss 0001 mmmm", |S, d, s, m| dp_rsr(Mov, S, d, R0, m, 0, s)),
+    row!("LSR (register) A1", "cccc 0001 101S (0)(0)(0)(0) dddd ssss 0011 mmmm", |S, d, s, m| dp_rsr(Mov, S, d, R0, m, 1, s)),
+    row!("ASR (register) A1", "cccc 0001 101S (0)(0)(0)(0) dddd ssss 0101 mmmm", |S, d, s, m| dp_rsr(Mov, S, d, R0, m, 2, s)),
+    row!("ROR (register) A1", "cccc 0001 101S (0)(0)(0)(0) dddd ssss 0111 mmmm", |S, d, s, m| dp_rsr(Mov, S, d, R0, m, 3, s)),
+    row!("BIC (register-shifted register) A1", "cccc 0001 110S nnnn dddd ssss 0yy1 mmmm", |S, n, d, s, y, m| dp_rsr(Bic, S, d, n, m, y, s)),
+    row!("MVN (register-shifted register) A1", "cccc 0001 111S (0)(0)(0)(0) dddd ssss 0yy1 mmmm", |S, d, s, y, m| dp_rsr(Mvn, S, d, R0, m, y, s)),
+
+    // Data-processing (immediate), A5.2.3.
+    row!("AND (immediate) A1", "cccc 0010 000S nnnn dddd iiii iiii iiii", |S, n, d, i| dp_imm(And, S, d, n, a32_imm(i))),
+    row!("EOR (immediate) A1", "cccc 0010 001S nnnn dddd iiii iiii iiii", |S, n, d, i| dp_imm(Eor, S, d, n, a32_imm(i))),
+    row!("ADR A2", "cccc 0010 0100 1111 dddd iiii iiii iiii", |d, i| dp_imm(Sub, 0, d, 15, a32_imm(i))),
+    row!("SUB (SP minus immediate) A1", "cccc 0010 010S 1101 dddd iiii iiii iiii", |S, d, i| dp_imm(Sub, S, d, 13, a32_imm(i))),
+    row!("SUB (immediate) A1", "cccc 0010 010S nnnn dddd iiii iiii iiii", |S, n, d, i| dp_imm(Sub, S, d, n, a32_imm(i))),
+    row!("RSB (immediate) A1", "cccc 0010 011S nnnn dddd iiii iiii iiii", |S, n, d, i| dp_imm(Rsb, S, d, n, a32_imm(i))),
+    row!("ADR A1", "cccc 0010 1000 1111 dddd iiii iiii iiii", |d, i| dp_imm(Add, 0, d, 15, a32_imm(i))),
+    row!("ADD (SP plus immediate) A1", "cccc 0010 100S 1101 dddd iiii iiii iiii", |S, d, i| dp_imm(Add, S, d, 13, a32_imm(i))),
+    row!("ADD (immediate) A1", "cccc 0010 100S nnnn dddd iiii iiii iiii", |S, n, d, i| dp_imm(Add, S, d, n, a32_imm(i))),
+    row!("ADC (immediate) A1", "cccc 0010 101S nnnn dddd iiii iiii iiii", |S, n, d, i| dp_imm(Adc, S, d, n, a32_imm(i))),
+    row!("SBC (immediate) A1", "cccc 0010 110S nnnn dddd iiii iiii iiii", |S, n, d, i| dp_imm(Sbc, S, d, n, a32_imm(i))),
+    row!("RSC (immediate) A1", "cccc 0010 111S nnnn dddd iiii iiii iiii", |S, n, d, i| dp_imm(Rsc, S, d, n, a32_imm(i))),
+    row!("TST (immediate) A1", "cccc 0011 0001 nnnn (0)(0)(0)(0) iiii iiii iiii", |n, i| dp_imm(Tst, 1, R0, n, a32_imm(i))),
+    row!("TEQ (immediate) A1", "cccc 0011 0011 nnnn (0)(0)(0)(0) iiii iiii iiii", |n, i| dp_imm(Teq, 1, R0, n, a32_imm(i))),
+    row!("CMP (immediate) A1", "cccc 0011 0101 nnnn (0)(0)(0)(0) iiii iiii iiii", |n, i| dp_imm(Cmp, 1, R0, n, a32_imm(i))),
+    row!("CMN (immediate) A1", "cccc 0011 0111 nnnn (0)(0)(0)(0) iiii iiii iiii", |n, i| dp_imm(Cmn, 1, R0, n, a32_imm(i))),
+    row!("ORR (immediate) A1", "cccc 0011 100S nnnn dddd iiii iiii iiii", |S, n, d, i| dp_imm(Orr, S, d, n, a32_imm(i))),
+    row!("MOV (immediate) A1", "cccc 0011 101S (0)(0)(0)(0) dddd iiii iiii iiii", |S, d, i| dp_imm(Mov, S, d, R0, a32_imm(i))),
+    row!("BIC (immediate) A1", "cccc 0011 110S nnnn dddd iiii iiii iiii", |S, n, d, i| dp_imm(Bic, S, d, n, a32_imm(i))),
+    row!("MVN (immediate) A1", "cccc 0011 111S (0)(0)(0)(0) dddd iiii iiii iiii", |S, d, i| dp_imm(Mvn, S, d, R0, a32_imm(i))),
+
+    // 16-bit immediate loads, MSR (immediate) and hints: A5.2, A5.2.11.
+    row!("MOV (immediate) A2", "cccc 0011 0000 iiii dddd iiii iiii iiii", |i, d| not_pc(d, Insn::Movw { rd: r(d), imm: i as u16 })),
+    row!("MOVT A1", "cccc 0011 0100 iiii dddd iiii iiii iiii", |i, d| not_pc(d, Insn::Movt { rd: r(d), imm: i as u16 })),
+    row!("Hint A1", "cccc 0011 0010 0000 (1)(1)(1)(1) (0)(0)(0)(0) oooo oooo", |o| hint(o)),
+    row!("MSR (immediate) A1", "cccc 0011 0R10 kkkk (1)(1)(1)(1) iiii iiii iiii", |R, k, i| Insn::MsrImm { spsr: R != 0, mask: k as u8, imm: a32_imm(i).0 }),
+
+    // Multiply and multiply accumulate, A5.2.5.
+    row!("MUL A1", "cccc 0000 000S dddd (0)(0)(0)(0) mmmm 1001 nnnn", |S, d, m, n| not_pc(d, Insn::Mul { s: S != 0, rd: r(d), rn: r(n), rm: r(m) })),
+    row!("MLA A1", "cccc 0000 001S dddd aaaa mmmm 1001 nnnn", |S, d, a, m, n| not_pc(d, Insn::Mla { s: S != 0, rd: r(d), rn: r(n), rm: r(m), ra: r(a) })),
+    row!("MLS A1", "cccc 0000 0110 dddd aaaa mmmm 1001 nnnn", |d, a, m, n| not_pc(d, Insn::Mls { rd: r(d), rn: r(n), rm: r(m), ra: r(a) })),
+    row!("UMAAL A1", "cccc 0000 0100 hhhh llll mmmm 1001 nnnn", |h, l, m, n| mul_long(MulLong::Umaal, 0, h, l, n, m)),
+    row!("UMULL A1", "cccc 0000 100S hhhh llll mmmm 1001 nnnn", |S, h, l, m, n| mul_long(MulLong::Umull, S, h, l, n, m)),
+    row!("UMLAL A1", "cccc 0000 101S hhhh llll mmmm 1001 nnnn", |S, h, l, m, n| mul_long(MulLong::Umlal, S, h, l, n, m)),
+    row!("SMULL A1", "cccc 0000 110S hhhh llll mmmm 1001 nnnn", |S, h, l, m, n| mul_long(MulLong::Smull, S, h, l, n, m)),
+    row!("SMLAL A1", "cccc 0000 111S hhhh llll mmmm 1001 nnnn", |S, h, l, m, n| mul_long(MulLong::Smlal, S, h, l, n, m)),
+
+    // Saturating addition and subtraction, A5.2.6.
+    row!("QADD A1", "cccc 0001 0000 nnnn dddd (0)(0)(0)(0) 0101 mmmm", |n, d, m| sat(SatOp::Qadd, d, m, n)),
+    row!("QSUB A1", "cccc 0001 0010 nnnn dddd (0)(0)(0)(0) 0101 mmmm", |n, d, m| sat(SatOp::Qsub, d, m, n)),
+    row!("QDADD A1", "cccc 0001 0100 nnnn dddd (0)(0)(0)(0) 0101 mmmm", |n, d, m| sat(SatOp::Qdadd, d, m, n)),
+    row!("QDSUB A1", "cccc 0001 0110 nnnn dddd (0)(0)(0)(0) 0101 mmmm", |n, d, m| sat(SatOp::Qdsub, d, m, n)),
+
+    // Halfword multiply and multiply accumulate, A5.2.7.
+    row!("SMLABB, SMLABT, SMLATB, SMLATT A1", "cccc 0001 0000 dddd aaaa mmmm 1MN0 nnnn", |d, a, m, M, N, n| smla_xy(d, n, m, a, (N, M))),
+    row!("SMLAWB, SMLAWT A1", "cccc 0001 0010 dddd aaaa mmmm 1M00 nnnn", |d, a, m, M, n| not_pc(d, Insn::SmlaWy { rd: r(d), rn: r(n), rm: r(m), ra: r(a), m_high: M != 0 })),
+    row!("SMULWB, SMULWT A1", "cccc 0001 0010 dddd (0)(0)(0)(0) mmmm 1M10 nnnn", |d, m, M, n| not_pc(d, Insn::SmulWy { rd: r(d), rn: r(n), rm: r(m), m_high: M != 0 })),
+    row!("SMLALBB, SMLALBT, SMLALTB, SMLALTT A1", "cccc 0001 0100 hhhh llll mmmm 1MN0 nnnn", |h, l, m, M, N, n| smlal_xy(h, l, n, m, (N, M))),
+    row!("SMULBB, SMULBT, SMULTB, SMULTT A1", "cccc 0001 0110 dddd (0)(0)(0)(0) mmmm 1MN0 nnnn", |d, m, M, N, n| smul_xy(d, n, m, (N, M))),
+
+    // Synchronization primitives, A5.2.10. Bits 9:8 tell these from ARMv8's acquire and release.
+    row!("SWP, SWPB A1", "cccc 0001 0B00 nnnn tttt (0)(0)(0)(0) 1001 mmmm", |B, n, t, m| undefined_if(t == 15 || n == 15 || m == 15, Insn::Swp { byte: B != 0, rt: r(t), rt2: r(m), rn: r(n) })),
+    row!("STREX A1", "cccc 0001 1000 nnnn dddd (1)(1)11 1001 tttt", |n, d, t| strex(ExSize::Word, d, (t, 0), n, 0)),
+    row!("LDREX A1", "cccc 0001 1001 nnnn tttt (1)(1)11 1001 (1)(1)(1)(1)", |n, t| ldrex(ExSize::Word, t, 0, n, 0)),
+    row!("STREXD A1", "cccc 0001 1010 nnnn dddd (1)(1)11 1001 tttt", |n, d, t| a32_strexd(d, t, n)),
+    row!("LDREXD A1", "cccc 0001 1011 nnnn tttt (1)(1)11 1001 (1)(1)(1)(1)", |n, t| a32_ldrexd(t, n)),
+    row!("STREXB A1", "cccc 0001 1100 nnnn dddd (1)(1)11 1001 tttt", |n, d, t| strex(ExSize::Byte, d, (t, 0), n, 0)),
+    row!("LDREXB A1", "cccc 0001 1101 nnnn tttt (1)(1)11 1001 (1)(1)(1)(1)", |n, t| ldrex(ExSize::Byte, t, 0, n, 0)),
+    row!("STREXH A1", "cccc 0001 1110 nnnn dddd (1)(1)11 1001 tttt", |n, d, t| strex(ExSize::Half, d, (t, 0), n, 0)),
+    row!("LDREXH A1", "cccc 0001 1111 nnnn tttt (1)(1)11 1001 (1)(1)(1)(1)", |n, t| ldrex(ExSize::Half, t, 0, n, 0)),
+
+    // Miscellaneous instructions, A5.2.12.
+    row!("MRS (Banked register) A1", "cccc 0001 0R00 mmmm dddd (0)(0)1M 0000 (0)(0)(0)(0)", |R, m, d, M| not_pc(d, Insn::MrsBanked { rd: r(d), reg: banked(R, M, m) })),
+    row!("MSR (Banked register) A1", "cccc 0001 0R10 mmmm (1)(1)(1)(1) (0)(0)1M 0000 nnnn", |R, m, M, n| not_pc(n, Insn::MsrBanked { rn: r(n), reg: banked(R, M, m) })),
+    row!("MRS A1", "cccc 0001 0R00 (1)(1)(1)(1) dddd (0)(0)0(0) 0000 (0)(0)(0)(0)", |R, d| not_pc(d, Insn::Mrs { spsr: R != 0, rd: r(d) })),
+    row!("MSR (register) A1", "cccc 0001 0R10 kkkk (1)(1)(1)(1) (0)(0)0(0) 0000 nnnn", |R, k, n| not_pc(n, Insn::MsrReg { spsr: R != 0, mask: k as u8, rn: r(n) })),
+    row!("BX A1", "cccc 0001 0010 (1)(1)(1)(1) (1)(1)(1)(1) (1)(1)(1)(1) 0001 mmmm", |m| Insn::Bx { rm: r(m) }),
+    row!("BXJ A1", "cccc 0001 0010 (1)(1)(1)(1) (1)(1)(1)(1) (1)(1)(1)(1) 0010 mmmm", |m| Insn::Bxj { rm: r(m) }),
+    row!("BLX (register) A1", "cccc 0001 0010 (1)(1)(1)(1) (1)(1)(1)(1) (1)(1)(1)(1) 0011 mmmm", |m| Insn::Blx { rm: r(m) }),
+    row!("CLZ A1", "cccc 0001 0110 (1)(1)(1)(1) dddd (1)(1)(1)(1) 0001 mmmm", |d, m| bits(BitOp::Clz, d, m)),
+    row!("ERET A1", "cccc 0001 0110 (0)(0)(0)(0) (0)(0)(0)(0) (0)(0)(0)(0) 0110 (1)(1)(1)(0)", || Insn::Eret),
+    row!("BKPT A1", "cccc 0001 0010 iiii iiii iiii 0111 iiii", |i| Insn::Bkpt { imm: i as u16 }),
+    row!("HVC A1", "cccc 0001 0100 iiii iiii iiii 0111 iiii", |i| Insn::Hvc { imm: i as u16 }),
+    row!("SMC A1", "cccc 0001 0110 (0)(0)(0)(0) (0)(0)(0)(0) (0)(0)(0)(0) 0111 iiii", |i| Insn::Smc { imm: i as u8 }),
+];
+
+/// Loads, stores (manual A5.2.8, A5.2.9, A5.3) and block transfers and branches (A5.5).
+#[rustfmt::skip]
+pub(super) const LOAD_STORE_BRANCH: &[Row] = &[
+    row!("STRT A1", "cccc 0100 u010 nnnn tttt iiii iiii iiii", |u, n, t, i| str_imm(Word, t, n, offset(u, i), PostUnpriv)),
+    row!("STRT A2", "cccc 0110 u010 nnnn tttt iiii iyy0 mmmm", |u, n, t, i, y, m| str_reg(Word, t, n, reg_offset(u, m, y, i), PostUnpriv)),
+    row!("PUSH A2", "cccc 0101 0010 1101 tttt 0000 0000 0100", |t| str_imm(Word, t, 13, -4, Pre)),
+    row!("STR (immediate) A1", "cccc 010p u0w0 nnnn tttt iiii iiii iiii", |p, u, w, n, t, i| str_imm(Word, t, n, offset(u, i), index(p, w))),
+    row!("STR (register) A1", "cccc 011p u0w0 nnnn tttt iiii iyy0 mmmm", |p, u, w, n, t, i, y, m| str_reg(Word, t, n, reg_offset(u, m, y, i), index(p, w))),
+    row!("LDRT A1", "cccc 0100 u011 nnnn tttt iiii iiii iiii", |u, n, t, i| ldr_imm(Word, t, n, offset(u, i), PostUnpriv)),
+    row!("LDRT A2", "cccc 0110 u011 nnnn tttt iiii iyy0 mmmm", |u, n, t, i, y, m| ldr_reg(Word, t, n, reg_offset(u, m, y, i), PostUnpriv)),
+    row!("POP A2", "cccc 0100 1001 1101 tttt 0000 0000 0100", |t| ldr_imm(Word, t, 13, 4, Post)),
+    row!("LDR (literal) A1", "cccc 0101 u001 1111 tttt iiii iiii iiii", |u, t, i| ldr_imm(Word, t, 15, offset(u, i), Offset)),
+    row!("LDR (immediate) A1", "cccc 010p u0w1 nnnn tttt iiii iiii iiii", |p, u, w, n, t, i| ldr_imm(Word, t, n, offset(u, i), index(p, w))),
+    row!("LDR (register) A1", "cccc 011p u0w1 nnnn tttt iiii iyy0 mmmm", |p, u, w, n, t, i, y, m| ldr_reg(Word, t, n, reg_offset(u, m, y, i), index(p, w))),
+    row!("STRBT A1", "cccc 0100 u110 nnnn tttt iiii iiii iiii", |u, n, t, i| str_imm(Byte, t, n, offset(u, i), PostUnpriv)),
+    row!("STRBT A2", "cccc 0110 u110 nnnn tttt iiii iyy0 mmmm", |u, n, t, i, y, m| str_reg(Byte, t, n, reg_offset(u, m, y, i), PostUnpriv)),
+    row!("STRB (immediate) A1", "cccc 010p u1w0 nnnn tttt iiii iiii iiii", |p, u, w, n, t, i| str_imm(Byte, t, n, offset(u, i), index(p, w))),
+    row!("STRB (register) A1", "cccc 011p u1w0 nnnn tttt iiii iyy0 mmmm", |p, u, w, n, t, i, y, m| str_reg(Byte, t, n, reg_offset(u, m, y, i), index(p, w))),
+    row!("LDRBT A1", "cccc 0100 u111 nnnn tttt iiii iiii iiii", |u, n, t, i| ldr_imm(Byte, t, n, offset(u, i), PostUnpriv)),
+    row!("LDRBT A2", "cccc 0110 u111 nnnn tttt iiii iyy0 mmmm", |u, n, t, i, y, m| ldr_reg(Byte, t, n, reg_offset(u, m, y, i), PostUnpriv)),
+    row!("LDRB (literal) A1", "cccc 0101 u101 1111 tttt iiii iiii iiii", |u, t, i| ldr_imm(Byte, t, 15, offset(u, i), Offset)),
+    row!("LDRB (immediate) A1", "cccc 010p u1w1 nnnn tttt iiii iiii iiii", |p, u, w, n, t, i| ldr_imm(Byte, t, n, offset(u, i), index(p, w))),
+    row!("LDRB (register) A1", "cccc 011p u1w1 nnnn tttt iiii iyy0 mmmm", |p, u, w, n, t, i, y, m| ldr_reg(Byte, t, n, reg_offset(u, m, y, i), index(p, w))),
+    row!("STRHT A1", "cccc 0000 u110 nnnn tttt iiii 1011 iiii", |u, n, t, i| str_imm(Half, t, n, offset(u, i), PostUnpriv)),
+    row!("STRHT A2", "cccc 0000 u010 nnnn tttt (0)(0)(0)(0) 1011 mmmm", |u, n, t, m| str_reg(Half, t, n, reg_offset(u, m, 0, 0), PostUnpriv)),
+    row!("STRH (immediate) A1", "cccc 000p u1w0 nnnn tttt iiii 1011 iiii", |p, u, w, n, t, i| str_imm(Half, t, n, offset(u, i), index(p, w))),
+    row!("STRH (register) A1", "cccc 000p u0w0 nnnn tttt (0)(0)(0)(0) 1011 mmmm", |p, u, w, n, t, m| str_reg(Half, t, n, reg_offset(u, m, 0, 0), index(p, w))),
+    row!("LDRHT A1", "cccc 0000 u111 nnnn tttt iiii 1011 iiii", |u, n, t, i| ldr_imm(Half, t, n, offset(u, i), PostUnpriv)),
+    row!("LDRHT A2", "cccc 0000 u011 nnnn tttt (0)(0)(0)(0) 1011 mmmm", |u, n, t, m| ldr_reg(Half, t, n, reg_offset(u, m, 0, 0), PostUnpriv)),
+    row!("LDRH (literal) A1", "cccc 0001 u101 1111 tttt iiii 1011 iiii", |u, t, i| ldr_imm(Half, t, 15, offset(u, i), Offset)),
+    row!("LDRH (immediate) A1", "cccc 000p u1w1 nnnn tttt iiii 1011 iiii", |p, u, w, n, t, i| ldr_imm(Half, t, n, offset(u, i), index(p, w))),
+    row!("LDRH (register) A1", "cccc 000p u0w1 nnnn tttt (0)(0)(0)(0) 1011 mmmm", |p, u, w, n, t, m| ldr_reg(Half, t, n, reg_offset(u, m, 0, 0), index(p, w))),
+    row!("LDRSBT A1", "cccc 0000 u111 nnnn tttt iiii 1101 iiii", |u, n, t, i| ldr_imm(SignedByte, t, n, offset(u, i), PostUnpriv)),
+    row!("LDRSBT A2", "cccc 0000 u011 nnnn tttt (0)(0)(0)(0) 1101 mmmm", |u, n, t, m| ldr_reg(SignedByte, t, n, reg_offset(u, m, 0, 0), PostUnpriv)),
+    row!("LDRSB (literal) A1", "cccc 0001 u101 1111 tttt iiii 1101 iiii", |u, t, i| ldr_imm(SignedByte, t, 15, offset(u, i), Offset)),
+    row!("LDRSB (immediate) A1", "cccc 000p u1w1 nnnn tttt iiii 1101 iiii", |p, u, w, n, t, i| ldr_imm(SignedByte, t, n, offset(u, i), index(p, w))),
+    row!("LDRSB (register) A1", "cccc 000p u0w1 nnnn tttt (0)(0)(0)(0) 1101 mmmm", |p, u, w, n, t, m| ldr_reg(SignedByte, t, n, reg_offset(u, m, 0, 0), index(p, w))),
+    row!("LDRSHT A1", "cccc 0000 u111 nnnn tttt iiii 1111 iiii", |u, n, t, i| ldr_imm(SignedHalf, t, n, offset(u, i), PostUnpriv)),
+    row!("LDRSHT A2", "cccc 0000 u011 nnnn tttt (0)(0)(0)(0) 1111 mmmm", |u, n, t, m| ldr_reg(SignedHalf, t, n, reg_offset(u, m, 0, 0), PostUnpriv)),
+    row!("LDRSH (literal) A1", "cccc 0001 u101 1111 tttt iiii 1111 iiii", |u, t, i| ldr_imm(SignedHalf, t, 15, offset(u, i), Offset)),
+    row!("LDRSH (immediate) A1", "cccc 000p u1w1 nnnn tttt iiii 1111 iiii", |p, u, w, n, t, i| ldr_imm(SignedHalf, t, n, offset(u, i), index(p, w))),
+    row!("LDRSH (register) A1", "cccc 000p u0w1 nnnn tttt (0)(0)(0)(0) 1111 mmmm", |p, u, w, n, t, m| ldr_reg(SignedHalf, t, n, reg_offset(u, m, 0, 0), index(p, w))),
+    row!("LDRD (literal) A1", "cccc 0001 u100 1111 tttt iiii 1101 iiii", |u, t, i| a32_dual_imm(true, t, 15, offset(u, i), (1, 0))),
+    row!("LDRD (immediate) A1", "cccc 000p u1w0 nnnn tttt iiii 1101 iiii", |p, u, w, n, t, i| a32_dual_imm(true, t, n, offset(u, i), (p, w))),
+    row!("LDRD (register) A1", "cccc 000p u0w0 nnnn tttt (0)(0)(0)(0) 1101 mmmm", |p, u, w, n, t, m| a32_dual_reg(true, t, n, (u, m), p, w)),
+    row!("STRD (immediate) A1", "cccc 000p u1w0 nnnn tttt iiii 1111 iiii", |p, u, w, n, t, i| a32_dual_imm(false, t, n, offset(u, i), (p, w))),
+    row!("STRD (register) A1", "cccc 000p u0w0 nnnn tttt (0)(0)(0)(0) 1111 mmmm", |p, u, w, n, t, m| a32_dual_reg(false, t, n, (u, m), p, w)),
+
+    // Block data transfer, A5.5.
+    row!("STMDA A1", "cccc 1000 00w0 nnnn rrrr rrrr rrrr rrrr", |w, n, r| stm(DA, n, r, w, false)),
+    row!("LDMDA A1", "cccc 1000 00w1 nnnn rrrr rrrr rrrr rrrr", |w, n, r| ldm(DA, n, r, w, false)),
+    row!("POP A1", "cccc 1000 1011 1101 rrrr rrrr rrrr rrrr", |r| ldm(IA, 13, r, 1, false)),
+    row!("STMIA A1", "cccc 1000 10w0 nnnn rrrr rrrr rrrr rrrr", |w, n, r| stm(IA, n, r, w, false)),
+    row!("LDMIA A1", "cccc 1000 10w1 nnnn rrrr rrrr rrrr rrrr", |w, n, r| ldm(IA, n, r, w, false)),
+    row!("PUSH A1", "cccc 1001 0010 1101 rrrr rrrr rrrr rrrr", |r| stm(DB, 13, r, 1, false)),
+    row!("STMDB A1", "cccc 1001 00w0 nnnn rrrr rrrr rrrr rrrr", |w, n, r| stm(DB, n, r, w, false)),
+    row!("LDMDB A1", "cccc 1001 00w1 nnnn rrrr rrrr rrrr rrrr", |w, n, r| ldm(DB, n, r, w, false)),
+    row!("STMIB A1", "cccc 1001 10w0 nnnn rrrr rrrr rrrr rrrr", |w, n, r| stm(IB, n, r, w, false)),
+    row!("LDMIB A1", "cccc 1001 10w1 nnnn rrrr rrrr rrrr rrrr", |w, n, r| ldm(IB, n, r, w, false)),
+    row!("STM (User registers) A1", "cccc 100p u1(0)0 nnnn rrrr rrrr rrrr rrrr", |p, u, n, r| stm(way(p, u), n, r, 0, true)),
+    row!("LDM (User registers) A1", "cccc 100p u1(0)1 nnnn 0rrr rrrr rrrr rrrr", |p, u, n, r| ldm(way(p, u), n, r, 0, true)),
+    row!("LDM (exception return) A1", "cccc 100p u1w1 nnnn 1rrr rrrr rrrr rrrr", |p, u, w, n, r| ldm(way(p, u), n, 1 << 15 | r, w, true)),
+
+    // Branches, A5.5, and supervisor call, A5.6.
+    row!("B A1", "cccc 1010 iiii iiii iiii iiii iiii iiii", |i| Insn::B { offset: signed(i << 2, 26) }),
+    row!("BL A1", "cccc 1011 iiii iiii iiii iiii iiii iiii", |i| Insn::Bl { offset: signed(i << 2, 26) }),
+    row!("SVC A1", "cccc 1111 iiii iiii iiii iiii iiii iiii", |i| Insn::Svc { imm: i }),
+];
+
+/// Media instructions (manual A5.4).
+#[rustfmt::skip]
+pub(super) const MEDIA: &[Row] = &[
+    // Parallel addition and subtraction, A5.4.1 and A5.4.2.
+    row!("SADD16 A1", "cccc 0110 0001 nnnn dddd (1)(1)(1)(1) 0001 mmmm", |n, d, m| parallel(ParPrefix::S, Add16, d, n, m)),
+    row!("SASX A1", "cccc 0110 0001 nnnn dddd (1)(1)(1)(1) 0011 mmmm", |n, d, m| parallel(ParPrefix::S, Asx, d, n, m)),
+    row!("SSAX A1", "cccc 0110 0001 nnnn dddd (1)(1)(1)(1) 0101 mmmm", |n, d, m| parallel(ParPrefix::S, Sax, d, n, m)),
+    row!("SSUB16 A1", "cccc 0110 0001 nnnn dddd (1)(1)(1)(1) 0111 mmmm", |n, d, m| parallel(ParPrefix::S, Sub16, d, n, m)),
+    row!("SADD8 A1", "cccc 0110 0001 nnnn dddd (1)(1)(1)(1) 1001 mmmm", |n, d, m| parallel(ParPrefix::S, Add8, d, n, m)),
+    row!("SSUB8 A1", "cccc 0110 0001 nnnn dddd (1)(1)(1)(1) 1111 mmmm", |n, d, m| parallel(ParPrefix::S, Sub8, d, n, m)),
+    row!("QADD16 A1", "cccc 0110 0010 nnnn dddd (1)(1)(1)(1) 0001 mmmm", |n, d, m| parallel(ParPrefix::Q, Add16, d, n, m)),
+    row!("QASX A1", "cccc 0110 0010 nnnn dddd (1)(1)(1)(1) 0011 mmmm", |n, d, m| parallel(ParPrefix::Q, Asx, d, n, m)),
+    row!("QSAX A1", "cccc 0110 0010 nnnn dddd (1)(1)(1)(1) 0101 mmmm", |n, d, m| parallel(ParPrefix::Q, Sax, d, n, m)),
+    row!("QSUB16 A1", "cccc 0110 0010 nnnn dddd (1)(1)(1)(1) 0111 mmmm", |n, d, m| parallel(ParPrefix::Q, Sub16, d, n, m)),
+    row!("QADD8 A1", "cccc 0110 0010 nnnn dddd (1)(1)(1)(1) 1001 mmmm", |n, d, m| parallel(ParPrefix::Q, Add8, d, n, m)),
+    row!("QSUB8 A1", "cccc 0110 0010 nnnn dddd (1)(1)(1)(1) 1111 mmmm", |n, d, m| parallel(ParPrefix::Q, Sub8, d, n, m)),
+    row!("SHADD16 A1", "cccc 0110 0011 nnnn dddd (1)(1)(1)(1) 0001 mmmm", |n, d, m| parallel(ParPrefix::Sh, Add16, d, n, m)),
+    row!("SHASX A1", "cccc 0110 0011 nnnn dddd (1)(1)(1)(1) 0011 mmmm", |n, d, m| parallel(ParPrefix::Sh, Asx, d, n, m)),
+    row!("SHSAX A1", "cccc 0110 0011 nnnn dddd (1)(1)(1)(1) 0101 mmmm", |n, d, m| parallel(ParPrefix::Sh, Sax, d, n, m)),
+    row!("SHSUB16 A1", "cccc 0110 0011 nnnn dddd (1)(1)(1)(1) 0111 mmmm", |n, d, m| parallel(ParPrefix::Sh, Sub16, d, n, m)),
+    row!("SHADD8 A1", "cccc 0110 0011 nnnn dddd (1)(1)(1)(1) 1001 mmmm", |n, d, m| parallel(ParPrefix::Sh, Add8, d, n, m)),
+    row!("SHSUB8 A1", "cccc 0110 0011 nnnn dddd (1)(1)(1)(1) 1111 mmmm", |n, d, m| parallel(ParPrefix::Sh, Sub8, d, n, m)),
+    row!("UADD16 A1", "cccc 0110 0101 nnnn dddd (1)(1)(1)(1) 0001 mmmm", |n, d, m| parallel(ParPrefix::U, Add16, d, n, m)),
+    row!("UASX A1", "cccc 0110 0101 nnnn dddd (1)(1)(1)(1) 0011 mmmm", |n, d, m| parallel(ParPrefix::U, Asx, d, n, m)),
+    row!("USAX A1", "cccc 0110 0101 nnnn dddd (1)(1)(1)(1) 0101 mmmm", |n, d, m| parallel(ParPrefix::U, Sax, d, n, m)),
+    row!("USUB16 A1", "cccc 0110 0101 nnnn dddd (1)(1)(1)(1) 0111 mmmm", |n, d, m| parallel(ParPrefix::U, Sub16, d, n, m)),
+    row!("UADD8 A1", "cccc 0110 0101 nnnn dddd (1)(1)(1)(1) 1001 mmmm", |n, d, m| parallel(ParPrefix::U, Add8, d, n, m)),
+    row!("USUB8 A1", "cccc 0110 0101 nnnn dddd (1)(1)(1)(1) 1111 mmmm", |n, d, m| parallel(ParPrefix::U, Sub8, d, n, m)),
+    row!("UQADD16 A1", "cccc 0110 0110 nnnn dddd (1)(1)(1)(1) 0001 mmmm", |n, d, m| parallel(ParPrefix::Uq, Add16, d, n, m)),
+    row!("UQASX A1", "cccc 0110 0110 nnnn dddd (1)(1)(1)(1) 0011 mmmm", |n, d, m| parallel(ParPrefix::Uq, Asx, d, n, m)),
+    row!("UQSAX A1", "cccc 0110 0110 nnnn dddd (1)(1)(1)(1) 0101 mmmm", |n, d, m| parallel(ParPrefix::Uq, Sax, d, n, m)),
+    row!("UQSUB16 A1", "cccc 0110 0110 nnnn dddd (1)(1)(1)(1) 0111 mmmm", |n, d, m| parallel(ParPrefix::Uq, Sub16, d, n, m)),
+    row!("UQADD8 A1", "cccc 0110 0110 nnnn dddd (1)(1)(1)(1) 1001 mmmm", |n, d, m| parallel(ParPrefix::Uq, Add8, d, n, m)),
+    row!("UQSUB8 A1", "cccc 0110 0110 nnnn dddd (1)(1)(1)(1) 1111 mmmm", |n, d, m| parallel(ParPrefix::Uq, Sub8, d, n, m)),
+    row!("UHADD16 A1", "cccc 0110 0111 nnnn dddd (1)(1)(1)(1) 0001 mmmm", |n, d, m| parallel(ParPrefix::Uh, Add16, d, n, m)),
+    row!("UHASX A1", "cccc 0110 0111 nnnn dddd (1)(1)(1)(1) 0011 mmmm", |n, d, m| parallel(ParPrefix::Uh, Asx, d, n, m)),
+    row!("UHSAX A1", "cccc 0110 0111 nnnn dddd (1)(1)(1)(1) 0101 mmmm", |n, d, m| parallel(ParPrefix::Uh, Sax, d, n, m)),
+    row!("UHSUB16 A1", "cccc 0110 0111 nnnn dddd (1)(1)(1)(1) 0111 mmmm", |n, d, m| parallel(ParPrefix::Uh, Sub16, d, n, m)),
+    row!("UHADD8 A1", "cccc 0110 0111 nnnn dddd (1)(1)(1)(1) 1001 mmmm", |n, d, m| parallel(ParPrefix::Uh, Add8, d, n, m)),
+    row!("UHSUB8 A1", "cccc 0110 0111 nnnn dddd (1)(1)(1)(1) 1111 mmmm", |n, d, m| parallel(ParPrefix::Uh, Sub8, d, n, m)),
+
+    // Packing, unpacking, saturation, and reversal, A5.4.3.
+    row!("PKHBT, PKHTB A1", "cccc 0110 1000 nnnn dddd iiii iT01 mmmm", |n, d, i, T, m| pkh(T, d, n, m, i)),
+    row!("SEL A1", "cccc 0110 1000 nnnn dddd (1)(1)(1)(1) 1011 mmmm", |n, d, m| not_pc(d, Insn::Sel { rd: r(d), rn: r(n), rm: r(m) })),
+    row!("SSAT A1", "cccc 0110 101s ssss dddd iiii ih01 nnnn", |s, d, i, h, n| sat_to(true, d, s, n, h, i)),
+    row!("USAT A1", "cccc 0110 111s ssss dddd iiii ih01 nnnn", |s, d, i, h, n| sat_to(false, d, s, n, h, i)),
+    row!("SSAT16 A1", "cccc 0110 1010 ssss dddd (1)(1)(1)(1) 0011 nnnn", |s, d, n| sat16(true, d, s, n)),
+    row!("USAT16 A1", "cccc 0110 1110 ssss dddd (1)(1)(1)(1) 0011 nnnn", |s, d, n| sat16(false, d, s, n)),
+    row!("SXTB16 A1", "cccc 0110 1000 1111 dddd rr(0)(0) 0111 mmmm", |d, r, m| extend(Sxtb16, d, m, r)),
+    row!("SXTAB16 A1", "cccc 0110 1000 nnnn dddd rr(0)(0) 0111 mmmm", |n, d, r, m| extend_add(Sxtb16, d, n, m, r)),
+    row!("SXTB A1", "cccc 0110 1010 1111 dddd rr(0)(0) 0111 mmmm", |d, r, m| extend(Sxtb, d, m, r)),
+    row!("SXTAB A1", "cccc 0110 1010 nnnn dddd rr(0)(0) 0111 mmmm", |n, d, r, m| extend_add(Sxtb, d, n, m, r)),
+    row!("SXTH A1", "cccc 0110 1011 1111 dddd rr(0)(0) 0111 mmmm", |d, r, m| extend(Sxth, d, m, r)),
+    row!("SXTAH A1", "cccc 0110 1011 nnnn dddd rr(0)(0) 0111 mmmm", |n, d, r, m| extend_add(Sxth, d, n, m, r)),
+    row!("UXTB16 A1", "cccc 0110 1100 1111 dddd rr(0)(0) 0111 mmmm", |d, r, m| extend(Uxtb16, d, m, r)),
+    row!("UXTAB16 A1", "cccc 0110 1100 nnnn dddd rr(0)(0) 0111 mmmm", |n, d, r, m| extend_add(Uxtb16, d, n, m, r)),
+    row!("UXTB A1", "cccc 0110 1110 1111 dddd rr(0)(0) 0111 mmmm", |d, r, m| extend(Uxtb, d, m, r)),
+    row!("UXTAB A1", "cccc 0110 1110 nnnn dddd rr(0)(0) 0111 mmmm", |n, d, r, m| extend_add(Uxtb, d, n, m, r)),
+    row!("UXTH A1", "cccc 0110 1111 1111 dddd rr(0)(0) 0111 mmmm", |d, r, m| extend(Uxth, d, m, r)),
+    row!("UXTAH A1", "cccc 0110 1111 nnnn dddd rr(0)(0) 0111 mmmm", |n, d, r, m| extend_add(Uxth, d, n, m, r)),
+    row!("REV A1", "cccc 0110 1011 (1)(1)(1)(1) dddd (1)(1)(1)(1) 0011 mmmm", |d, m| bits(BitOp::Rev, d, m)),
+    row!("REV16 A1", "cccc 0110 1011 (1)(1)(1)(1) dddd (1)(1)(1)(1) 1011 mmmm", |d, m| bits(BitOp::Rev16, d, m)),
+    row!("RBIT A1", "cccc 0110 1111 (1)(1)(1)(1) dddd (1)(1)(1)(1) 0011 mmmm", |d, m| bits(BitOp::Rbit, d, m)),
+    row!("REVSH A1", "cccc 0110 1111 (1)(1)(1)(1) dddd (1)(1)(1)(1) 1011 mmmm", |d, m| bits(BitOp::Revsh, d, m)),
+
+    // Signed multiply, signed and unsigned divide, A5.4.4.
+    row!("SMUAD A1", "cccc 0111 0000 dddd 1111 mmmm 00X1 nnnn", |d, m, X, n| dual_mul(0, X, d, n, m, None)),
+    row!("SMLAD A1", "cccc 0111 0000 dddd aaaa mmmm 00X1 nnnn", |d, a, m, X, n| dual_mul(0, X, d, n, m, Some(a))),
+    row!("SMUSD A1", "cccc 0111 0000 dddd 1111 mmmm 01X1 nnnn", |d, m, X, n| dual_mul(1, X, d, n, m, None)),
+    row!("SMLSD A1", "cccc 0111 0000 dddd aaaa mmmm 01X1 nnnn", |d, a, m, X, n| dual_mul(1, X, d, n, m, Some(a))),
+    row!("SDIV A1", "cccc 0111 0001 dddd (1)(1)(1)(1) mmmm 0001 nnnn", |d, m, n| div(true, d, n, m)),
+    row!("UDIV A1", "cccc 0111 0011 dddd (1)(1)(1)(1) mmmm 0001 nnnn", |d, m, n| div(false, d, n, m)),
+    row!("SMLALD A1", "cccc 0111 0100 hhhh llll mmmm 00X1 nnnn", |h, l, m, X, n| dual_mul_long(0, X, h, l, n, m)),
+    row!("SMLSLD A1", "cccc 0111 0100 hhhh llll mmmm 01X1 nnnn", |h, l, m, X, n| dual_mul_long(1, X, h, l, n, m)),
+    row!("SMMUL A1", "cccc 0111 0101 dddd 1111 mmmm 00R1 nnnn", |d, m, R, n| smmul(R, 0, d, n, m, None)),
+    row!("SMMLA A1", "cccc 0111 0101 dddd aaaa mmmm 00R1 nnnn", |d, a, m, R, n| smmul(R, 0, d, n, m, Some(a))),
+    row!("SMMLS A1", "cccc 0111 0101 dddd aaaa mmmm 11R1 nnnn", |d, a, m, R, n| smmul(R, 1, d, n, m, Some(a))),
+
+    // The rest, A5.4.
+    row!("USAD8 A1", "cccc 0111 1000 dddd 1111 mmmm 0001 nnnn", |d, m, n| usad8(d, n, m, None)),
+    row!("USADA8 A1", "cccc 0111 1000 dddd aaaa mmmm 0001 nnnn", |d, a, m, n| usad8(d, n, m, Some(a))),
+    row!("SBFX A1", "cccc 0111 101w wwww dddd llll l101 nnnn", |w, d, l, n| bfx(true, d, n, l, w)),
+    row!("UBFX A1", "cccc 0111 111w wwww dddd llll l101 nnnn", |w, d, l, n| bfx(false, d, n, l, w)),
+    row!("BFC A1", "cccc 0111 110m mmmm dddd llll l001 1111", |m, d, l| bfi(d, None, l, m)),
+    row!("BFI A1", "cccc 0111 110m mmmm dddd llll l001 nnnn", |m, d, l, n| bfi(d, Some(n), l, m)),
+    row!("UDF A1", "cccc 0111 1111 iiii iiii iiii 1111 iiii", |i| Insn::Udf { imm: i as u16 }),
+];
+
+/// Unconditional instructions (manual A5.7).
+#[rustfmt::skip]
+pub(super) const UNCONDITIONAL: &[Row] = &[
+    row!("CPS A1", "1111 0001 0000 ooM0 (0)(0)(0)(0) (0)(0)(0)a aa0m mmmm", |o, M, a, m| cps(o, a, M, m)),
+    row!("SETEND A1", "1111 0001 0000 (0)(0)(0)1 (0)(0)(0)(0) (0)(0)E(0) 0000 (0)(0)(0)(0)", |E| Insn::Setend { big: E != 0 }),
+    row!("SRSDA, SRSDB, SRSIA, SRSIB A1", "1111 100p u1w0 (1)(1)(0)(1) (0)(0)(0)(0) (0)(1)(0)(1) (0)(0)(0)m mmmm", |p, u, w, m| srs(way(p, u), m, w)),
+    row!("RFEDA, RFEDB, RFEIA, RFEIB A1", "1111 100p u0w1 nnnn (0)(0)(0)(0) (1)(0)(1)(0) (0)(0)(0)(0) (0)(0)(0)(0)", |p, u, w, n| rfe(way(p, u), n, w)),
+    row!("BLX (immediate) A2", "1111 101H iiii iiii iiii iiii iiii iiii", |H, i| Insn::BlxImm { offset: signed(i << 2 | H << 1, 26) }),
+    // Memory hints and barriers, A5.7.1.
+    row!("Unallocated memory hint A1", "1111 0100 x001 xxxx xxxx xxxx xxxx xxxx", || NOP),
+    row!("PLI (immediate, literal) A1", "1111 0100 u101 nnnn (1)(1)(1)(1) iiii iiii iiii", |u, n, i| pld(0, true, n, offset(u, i))),
+    row!("PLD (immediate, literal) A1", "1111 0101 u101 nnnn (1)(1)(1)(1) iiii iiii iiii", |u, n, i| pld(0, false, n, offset(u, i))),
+    row!("PLDW (immediate) A1", "1111 0101 u001 nnnn (1)(1)(1)(1) iiii iiii iiii", |u, n, i| pld(1, false, n, offset(u, i))),
+    row!("CLREX A1", "1111 0101 0111 (1)(1)(1)(1) (1)(1)(1)(1) (0)(0)(0)(0) 0001 (1)(1)(1)(1)", || Insn::Clrex),
+    row!("DSB A1", "1111 0101 0111 (1)(1)(1)(1) (1)(1)(1)(1) (0)(0)(0)(0) 0100 oooo", |o| Insn::Barrier { op: Barrier::Dsb, option: o as u8 }),
+    row!("DMB A1", "1111 0101 0111 (1)(1)(1)(1) (1)(1)(1)(1) (0)(0)(0)(0) 0101 oooo", |o| Insn::Barrier { op: Barrier::Dmb, option: o as u8 }),
+    row!("ISB A1", "1111 0101 0111 (1)(1)(1)(1) (1)(1)(1)(1) (0)(0)(0)(0) 0110 oooo", |o| Insn::Barrier { op: Barrier::Isb, option: o as u8 }),
+    row!("Unallocated memory hint A2", "1111 0110 x001 xxxx xxxx xxxx xxx0 xxxx", || NOP),
+    row!("PLI (register) A1", "1111 0110 u101 nnnn (1)(1)(1)(1) iiii iyy0 mmmm", |u, n, i, y, m| pld_reg(0, true, n, reg_offset(u, m, y, i))),
+    row!("PLD (register) A1", "1111 0111 u101 nnnn (1)(1)(1)(1) iiii iyy0 mmmm", |u, n, i, y, m| pld_reg(0, false, n, reg_offset(u, m, y, i))),
+    row!("PLDW (register) A1", "1111 0111 u001 nnnn (1)(1)(1)(1) iiii iyy0 mmmm", |u, n, i, y, m| pld_reg(1, false, n, reg_offset(u, m, y, i))),
+];

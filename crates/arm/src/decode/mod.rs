@@ -8,6 +8,8 @@
 //! documented meaning: see `docs/unpredictable.md`.
 
 mod a32;
+mod coproc;
+mod make;
 mod simd;
 mod t16;
 mod t32;
@@ -24,15 +26,23 @@ const UNDEFINED_WORD: &[Row] = &[row!(
 )];
 const UNDEFINED_HALFWORD: &[Row] = &[row!("UNDEFINED", "xxxx xxxx xxxx xxxx", || Insn::Undefined)];
 
-/// All tables, in the order of row numbers; the flag marks VFP and Advanced SIMD.
+/// All tables, in the order of row numbers; the flag marks those given in A32 form, of
+/// which the T32 rows are derived.
 const PARTS: &[(Set, bool, &[Row])] = &[
     (Set::A32, true, simd::ROWS),
-    (Set::A32, false, a32::ROWS),
+    (Set::A32, false, a32::DATA_PROCESSING),
+    (Set::A32, false, a32::LOAD_STORE_BRANCH),
+    (Set::A32, false, a32::MEDIA),
+    (Set::A32, false, a32::UNCONDITIONAL),
+    (Set::A32, true, coproc::ROWS),
     (Set::A32, false, UNDEFINED_WORD),
     (Set::T16, false, t16::ROWS),
     (Set::T16, false, UNDEFINED_HALFWORD),
     (Set::T32, true, simd::ROWS),
-    (Set::T32, false, t32::ROWS),
+    (Set::T32, false, t32::DATA_PROCESSING),
+    (Set::T32, false, t32::LOAD_STORE),
+    (Set::T32, false, t32::CONTROL),
+    (Set::T32, true, coproc::ROWS),
     (Set::T32, false, UNDEFINED_WORD),
 ];
 

@@ -276,10 +276,10 @@ pub const fn a32_form(t32: u32) -> u32 {
 /// function of the fields that are named: `row!("CLZ A1", "cccc … dddd … mmmm", |d, m| …)`. The
 /// fields are `u32`.
 macro_rules! row {
-    ($name:literal, $pattern:literal, || $insn:expr) => {
+    ($name:expr, $pattern:expr, || $insn:expr) => {
         $crate::decode::table::Row::new($name, $pattern, |_| $insn)
     };
-    ($name:literal, $pattern:literal, |$($field:ident),*| $insn:expr) => {
+    ($name:expr, $pattern:expr, |$($field:ident),*| $insn:expr) => {
         $crate::decode::table::Row::new($name, $pattern, {
             #[allow(non_snake_case, unused_variables, clippy::many_single_char_names)]
             fn build(word: u32) -> $crate::insn::Insn {
