@@ -70,3 +70,21 @@ pub trait GuestMemory: Send + Sync {
     /// Writes an aligned 16-bit little-endian value with release ordering.
     fn write_u16_release(&self, addr: u64, value: u16) -> Result<(), BadAddress>;
 }
+
+impl<M: GuestMemory + ?Sized> GuestMemory for alloc::sync::Arc<M> {
+    fn read(&self, addr: u64, buf: &mut [u8]) -> Result<(), BadAddress> {
+        (**self).read(addr, buf)
+    }
+
+    fn write(&self, addr: u64, buf: &[u8]) -> Result<(), BadAddress> {
+        (**self).write(addr, buf)
+    }
+
+    fn read_u16_acquire(&self, addr: u64) -> Result<u16, BadAddress> {
+        (**self).read_u16_acquire(addr)
+    }
+
+    fn write_u16_release(&self, addr: u64, value: u16) -> Result<(), BadAddress> {
+        (**self).write_u16_release(addr, value)
+    }
+}

@@ -121,9 +121,8 @@ pub enum Engine {
 
 /// A size such as 512M, in bytes.
 pub fn parse_size(text: &str) -> Result<u64, String> {
-    let wrong = || {
-        format!("{text:?} is not a size; write a number with K, M or G, such as 512M or 1G")
-    };
+    let wrong =
+        || format!("{text:?} is not a size; write a number with K, M or G, such as 512M or 1G");
     let (digits, shift) = match text.trim_end_matches(['B', 'b', 'i']).to_ascii_uppercase() {
         upper if upper.ends_with('K') => (upper[..upper.len() - 1].to_owned(), 10),
         upper if upper.ends_with('M') => (upper[..upper.len() - 1].to_owned(), 20),
@@ -133,7 +132,9 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     let number: u64 = digits.parse().map_err(|_| wrong())?;
     let bytes = number.checked_mul(1 << shift).ok_or_else(wrong)?;
     if bytes % (1 << 20) != 0 {
-        return Err(format!("{text:?} is not a whole number of MiB; write for instance 512M"));
+        return Err(format!(
+            "{text:?} is not a whole number of MiB; write for instance 512M"
+        ));
     }
     Ok(bytes)
 }

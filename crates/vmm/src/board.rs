@@ -1,16 +1,22 @@
 //! Assembles the board: every device at its address, with its interrupt and its backend.
 
-use crate::bus::{Bus, SharedDevice, lock};
+mod console;
+mod flash;
+
+pub(crate) use console::Console;
+
+use crate::bus::Bus;
 use crate::clock::VmClock;
 use crate::config::VmConfig;
 use crate::error::Error;
 use crate::irq::{Interrupts, Spi};
 use crate::memory::GuestRam;
+use skep_board::fw_cfg::FwCfg;
 use skep_board::pl011::Pl011;
+use skep_board::pl031::Pl031;
+use skep_board::pl061::Pl061;
 use skep_board::{MmioDevice, map};
 use skep_interp::Cluster;
-use std::collections::VecDeque;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 /// Takes what the guest writes to its serial port.
@@ -19,6 +25,7 @@ pub type Output = Box<dyn FnMut(u8) + Send>;
 /// The parts of the board that the host reaches directly.
 pub(crate) struct Board {
     pub console: Console,
+    pub rtc: Arc<Mutex<Pl031<Spi, VmClock>>>,
 }
 
 impl Board {
@@ -28,80 +35,43 @@ impl Board {
         cluster: &Arc<Cluster>,
         output: Output,
     ) -> Result<(Bus, Board), Error> {
-        let ram = GuestRam::new(config.memory)
-            .map_err(|source| Error::HostMemory { mib: config.memory >> 20, source })?;
+        let ram = GuestRam::new(config.memory).map_err(|source| Error::HostMemory {
+            mib: config.memory >> 20,
+            source,
+        })?;
         let interrupts = Interrupts::new(config.cpus, cluster.clone());
         let clock = VmClock::new();
-        let flash_as_array = Arc::new(AtomicBool::new(true));
-        let mut bus = Bus::new(ram, interrupts.clone(), clock, flash_as_array);
-        let spi = |number| Spi { interrupts: interrupts.clone(), number };
+        let mut bus = Bus::new(ram.clone(), interrupts.clone(), clock.clone());
+        let spi = |number| Spi {
+            interrupts: interrupts.clone(),
+            number,
+        };
 
-        let console = Console::new(Pl011::new(spi(map::SPI_UART), output));
-        bus.attach(map::UART, Arc::new(Mutex::new(console.clone())));
-        Ok((bus, Board { console }))
-    }
-}
-
-/// The serial port and the input that waits for it.
-#[derive(Clone)]
-pub(crate) struct Console {
-    inner: Arc<Mutex<ConsoleInner>>,
-}
-
-struct ConsoleInner {
-    uart: Pl011<Spi, Output>,
-    waiting: VecDeque<u8>,
-}
-
-impl ConsoleInner {
-    /// Gives the serial port as much as it has room for.
-    fn feed(&mut self) {
-        while self.uart.room() > 0 {
-            let Some(byte) = self.waiting.pop_front() else { return };
-            self.uart.receive(&[byte]);
+        let console = Console::new(Pl011::new(spi(map::SPI_UART), console::Sink(output)));
+        bus.attach(map::UART, shared(console.clone()));
+        let rtc = Arc::new(Mutex::new(Pl031::new(spi(map::SPI_RTC), clock)));
+        bus.attach(map::RTC, rtc.clone());
+        bus.attach(map::GPIO, shared(Pl061::new(spi(map::SPI_GPIO))));
+        bus.attach(map::FW_CFG, shared(fw_cfg(config, ram.clone())));
+        for index in 0..2 {
+            let bank = flash::Bank::new(index, ram.clone(), cluster.clone());
+            bus.attach(bank.range(), shared(bank));
         }
+        Ok((bus, Board { console, rtc }))
     }
 }
 
-impl Console {
-    fn new(uart: Pl011<Spi, Output>) -> Self {
-        let inner = ConsoleInner { uart, waiting: VecDeque::new() };
-        Console { inner: Arc::new(Mutex::new(inner)) }
-    }
-
-    /// Adds input.
-    pub fn input(&self, bytes: &[u8]) {
-        let mut inner = lock(&self.inner);
-        inner.waiting.extend(bytes);
-        inner.feed();
-    }
-
-    /// How much input the serial port has not taken.
-    pub fn waiting(&self) -> usize {
-        lock(&self.inner).waiting.len()
-    }
-}
-
-impl MmioDevice for Console {
-    fn read(&mut self, offset: u64, size: u8) -> u64 {
-        let mut inner = lock(&self.inner);
-        let value = inner.uart.read(offset, size);
-        inner.feed();
-        value
-    }
-
-    fn write(&mut self, offset: u64, size: u8, value: u64) {
-        let mut inner = lock(&self.inner);
-        inner.uart.write(offset, size, value);
-        inner.feed();
-    }
-
-    fn reset(&mut self) {
-        lock(&self.inner).uart.reset();
-    }
-}
-
-#[allow(dead_code)]
-fn shared(device: impl MmioDevice + 'static) -> SharedDevice {
+fn shared(device: impl MmioDevice + 'static) -> Arc<Mutex<impl MmioDevice + 'static>> {
     Arc::new(Mutex::new(device))
+}
+
+/// Firmware configuration, with what firmware for QEMU's board reads: the kernel command line and
+/// the number of CPUs.
+fn fw_cfg(config: &VmConfig, ram: Arc<GuestRam>) -> FwCfg<Arc<GuestRam>> {
+    /// Number of CPUs, 16 bits.
+    const NB_CPUS: u16 = 0x05;
+    let mut device = FwCfg::new(ram);
+    // The keys are fixed and distinct, so that none is refused.
+    let _ = device.add_item(NB_CPUS, (config.cpus as u16).to_le_bytes().to_vec());
+    device
 }

@@ -8,7 +8,9 @@ mod make;
 mod memory;
 
 use super::table::{Row, row};
-use crate::insn::simd::{FloatOp, FloatUnary, IntOp, LongOp, NarrowOp, PermuteOp, ShiftOp, UnaryOp};
+use crate::insn::simd::{
+    FloatOp, FloatUnary, IntOp, LongOp, NarrowOp, PermuteOp, ShiftOp, UnaryOp,
+};
 use crate::insn::simd::{Simd, VfpOp, VfpUnary};
 use make::*;
 use memory::*;

@@ -3,8 +3,8 @@
 use super::keys::{HELP, Keys, Request};
 use skep_vmm::VmHandle;
 use std::io::{ErrorKind, Read, Write};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 /// Input that may wait for the guest, bytes: beyond it, reading pauses.

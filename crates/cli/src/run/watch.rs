@@ -1,8 +1,8 @@
 //! Tells the user what happens while the guest prints nothing.
 
 use skep_vmm::VmHandle;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 /// How long a guest may print nothing before Skep says so.

@@ -1,0 +1,1 @@
+//! What to boot: the user's files, or the default guest.
