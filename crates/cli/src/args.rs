@@ -78,6 +78,9 @@ pub struct RunArgs {
     /// Kernel command line [default: console=ttyAMA0; added to it for the default guest]
     #[arg(long, value_name = "STRING", allow_hyphen_values = true)]
     pub append: Option<String>,
+    /// Which default guest, when there is no --kernel
+    #[arg(long, value_name = "GUEST", default_value = "debian")]
+    pub guest: Guest,
     /// Memory, with a suffix K, M or G (without one, MiB)
     #[arg(long, short, value_name = "SIZE", default_value = "512M", value_parser = parse_size)]
     pub memory: u64,
@@ -108,6 +111,15 @@ pub enum Cpu {
     CortexA15,
     /// Cortex-A7
     CortexA7,
+}
+
+/// Default guests.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Guest {
+    /// Debian's kernel linux-image-armmp with BusyBox
+    Debian,
+    /// The same with linux-image-armmp-lpae: long-descriptor translation tables
+    DebianLpae,
 }
 
 /// Engines.

@@ -333,6 +333,11 @@ impl VmHandle {
         self.console.input(bytes);
     }
 
+    /// How many bytes the guest has written to its serial port.
+    pub fn output_count(&self) -> u64 {
+        self.console.sent()
+    }
+
     /// How many bytes of input the guest has not taken yet.
     pub fn input_waiting(&self) -> usize {
         self.console.waiting()

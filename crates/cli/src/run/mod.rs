@@ -4,6 +4,7 @@ mod files;
 mod guest;
 mod input;
 mod keys;
+mod progress;
 mod terminal;
 mod watch;
 
@@ -66,9 +67,8 @@ pub fn run(args: RunArgs) -> Result<u8, Error> {
     );
     if terminal.is_some() {
         input::interactive(vm.handle(), quit.clone());
-    } else if !session.command || !std::io::stdin().is_terminal() {
-        let mut encode = session.encode;
-        input::piped(vm.handle(), move |bytes| encode(bytes), session.at_end);
+    } else if !std::io::stdin().is_terminal() {
+        input::piped(vm.handle(), session.encode, session.at_end);
     }
 
     let outcome = vm.run();

@@ -31,6 +31,8 @@ struct Inner {
     waiting: VecDeque<u8>,
     /// Reads of the flag register since the last byte was sent.
     polls: u32,
+    /// Bytes sent.
+    sent: u64,
 }
 
 impl Inner {
@@ -56,6 +58,7 @@ impl Console {
             uart,
             waiting: VecDeque::new(),
             polls: 0,
+            sent: 0,
         };
         Console {
             inner: Arc::new(Mutex::new(inner)),
@@ -67,6 +70,11 @@ impl Console {
         let mut inner = lock(&self.inner);
         inner.waiting.extend(bytes);
         inner.feed();
+    }
+
+    /// How many bytes the guest has sent.
+    pub fn sent(&self) -> u64 {
+        lock(&self.inner).sent
     }
 
     /// How much input the serial port has not taken.
@@ -91,6 +99,7 @@ impl MmioDevice for Console {
         let mut inner = lock(&self.inner);
         if offset == u64::from(spec::DR) {
             inner.polls = 0;
+            inner.sent += 1;
         }
         inner.uart.write(offset, size, value);
         inner.feed();
