@@ -14,6 +14,7 @@ pub mod gic;
 pub mod map;
 pub mod pl011;
 pub mod psci;
+pub mod virtio;
 
 /// A device's interrupt output. A level: raised until lowered.
 pub trait IrqLine: Send {

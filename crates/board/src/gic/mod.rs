@@ -21,8 +21,7 @@ const DIST_IIDR: u64 = 0;
 /// GICv2, implementer Arm (4.4.14).
 const CPU_IIDR: u64 = 0x0202_043b;
 /// PIDR4 to PIDR7, PIDR0 to PIDR3, CIDR0 to CIDR3.
-const IDENTIFICATION: [u8; 12] =
-    [0x44, 0, 0, 0, 0x92, 0xb4, 0x2b, 0, 0x0d, 0xf0, 0x05, 0xb1];
+const IDENTIFICATION: [u8; 12] = [0x44, 0, 0, 0, 0x92, 0xb4, 0x2b, 0, 0x0d, 0xf0, 0x05, 0xb1];
 
 /// EOImodeNS: EOIR drops the priority only, DIR deactivates (4.4.1).
 const EOI_MODE: u32 = 1 << 9;
@@ -137,7 +136,9 @@ impl Gic {
     /// Drives the line of SPI `n` (interrupt ID 32 + n).
     pub fn set_spi(&mut self, n: u32, level: bool) {
         let intid = n as usize + 32;
-        let Some(line) = self.spi.line.get_mut(intid / 32) else { return };
+        let Some(line) = self.spi.line.get_mut(intid / 32) else {
+            return;
+        };
         let bit = 1 << (intid % 32);
         if level && *line & bit == 0 && self.spi.edge[intid / 32] & bit != 0 {
             self.spi.latched[intid / 32] |= bit;
@@ -148,7 +149,9 @@ impl Gic {
 
     /// Drives the line of a CPU's private peripheral interrupt (interrupt ID 16 to 31).
     pub fn set_ppi(&mut self, cpu: usize, intid: u32, level: bool) {
-        let Some(interface) = self.interfaces.get_mut(cpu) else { return };
+        let Some(interface) = self.interfaces.get_mut(cpu) else {
+            return;
+        };
         if !(16..32).contains(&intid) {
             return;
         }
@@ -156,7 +159,11 @@ impl Gic {
         if level && interface.line & bit == 0 {
             interface.latched |= bit & interface.edge;
         }
-        interface.line = if level { interface.line | bit } else { interface.line & !bit };
+        interface.line = if level {
+            interface.line | bit
+        } else {
+            interface.line & !bit
+        };
         self.update_cpu(cpu);
     }
 
@@ -172,7 +179,9 @@ impl Gic {
     }
 
     fn update_cpu(&mut self, cpu: usize) {
-        let Some(interface) = self.interfaces.get(cpu) else { return };
+        let Some(interface) = self.interfaces.get(cpu) else {
+            return;
+        };
         let on = self.enabled && interface.ctlr & 1 != 0 && self.signalled(cpu).is_some();
         self.outputs = self.outputs & !(1 << cpu) | u8::from(on) << cpu;
     }
@@ -213,28 +222,38 @@ impl Gic {
 
     /// Target CPUs of an SPI. With one CPU there is nothing to choose.
     fn targets(&self, n: usize) -> u8 {
-        if self.cpus == 1 { 1 } else { self.spi_targets.get(n).copied().unwrap_or(0) }
+        if self.cpus == 1 {
+            1
+        } else {
+            self.spi_targets.get(n).copied().unwrap_or(0)
+        }
     }
 
     /// Reads a distributor register, as CPU `cpu`.
     pub fn dist_read(&mut self, cpu: usize, offset: u64, size: u8) -> u64 {
         let size = u64::from(size.min(4));
-        (0..size).fold(0, |value, i| value | self.dist_read8(cpu, offset + i) << (8 * i))
+        (0..size).fold(0, |value, i| {
+            value | self.dist_read8(cpu, offset + i) << (8 * i)
+        })
     }
 
     fn dist_read8(&self, cpu: usize, offset: u64) -> u64 {
-        let Some(interface) = self.interfaces.get(cpu) else { return 0 };
+        let Some(interface) = self.interfaces.get(cpu) else {
+            return 0;
+        };
         let byte_of = |word: u32| u64::from(word >> (8 * (offset & 3)) & 0xff);
         let bits = |base: u64, banked: u32, shared: &[u32; WORDS]| {
             let word = ((offset - base) / 4) as usize;
-            byte_of(if word == 0 { banked } else { shared.get(word).copied().unwrap_or(0) })
+            byte_of(if word == 0 {
+                banked
+            } else {
+                shared.get(word).copied().unwrap_or(0)
+            })
         };
         let spi = &self.spi;
         match offset {
             0..0x004 => byte_of(u32::from(self.enabled)),
-            dist::TYPER..0x008 => {
-                byte_of((WORDS as u32 - 1) | (self.cpus as u32 - 1) << 5)
-            }
+            dist::TYPER..0x008 => byte_of((WORDS as u32 - 1) | (self.cpus as u32 - 1) << 5),
             dist::IIDR..0x00c => byte_of(DIST_IIDR as u32),
             dist::ISENABLER..0x180 => bits(dist::ISENABLER, interface.enabled, &spi.enabled),
             dist::ICENABLER..0x200 => bits(dist::ICENABLER, interface.enabled, &spi.enabled),
@@ -268,14 +287,15 @@ impl Gic {
                     let intid = first + i;
                     let edge = match intid {
                         0..32 => interface.edge >> intid & 1,
-                        _ => spi.edge.get(intid / 32).map_or(0, |word| word >> (intid % 32) & 1),
+                        _ => spi
+                            .edge
+                            .get(intid / 32)
+                            .map_or(0, |word| word >> (intid % 32) & 1),
                     };
                     value | u64::from(edge) << (2 * i + 1)
                 })
             }
-            dist::CPENDSGIR..0xf30 => {
-                u64::from(interface.sgi_sources[(offset & 15) as usize])
-            }
+            dist::CPENDSGIR..0xf30 => u64::from(interface.sgi_sources[(offset & 15) as usize]),
             dist::PIDR4..0x1000 if offset & 3 == 0 => {
                 u64::from(IDENTIFICATION[((offset - dist::PIDR4) / 4) as usize])
             }
@@ -299,7 +319,9 @@ impl Gic {
     }
 
     fn dist_write8(&mut self, cpu: usize, offset: u64, value: u8) {
-        let Some(interface) = self.interfaces.get_mut(cpu) else { return };
+        let Some(interface) = self.interfaces.get_mut(cpu) else {
+            return;
+        };
         // One bit an interrupt, as a word of the register's bank.
         let word = (offset & 0x7f) as usize / 4;
         let mask = u32::from(value) << (8 * (offset & 3));
@@ -309,11 +331,19 @@ impl Gic {
             0 => self.enabled = value & 1 != 0,
             dist::ISENABLER..0x200 => {
                 let set = offset < dist::ICENABLER;
-                let target = if word == 0 { Some(&mut interface.enabled) } else { spi.enabled.get_mut(word) };
+                let target = if word == 0 {
+                    Some(&mut interface.enabled)
+                } else {
+                    spi.enabled.get_mut(word)
+                };
                 if let Some(target) = target {
                     // SGIs are always enabled.
                     let keep = if word == 0 { 0xffff } else { 0 };
-                    *target = if set { *target | mask } else { *target & !(mask & !keep) };
+                    *target = if set {
+                        *target | mask
+                    } else {
+                        *target & !(mask & !keep)
+                    };
                 }
             }
             dist::ISPENDR..0x300 => {
@@ -330,7 +360,11 @@ impl Gic {
             }
             dist::ISACTIVER..0x400 => {
                 let set = offset < dist::ICACTIVER;
-                let target = if word == 0 { Some(&mut interface.active) } else { spi.active.get_mut(word) };
+                let target = if word == 0 {
+                    Some(&mut interface.active)
+                } else {
+                    spi.active.get_mut(word)
+                };
                 if let Some(target) = target {
                     *target = if set { *target | mask } else { *target & !mask };
                 }
@@ -367,11 +401,13 @@ impl Gic {
             dist::CPENDSGIR..0xf30 => {
                 let sgi = (offset & 15) as usize;
                 let sources = &mut interface.sgi_sources[sgi];
-                *sources =
-                    if offset < dist::SPENDSGIR { *sources & !value } else { *sources | value };
+                *sources = if offset < dist::SPENDSGIR {
+                    *sources & !value
+                } else {
+                    *sources | value
+                };
                 let pending = *sources != 0;
-                interface.latched =
-                    interface.latched & !(1 << sgi) | u32::from(pending) << sgi;
+                interface.latched = interface.latched & !(1 << sgi) | u32::from(pending) << sgi;
             }
             _ => {}
         }
@@ -404,7 +440,9 @@ impl Gic {
     }
 
     fn cpu_read32(&mut self, cpu: usize, offset: u64) -> u32 {
-        let Some(interface) = self.interfaces.get(cpu) else { return 0 };
+        let Some(interface) = self.interfaces.get(cpu) else {
+            return 0;
+        };
         match offset {
             cpu::CTLR => interface.ctlr,
             cpu::PMR => u32::from(interface.pmr),
@@ -430,7 +468,11 @@ impl Gic {
             .and_then(|interface| interface.sgi_sources.get(intid))
             .copied()
             .unwrap_or(0);
-        let source = if sources == 0 { 0 } else { sources.trailing_zeros() };
+        let source = if sources == 0 {
+            0
+        } else {
+            sources.trailing_zeros()
+        };
         intid as u32 | source << 10
     }
 
@@ -440,7 +482,9 @@ impl Gic {
             return SPURIOUS;
         };
         let result = self.with_source(cpu, intid);
-        let Some(interface) = self.interfaces.get_mut(cpu) else { return SPURIOUS };
+        let Some(interface) = self.interfaces.get_mut(cpu) else {
+            return SPURIOUS;
+        };
         interface.active_levels |= 1 << (interface.group(priority) >> 1);
         let bit = 1u32 << (intid % 32);
         if intid < 32 {
@@ -515,7 +559,10 @@ impl Iterator for Bits {
     type Item = usize;
 
     fn next(&mut self) -> Option<usize> {
-        let bit = self.0.checked_ilog2().map(|_| self.0.trailing_zeros() as usize)?;
+        let bit = self
+            .0
+            .checked_ilog2()
+            .map(|_| self.0.trailing_zeros() as usize)?;
         self.0 &= self.0 - 1;
         Some(bit)
     }

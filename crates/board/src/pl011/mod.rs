@@ -58,7 +58,11 @@ impl<I: IrqLine, C: ConsoleOut> Pl011<I, C> {
 
     /// How many bytes [`Pl011::receive`] takes now.
     pub fn room(&self) -> usize {
-        let depth = if self.lcr_h & LCR_H_FEN != 0 { FIFO_DEPTH } else { 1 };
+        let depth = if self.lcr_h & LCR_H_FEN != 0 {
+            FIFO_DEPTH
+        } else {
+            1
+        };
         depth.saturating_sub(self.received.len())
     }
 
@@ -123,9 +127,9 @@ impl<I: IrqLine, C: ConsoleOut> MmioDevice for Pl011<I, C> {
             RIS => self.ris,
             MIS => self.ris & self.imsc,
             DMACR => self.dmacr,
-            ID..0x1000 if offset & 3 == 0 => {
-                IDENTIFICATION.get(((offset - ID) / 4) as usize).map_or(0, |byte| u32::from(*byte))
-            }
+            ID..0x1000 if offset & 3 == 0 => IDENTIFICATION
+                .get(((offset - ID) / 4) as usize)
+                .map_or(0, |byte| u32::from(*byte)),
             _ => 0,
         })
     }

@@ -58,7 +58,11 @@ pub fn call(args: [u32; 4], cpus: &[PowerState]) -> Outcome {
             Some((_, PowerState::On)) => ALREADY_ON,
             Some((_, PowerState::OnPending)) => ON_PENDING,
             Some((target, PowerState::Off)) => {
-                return Outcome::CpuOn { target, entry: b, context: c };
+                return Outcome::CpuOn {
+                    target,
+                    entry: b,
+                    context: c,
+                };
             }
         },
         // Affinity level 0 only: a higher one names a cluster, of which there is one.
@@ -94,7 +98,14 @@ mod tests {
         let cpus = [On, Off, OnPending];
         let on = |target| call([CPU_ON, target, 0x4000_0001, 7], &cpus);
         assert_eq!(on(0), Outcome::Return(ALREADY_ON));
-        assert_eq!(on(1), Outcome::CpuOn { target: 1, entry: 0x4000_0001, context: 7 });
+        assert_eq!(
+            on(1),
+            Outcome::CpuOn {
+                target: 1,
+                entry: 0x4000_0001,
+                context: 7
+            }
+        );
         assert_eq!(on(2), Outcome::Return(ON_PENDING));
         for wrong in [3, 0x100, u32::MAX] {
             assert_eq!(on(wrong), Outcome::Return(INVALID_PARAMETERS));
@@ -104,10 +115,19 @@ mod tests {
     #[test]
     fn unknown_functions_are_not_supported() {
         for function in [0, 0x8400_00ff, 0xc400_0003, u32::MAX] {
-            assert_eq!(call([function, 0, 0, 0], &[On]), Outcome::Return(NOT_SUPPORTED));
+            assert_eq!(
+                call([function, 0, 0, 0], &[On]),
+                Outcome::Return(NOT_SUPPORTED)
+            );
         }
-        assert_eq!(call([PSCI_FEATURES, 0x8400_00ff, 0, 0], &[On]), Outcome::Return(NOT_SUPPORTED));
-        assert_eq!(call([PSCI_FEATURES, CPU_ON, 0, 0], &[On]), Outcome::Return(SUCCESS));
+        assert_eq!(
+            call([PSCI_FEATURES, 0x8400_00ff, 0, 0], &[On]),
+            Outcome::Return(NOT_SUPPORTED)
+        );
+        assert_eq!(
+            call([PSCI_FEATURES, CPU_ON, 0, 0], &[On]),
+            Outcome::Return(SUCCESS)
+        );
     }
 
     #[test]
