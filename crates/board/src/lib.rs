@@ -21,6 +21,7 @@ mod primecell;
 pub mod psci;
 #[cfg(test)]
 mod test_support;
+pub mod virtio;
 
 /// A device's interrupt output. A level: raised until lowered.
 pub trait IrqLine: Send {

@@ -1,5 +1,6 @@
 //! Puts firmware, kernel, initial RAM disk and device tree into memory.
 
+use crate::board::host_random;
 use crate::config::VmConfig;
 use crate::error::Error;
 use crate::memory::GuestRam;
@@ -87,14 +88,7 @@ fn chosen(config: &VmConfig) -> Chosen {
 /// Random bytes from the host. All zero if it has none, which guests take as no entropy.
 fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    let mut filled = 0;
-    while filled < N {
-        match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()) {
-            Ok(got) => filled += got,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => break,
-        }
-    }
+    host_random(&mut bytes);
     bytes
 }
 
