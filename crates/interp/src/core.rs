@@ -36,8 +36,6 @@ pub(crate) struct Core<M: Machine> {
     pub tlb: Tlb,
     /// Address of the instruction that executes.
     pub pc: u32,
-    /// ITSTATE of the instruction that ended the block.
-    pub it: u8,
     pub next_pc: u32,
     pub raised: Option<Exception>,
     pub exit: Option<Exit>,
@@ -70,7 +68,6 @@ impl<M: Machine> Core<M> {
             control,
             tlb: Tlb::new(),
             pc: 0,
-            it: 0,
             next_pc: 0,
             raised: None,
             exit: None,

@@ -152,7 +152,7 @@ impl<M: Machine> Vcpu<M> {
 }
 
 /// Executes the instructions of a block, from `regs[15]`, which afterwards is the address of the
-/// next instruction.
+/// next instruction. With `has_it`, some are in an IT block.
 #[inline]
 fn run_block<M: Machine>(core: &mut Core<M>, ops: &[block::Op], has_it: bool) -> Step {
     let mut pc = core.state.regs[15];
@@ -164,32 +164,27 @@ fn run_block<M: Machine>(core: &mut Core<M>, ops: &[block::Op], has_it: bool) ->
         core.pc = pc;
         core.state.regs[15] = pc.wrapping_add(ahead);
         pc = pc.wrapping_add(u32::from(op.decoded.len));
+        if has_it {
+            core.state.set_it_state(op.it_after());
+        }
         if !op.decoded.cond.holds(core.state.cpsr) {
             continue;
         }
         let step = core.execute(&op.decoded);
         if step as u8 != Step::Next as u8 {
-            core.it = op.it.0;
+            if has_it && step == Step::Raise {
+                // The exception is taken in the state before the instruction.
+                core.state.set_it_state(op.it);
+            }
             result = step;
             break;
         }
     }
     core.stats.instructions += executed;
-    match result {
-        Step::Next => {
-            core.state.regs[15] = pc;
-            if has_it {
-                let after = ops.last().map_or(0, |op| op.it_after().0);
-                core.state.set_it_state(skep_arm::decode::ItState(after));
-            }
-        }
-        Step::Jump => core.state.regs[15] = core.next_pc,
-        Step::Exit => core.state.regs[15] = core.next_pc,
-        Step::Raise => {
-            if has_it {
-                core.state.set_it_state(skep_arm::decode::ItState(core.it));
-            }
-        }
-    }
+    core.state.regs[15] = match result {
+        Step::Next => pc,
+        Step::Jump | Step::Exit => core.next_pc,
+        Step::Raise => core.pc,
+    };
     result
 }
