@@ -278,17 +278,16 @@ impl<D: VirtioDevice> Driver<D> {
     }
 
     pub fn negotiate(&mut self, wanted: u64) {
+        // Linux does these in this order.
+        self.set(GUEST_PAGE_SIZE, PAGE);
         self.set(STATUS, 0);
         self.add_status(STATUS_ACKNOWLEDGE);
         self.add_status(STATUS_DRIVER);
         let offered = self.offered();
         self.accept(offered & (wanted | F_VERSION_1));
-        match self.version {
-            Version::Legacy => self.set(GUEST_PAGE_SIZE, PAGE),
-            Version::Modern => {
-                self.add_status(STATUS_FEATURES_OK);
-                assert_ne!(self.get(STATUS) & STATUS_FEATURES_OK, 0);
-            }
+        if self.version == Version::Modern {
+            self.add_status(STATUS_FEATURES_OK);
+            assert_ne!(self.get(STATUS) & STATUS_FEATURES_OK, 0);
         }
     }
 
