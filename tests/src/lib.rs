@@ -22,7 +22,11 @@ pub fn skep_path() -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
     let target = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
     let path = target.join("skep");
-    assert!(path.exists(), "{} is missing: cargo build --release -p skep-cli", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: cargo build --release -p skep-cli",
+        path.display()
+    );
     path
 }
 
@@ -76,7 +80,15 @@ impl Session {
         let output = reader(child.stdout.take().expect("piped"));
         let errors = reader(child.stderr.take().expect("piped"));
         let deadline = Instant::now() + PATIENCE;
-        Session { child, input, output, errors, seen: Vec::new(), matched: 0, deadline }
+        Session {
+            child,
+            input,
+            output,
+            errors,
+            seen: Vec::new(),
+            matched: 0,
+            deadline,
+        }
     }
 
     /// Sends bytes to standard input.
@@ -100,7 +112,9 @@ impl Session {
                 self.matched += at + text.len();
                 return self;
             }
-            match self.output.recv_timeout(self.deadline.saturating_duration_since(Instant::now()))
+            match self
+                .output
+                .recv_timeout(self.deadline.saturating_duration_since(Instant::now()))
             {
                 Ok(bytes) => self.seen.extend(bytes),
                 Err(error) => {
@@ -120,19 +134,28 @@ impl Session {
     pub fn finish(mut self) -> Output {
         self.input = None;
         loop {
-            match self.output.recv_timeout(self.deadline.saturating_duration_since(Instant::now()))
+            match self
+                .output
+                .recv_timeout(self.deadline.saturating_duration_since(Instant::now()))
             {
                 Ok(bytes) => self.seen.extend(bytes),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
                     let _ = self.child.kill();
-                    panic!("skep does not end:\n{}", String::from_utf8_lossy(&self.seen));
+                    panic!(
+                        "skep does not end:\n{}",
+                        String::from_utf8_lossy(&self.seen)
+                    );
                 }
             }
         }
         let status = self.child.wait().expect("skep was started");
         let stderr = self.errors.iter().flatten().collect();
-        Output { status, stdout: std::mem::take(&mut self.seen), stderr }
+        Output {
+            status,
+            stdout: std::mem::take(&mut self.seen),
+            stderr,
+        }
     }
 }
 
@@ -157,7 +180,9 @@ fn reader(mut from: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
 }
 
 /// Asserts that skep refused: a status other than 0, nothing on standard output, one sentence on

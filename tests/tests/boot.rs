@@ -12,7 +12,9 @@ fn a_command_prints_its_output_and_nothing_else() {
 #[test]
 fn a_command_gets_its_arguments_and_gives_its_status() {
     let script = "printf '%s|' \"$@\"; exit 7";
-    let words = ["run", "--", "sh", "-c", script, "x", "a b", "", "'\"$x`", "ä\n*"];
+    let words = [
+        "run", "--", "sh", "-c", script, "x", "a b", "", "'\"$x`", "ä\n*",
+    ];
     let output = run(&words, b"");
     assert_eq!(stdout(&output), "a b||'\"$x`|ä\n*|", "{}", stderr(&output));
     assert_eq!(output.status.code(), Some(7));
@@ -42,7 +44,18 @@ fn the_shell_reads_a_pipe_and_the_end_of_input_ends_the_session() {
 
 #[test]
 fn four_cpus_come_up() {
-    let output = run(&["run", "--cpus", "4", "--", "sh", "-c", "nproc; grep -c ^processor /proc/cpuinfo"], b"");
+    let output = run(
+        &[
+            "run",
+            "--cpus",
+            "4",
+            "--",
+            "sh",
+            "-c",
+            "nproc; grep -c ^processor /proc/cpuinfo",
+        ],
+        b"",
+    );
     assert_eq!(stdout(&output), "4\n4\n", "{}", stderr(&output));
     assert_eq!(output.status.code(), Some(0));
 }
@@ -62,18 +75,49 @@ fn four_cpus_work_at_the_same_time() {
 fn the_long_descriptor_kernel_boots() {
     let output = run(&["run", "--guest", "debian-lpae", "--", "uname", "-r"], b"");
     let text = stdout(&output);
-    assert!(text.trim_end().ends_with("-armmp-lpae"), "{text}\n{}", stderr(&output));
+    assert!(
+        text.trim_end().ends_with("-armmp-lpae"),
+        "{text}\n{}",
+        stderr(&output)
+    );
 }
 
 #[test]
 fn a_cortex_a7_boots() {
-    let output = run(&["run", "--cpu", "cortex-a7", "--", "grep", "CPU part", "/proc/cpuinfo"], b"");
-    assert!(stdout(&output).contains("0xc07"), "{}\n{}", stdout(&output), stderr(&output));
+    let output = run(
+        &[
+            "run",
+            "--cpu",
+            "cortex-a7",
+            "--",
+            "grep",
+            "CPU part",
+            "/proc/cpuinfo",
+        ],
+        b"",
+    );
+    assert!(
+        stdout(&output).contains("0xc07"),
+        "{}\n{}",
+        stdout(&output),
+        stderr(&output)
+    );
 }
 
 #[test]
 fn memory_is_what_was_asked_for() {
-    let output = run(&["run", "--memory", "256M", "--", "awk", "/MemTotal/ { print $2 }", "/proc/meminfo"], b"");
+    let output = run(
+        &[
+            "run",
+            "--memory",
+            "256M",
+            "--",
+            "awk",
+            "/MemTotal/ { print $2 }",
+            "/proc/meminfo",
+        ],
+        b"",
+    );
     let total: u64 = stdout(&output).trim().parse().expect("a number of KiB");
     assert!((200_000..262_144).contains(&total), "{total}");
 }
@@ -92,9 +136,15 @@ fn a_disk_keeps_what_the_guest_wrote() {
     let read_only = format!("{disk},readonly");
     let script = "dd if=/dev/vda bs=512 skip=3 count=1 2>/dev/null | head -n 1; \
                   echo no > /dev/vda || echo refused";
-    let output = run(&["run", "--disk", &read_only, "--", "sh", "-c", script], b"");
+    let output = run(
+        &["run", "--disk", &read_only, "--", "sh", "-c", script],
+        b"",
+    );
     assert!(stdout(&output).starts_with("kept\n"), "{}", stdout(&output));
-    assert_eq!(std::fs::read(&disk).expect("the disk is still there"), contents);
+    assert_eq!(
+        std::fs::read(&disk).expect("the disk is still there"),
+        contents
+    );
 }
 
 #[test]
@@ -123,13 +173,21 @@ fn random_bytes_end_in_a_fault_record() {
     let kernel = file(directory.path(), "noise", &[0xff; 4096]);
     let output = run(&["run", "--kernel", &kernel], b"");
     assert_eq!(output.status.code(), Some(124), "{}", stderr(&output));
-    assert!(stderr(&output).contains("the guest can't go on"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("the guest can't go on"),
+        "{}",
+        stderr(&output)
+    );
     assert!(stderr(&output).contains("PC 0x"), "{}", stderr(&output));
 }
 
 #[test]
 fn a_signal_ends_the_session() {
-    let mut child = skep().args(["run"]).stdin(std::process::Stdio::piped()).spawn().expect("skep");
+    let mut child = skep()
+        .args(["run"])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("skep");
     std::thread::sleep(std::time::Duration::from_secs(2));
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
@@ -165,10 +223,19 @@ fn kernels_that_are_none_are_refused() {
     let cases = [
         (write("x86", &bzimage), "x86"),
         (write("arm64", &arm64), "AArch64"),
-        (write("elf64", b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0"), "ELF"),
+        (
+            write(
+                "elf64",
+                b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0",
+            ),
+            "ELF",
+        ),
         (write("truncated", &zimage[..100_000]), "truncated"),
         (write("empty", b""), "empty"),
-        (directory.path().to_str().expect("text").to_owned(), "directory"),
+        (
+            directory.path().to_str().expect("text").to_owned(),
+            "directory",
+        ),
         ("/no/such/kernel".to_owned(), "does not exist"),
     ];
     for (path, part) in cases {
@@ -178,10 +245,22 @@ fn kernels_that_are_none_are_refused() {
 
 #[test]
 fn options_that_make_no_sense_are_refused() {
-    assert_refused(&run(&["run", "--memory", "lots"], b""), &["not a size", "512M"]);
+    assert_refused(
+        &run(&["run", "--memory", "lots"], b""),
+        &["not a size", "512M"],
+    );
     assert_refused(&run(&["run", "--memory", "9999999G"], b""), &["MiB"]);
-    assert_refused(&run(&["run", "--cpu", "cortex-m0"], b""), &["cortex-a15", "cortex-a7"]);
+    assert_refused(
+        &run(&["run", "--cpu", "cortex-m0"], b""),
+        &["cortex-a15", "cortex-a7"],
+    );
     assert_refused(&run(&["run", "--cpus", "9"], b""), &["1..=8"]);
-    assert_refused(&run(&["run", "--memory", "4M", "--", "true"], b""), &["memory"]);
-    assert_refused(&run(&["run", "--disk", "/no/such/disk", "--", "true"], b""), &["/no/such/disk"]);
+    assert_refused(
+        &run(&["run", "--memory", "4M", "--", "true"], b""),
+        &["memory"],
+    );
+    assert_refused(
+        &run(&["run", "--disk", "/no/such/disk", "--", "true"], b""),
+        &["/no/such/disk"],
+    );
 }

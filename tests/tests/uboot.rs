@@ -26,5 +26,8 @@ fn u_boot_reaches_its_prompt_and_boots_a_kernel() {
     session.send(b"setenv bootargs console=ttyAMA0\n");
     session.expect("=>");
     session.send(b"bootz 0x42000000 - ${fdtcontroladdr}\n");
-    session.expect("Starting kernel").expect("Linux version").expect("armmp");
+    session
+        .expect("Starting kernel")
+        .expect("Linux version")
+        .expect("armmp");
 }

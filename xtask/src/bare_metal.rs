@@ -32,15 +32,26 @@ pub fn check(crates: &[&str]) -> Result<(), Failure> {
         _ => (env!("CARGO"), None),
     };
     let mut command = Command::new(cargo);
-    command.args(["check", "--target", TARGET, "--target-dir", "target/bare-metal"]);
+    command.args([
+        "check",
+        "--target",
+        TARGET,
+        "--target-dir",
+        "target/bare-metal",
+    ]);
     for name in crates {
         command.args(["--package", name]);
     }
     if !matches!(core, Core::Target) {
-        command.args(["-Z", "build-std=core,alloc"]).env("RUSTC_BOOTSTRAP", "1");
+        command
+            .args(["-Z", "build-std=core,alloc"])
+            .env("RUSTC_BOOTSTRAP", "1");
     }
     if let Some(rustc) = rustc {
-        command.env("RUSTC", rustc).env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
+        command
+            .env("RUSTC", rustc)
+            .env_remove("RUSTUP_TOOLCHAIN")
+            .env_remove("CARGO");
     }
     step(&mut command)
 }
@@ -49,7 +60,11 @@ fn find_core() -> Result<Core, Failure> {
     let print = |args: &[&str]| -> Option<PathBuf> {
         let output = Command::new("rustc").args(args).output().ok()?;
         output.status.success().then(|| {
-            PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_ascii().to_owned())
+            PathBuf::from(
+                String::from_utf8_lossy(&output.stdout)
+                    .trim_ascii()
+                    .to_owned(),
+            )
         })
     };
     let target = print(&["--print", "target-libdir", "--target", TARGET]);
@@ -63,21 +78,29 @@ fn find_core() -> Result<Core, Failure> {
     if debian_library() {
         return Ok(Core::Debian);
     }
-    packages::require(&[DEBIAN[0], DEBIAN[1], (DEBIAN[2].0, "/nowhere")]).map_err(|failure| {
-        format!("{failure}; or, with rustup: rustup target add {TARGET}")
-    })?;
+    packages::require(&[DEBIAN[0], DEBIAN[1], (DEBIAN[2].0, "/nowhere")])
+        .map_err(|failure| format!("{failure}; or, with rustup: rustup target add {TARGET}"))?;
     if debian_library() {
         Ok(Core::Debian)
     } else {
-        Err(format!("no core library for {TARGET}: run rustup target add {TARGET}"))
+        Err(format!(
+            "no core library for {TARGET}: run rustup target add {TARGET}"
+        ))
     }
 }
 
 /// Debian's rustc has its library source where it looks for it.
 fn debian_library() -> bool {
-    let output = Command::new("/usr/bin/rustc").args(["--print", "sysroot"]).output();
+    let output = Command::new("/usr/bin/rustc")
+        .args(["--print", "sysroot"])
+        .output();
     let Ok(output) = output else { return false };
-    let sysroot = String::from_utf8_lossy(&output.stdout).trim_ascii().to_owned();
+    let sysroot = String::from_utf8_lossy(&output.stdout)
+        .trim_ascii()
+        .to_owned();
     Path::new("/usr/bin/cargo").exists()
-        && Path::new(&sysroot).join("lib/rustlib/src/rust").join(DEBIAN_LIBRARY).exists()
+        && Path::new(&sysroot)
+            .join("lib/rustlib/src/rust")
+            .join(DEBIAN_LIBRARY)
+            .exists()
 }

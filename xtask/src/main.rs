@@ -58,14 +58,27 @@ fn step(command: &mut Command) -> Result<(), Failure> {
     let shown = format!("{command:?}");
     println!("== {shown}");
     let started = Instant::now();
-    let status = command.status().map_err(|error| format!("{shown} could not start: {error}"))?;
+    let status = command
+        .status()
+        .map_err(|error| format!("{shown} could not start: {error}"))?;
     println!("== {:.0} s", started.elapsed().as_secs_f32());
-    if status.success() { Ok(()) } else { Err(format!("{shown} failed with {status}")) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{shown} failed with {status}"))
+    }
 }
 
 fn quick() -> Result<(), Failure> {
     cargo(&["fmt", "--all", "--check"])?;
-    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ])?;
     cargo(&["test", "--workspace", "--exclude", "skep-tests"])
 }
 
@@ -77,7 +90,14 @@ fn e2e() -> Result<(), Failure> {
     packages::require(&[("u-boot-qemu", "/usr/lib/u-boot/qemu_arm/u-boot.bin")])?;
     cargo(&["build", "--release", "--package", "skep-cli"])?;
     // One guest at a time: two vCPU threads each would fight for the cores.
-    cargo(&["test", "--release", "--package", "skep-tests", "--", "--test-threads=1"])
+    cargo(&[
+        "test",
+        "--release",
+        "--package",
+        "skep-tests",
+        "--",
+        "--test-threads=1",
+    ])
 }
 
 fn bench() -> Result<(), Failure> {

@@ -17,7 +17,9 @@ pub fn require(packages: &[(&str, &str)]) -> Result<(), Failure> {
     }
     let list = missing.join(" ");
     if !is_root() || !Path::new("/usr/bin/apt-get").exists() {
-        return Err(format!("tests need packages that are not installed: sudo apt-get install {list}"));
+        return Err(format!(
+            "tests need packages that are not installed: sudo apt-get install {list}"
+        ));
     }
     // One source that can't be reached need not matter: the installation tells.
     let _ = step(Command::new("apt-get").args(["update", "-qq"]));

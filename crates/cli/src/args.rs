@@ -78,6 +78,9 @@ pub struct RunArgs {
     /// Kernel command line [default: console=ttyAMA0; added to it for the default guest]
     #[arg(long, value_name = "STRING", allow_hyphen_values = true)]
     pub append: Option<String>,
+    /// Which default guest, when there is no --kernel
+    #[arg(long, value_name = "GUEST", default_value = "debian")]
+    pub guest: Guest,
     /// Memory, with a suffix K, M or G (without one, MiB)
     #[arg(long, short, value_name = "SIZE", default_value = "512M", value_parser = parse_size)]
     pub memory: u64,
@@ -110,6 +113,15 @@ pub enum Cpu {
     CortexA7,
 }
 
+/// Default guests.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Guest {
+    /// Debian's kernel linux-image-armmp with BusyBox
+    Debian,
+    /// The same with linux-image-armmp-lpae: long-descriptor translation tables
+    DebianLpae,
+}
+
 /// Engines.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Engine {
@@ -121,9 +133,8 @@ pub enum Engine {
 
 /// A size such as 512M, in bytes.
 pub fn parse_size(text: &str) -> Result<u64, String> {
-    let wrong = || {
-        format!("{text:?} is not a size; write a number with K, M or G, such as 512M or 1G")
-    };
+    let wrong =
+        || format!("{text:?} is not a size; write a number with K, M or G, such as 512M or 1G");
     let (digits, shift) = match text.trim_end_matches(['B', 'b', 'i']).to_ascii_uppercase() {
         upper if upper.ends_with('K') => (upper[..upper.len() - 1].to_owned(), 10),
         upper if upper.ends_with('M') => (upper[..upper.len() - 1].to_owned(), 20),
@@ -133,7 +144,9 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     let number: u64 = digits.parse().map_err(|_| wrong())?;
     let bytes = number.checked_mul(1 << shift).ok_or_else(wrong)?;
     if bytes % (1 << 20) != 0 {
-        return Err(format!("{text:?} is not a whole number of MiB; write for instance 512M"));
+        return Err(format!(
+            "{text:?} is not a whole number of MiB; write for instance 512M"
+        ));
     }
     Ok(bytes)
 }

@@ -1,16 +1,27 @@
 //! Assembles the board: every device at its address, with its interrupt and its backend.
 
-use crate::bus::{Bus, SharedDevice, lock};
+mod console;
+mod disk;
+mod flash;
+
+pub(crate) use console::Console;
+
+use crate::bus::{Bus, SharedDevice};
 use crate::clock::VmClock;
 use crate::config::VmConfig;
 use crate::error::Error;
 use crate::irq::{Interrupts, Spi};
 use crate::memory::GuestRam;
+use rustix::rand::{GetRandomFlags, getrandom};
+use skep_board::fw_cfg::FwCfg;
 use skep_board::pl011::Pl011;
+use skep_board::pl031::Pl031;
+use skep_board::pl061::Pl061;
+use skep_board::virtio::block::Block;
+use skep_board::virtio::rng::{Entropy, Rng};
+use skep_board::virtio::{EmptySlot, Transport, Version};
 use skep_board::{MmioDevice, map};
 use skep_interp::Cluster;
-use std::collections::VecDeque;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 /// Takes what the guest writes to its serial port.
@@ -19,6 +30,7 @@ pub type Output = Box<dyn FnMut(u8) + Send>;
 /// The parts of the board that the host reaches directly.
 pub(crate) struct Board {
     pub console: Console,
+    pub rtc: Arc<Mutex<Pl031<Spi, VmClock>>>,
 }
 
 impl Board {
@@ -28,80 +40,104 @@ impl Board {
         cluster: &Arc<Cluster>,
         output: Output,
     ) -> Result<(Bus, Board), Error> {
-        let ram = GuestRam::new(config.memory)
-            .map_err(|source| Error::HostMemory { mib: config.memory >> 20, source })?;
+        let ram = GuestRam::new(config.memory).map_err(|source| Error::HostMemory {
+            mib: config.memory >> 20,
+            source,
+        })?;
         let interrupts = Interrupts::new(config.cpus, cluster.clone());
         let clock = VmClock::new();
-        let flash_as_array = Arc::new(AtomicBool::new(true));
-        let mut bus = Bus::new(ram, interrupts.clone(), clock, flash_as_array);
-        let spi = |number| Spi { interrupts: interrupts.clone(), number };
+        let mut bus = Bus::new(ram.clone(), interrupts.clone(), clock.clone());
+        let spi = |number| Spi {
+            interrupts: interrupts.clone(),
+            number,
+        };
 
-        let console = Console::new(Pl011::new(spi(map::SPI_UART), output));
-        bus.attach(map::UART, Arc::new(Mutex::new(console.clone())));
-        Ok((bus, Board { console }))
+        let console = Console::new(Pl011::new(spi(map::SPI_UART), console::Sink(output)));
+        bus.attach(map::UART, shared(console.clone()));
+        let rtc = Arc::new(Mutex::new(Pl031::new(spi(map::SPI_RTC), clock)));
+        bus.attach(map::RTC, rtc.clone());
+        bus.attach(map::GPIO, shared(Pl061::new(spi(map::SPI_GPIO))));
+        bus.attach(map::FW_CFG, shared(fw_cfg(config, ram.clone())));
+        for index in 0..2 {
+            let bank = flash::Bank::new(index, ram.clone(), cluster.clone());
+            bus.attach(bank.range(), shared(bank));
+        }
+        virtio(config, &mut bus, &ram, &interrupts)?;
+        Ok((bus, Board { console, rtc }))
     }
 }
 
-/// The serial port and the input that waits for it.
-#[derive(Clone)]
-pub(crate) struct Console {
-    inner: Arc<Mutex<ConsoleInner>>,
+fn shared(device: impl MmioDevice + 'static) -> SharedDevice {
+    Arc::new(Mutex::new(device))
 }
 
-struct ConsoleInner {
-    uart: Pl011<Spi, Output>,
-    waiting: VecDeque<u8>,
+/// The virtio transports: disks from the first slot on, then the entropy source, then empty slots.
+fn virtio(
+    config: &VmConfig,
+    bus: &mut Bus,
+    ram: &Arc<GuestRam>,
+    interrupts: &Arc<Interrupts>,
+) -> Result<(), Error> {
+    const VERSION: Version = Version::Modern;
+    let mut slots: Vec<SharedDevice> = Vec::new();
+    let irq = |slot: usize| Spi {
+        interrupts: interrupts.clone(),
+        number: map::SPI_VIRTIO + slot as u32,
+    };
+    for (index, disk) in config.disks.iter().enumerate() {
+        let block = Block::new(disk::RawDisk::open(disk)?, &format!("skep-disk{index}"));
+        let transport = Transport::new(VERSION, block, ram.clone(), irq(slots.len()));
+        slots.push(shared(transport));
+    }
+    let entropy = Transport::new(
+        VERSION,
+        Rng::new(HostEntropy),
+        ram.clone(),
+        irq(slots.len()),
+    );
+    slots.push(shared(entropy));
+    if slots.len() > map::VIRTIO_SLOTS {
+        return Err(Error::TooManyDevices);
+    }
+    slots.resize_with(map::VIRTIO_SLOTS, || shared(EmptySlot::new(VERSION)));
+    for (slot, device) in slots.into_iter().enumerate() {
+        let range = map::Range {
+            base: map::VIRTIO.base + slot as u64 * map::VIRTIO_SLOT_SIZE,
+            size: map::VIRTIO_SLOT_SIZE,
+        };
+        bus.attach(range, device);
+    }
+    Ok(())
 }
 
-impl ConsoleInner {
-    /// Gives the serial port as much as it has room for.
-    fn feed(&mut self) {
-        while self.uart.room() > 0 {
-            let Some(byte) = self.waiting.pop_front() else { return };
-            self.uart.receive(&[byte]);
+/// Random numbers from the host.
+struct HostEntropy;
+
+impl Entropy for HostEntropy {
+    fn fill(&mut self, buf: &mut [u8]) {
+        host_random(buf);
+    }
+}
+
+/// Fills a buffer with random bytes from the host. What it does not provide stays as it was.
+pub(crate) fn host_random(buf: &mut [u8]) {
+    let mut filled = 0;
+    while filled < buf.len() {
+        match getrandom(&mut buf[filled..], GetRandomFlags::empty()) {
+            Ok(got) => filled += got,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return,
         }
     }
 }
 
-impl Console {
-    fn new(uart: Pl011<Spi, Output>) -> Self {
-        let inner = ConsoleInner { uart, waiting: VecDeque::new() };
-        Console { inner: Arc::new(Mutex::new(inner)) }
-    }
-
-    /// Adds input.
-    pub fn input(&self, bytes: &[u8]) {
-        let mut inner = lock(&self.inner);
-        inner.waiting.extend(bytes);
-        inner.feed();
-    }
-
-    /// How much input the serial port has not taken.
-    pub fn waiting(&self) -> usize {
-        lock(&self.inner).waiting.len()
-    }
-}
-
-impl MmioDevice for Console {
-    fn read(&mut self, offset: u64, size: u8) -> u64 {
-        let mut inner = lock(&self.inner);
-        let value = inner.uart.read(offset, size);
-        inner.feed();
-        value
-    }
-
-    fn write(&mut self, offset: u64, size: u8, value: u64) {
-        let mut inner = lock(&self.inner);
-        inner.uart.write(offset, size, value);
-        inner.feed();
-    }
-
-    fn reset(&mut self) {
-        lock(&self.inner).uart.reset();
-    }
-}
-
-#[allow(dead_code)]
-fn shared(device: impl MmioDevice + 'static) -> SharedDevice {
-    Arc::new(Mutex::new(device))
+/// Firmware configuration, with what firmware for QEMU's board reads: the kernel command line and
+/// the number of CPUs.
+fn fw_cfg(config: &VmConfig, ram: Arc<GuestRam>) -> FwCfg<Arc<GuestRam>> {
+    /// Number of CPUs, 16 bits.
+    const NB_CPUS: u16 = 0x05;
+    let mut device = FwCfg::new(ram);
+    // The keys are fixed and distinct, so that none is refused.
+    let _ = device.add_item(NB_CPUS, (config.cpus as u16).to_le_bytes().to_vec());
+    device
 }

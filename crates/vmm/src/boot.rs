@@ -1,5 +1,6 @@
 //! Puts firmware, kernel, initial RAM disk and device tree into memory.
 
+use crate::board::host_random;
 use crate::config::VmConfig;
 use crate::error::Error;
 use crate::memory::GuestRam;
@@ -34,7 +35,10 @@ pub(crate) fn load(config: &VmConfig, ram: &GuestRam) -> Result<Entry, Error> {
             // Firmware for this board looks for the device tree at the start of RAM.
             let tree = skep_loader::fdt::board(&board_config(config), &chosen(config));
             write(ram, map::RAM_BASE, &tree)?;
-            Ok(Entry { pc: 0, regs: [0; 3] })
+            Ok(Entry {
+                pc: 0,
+                regs: [0; 3],
+            })
         }
         (None, None) => Err(Error::NothingToBoot),
     }
@@ -56,8 +60,10 @@ fn load_kernel(config: &VmConfig, bytes: &[u8], ram: &GuestRam) -> Result<Entry,
     for blob in &boot.blobs {
         write(ram, blob.addr, &blob.data)?;
     }
-    let mut entry =
-        Entry { pc: boot.entry.pc | u32::from(boot.entry.thumb), regs: boot.entry.registers };
+    let mut entry = Entry {
+        pc: boot.entry.pc | u32::from(boot.entry.thumb),
+        regs: boot.entry.registers,
+    };
     // Firmware, when there is some, runs first, and finds the kernel in memory.
     if config.firmware.is_some() {
         entry.pc = 0;
@@ -66,7 +72,8 @@ fn load_kernel(config: &VmConfig, bytes: &[u8], ram: &GuestRam) -> Result<Entry,
 }
 
 fn write(ram: &GuestRam, addr: u64, bytes: &[u8]) -> Result<(), Error> {
-    ram.write(addr, bytes).map_err(|_| Error::MemorySize(ram.ram_size() >> 20))
+    ram.write(addr, bytes)
+        .map_err(|_| Error::MemorySize(ram.ram_size() >> 20))
 }
 
 fn chosen(config: &VmConfig) -> Chosen {
@@ -81,28 +88,30 @@ fn chosen(config: &VmConfig) -> Chosen {
 /// Random bytes from the host. All zero if it has none, which guests take as no entropy.
 fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    let mut filled = 0;
-    while filled < N {
-        match rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty()) {
-            Ok(got) => filled += got,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => break,
-        }
-    }
+    host_random(&mut bytes);
     bytes
 }
 
 /// The board, as its device tree describes it.
 fn board_config(config: &VmConfig) -> BoardConfig {
-    let range = |range: map::Range| Range { base: range.base, size: range.size };
-    let bank = |index| Range { base: index * map::FLASH_BANK, size: map::FLASH_BANK };
+    let range = |range: map::Range| Range {
+        base: range.base,
+        size: range.size,
+    };
+    let bank = |index| Range {
+        base: index * map::FLASH_BANK,
+        size: map::FLASH_BANK,
+    };
     BoardConfig {
         cpu: match config.cpu {
             CpuModel::CortexA15 => "arm,cortex-a15".into(),
             CpuModel::CortexA7 => "arm,cortex-a7".into(),
         },
         cpus: config.cpus as u32,
-        memory: Range { base: map::RAM_BASE, size: config.memory },
+        memory: Range {
+            base: map::RAM_BASE,
+            size: config.memory,
+        },
         gic: Gic {
             distributor: range(map::GIC_DIST),
             cpu_interface: range(map::GIC_CPU),

@@ -6,7 +6,6 @@ use crate::memory::{GuestRam, Memory};
 use skep_board::{MmioDevice, map};
 use skep_interp::code::CodeMap;
 use skep_interp::{BusError, Counters, Direct, Machine};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A device on the bus.
@@ -29,24 +28,24 @@ pub struct Bus {
     clock: VmClock,
     /// Sorted by address, without overlap.
     regions: Vec<Region>,
-    flash_as_array: Arc<AtomicBool>,
 }
 
 impl Bus {
-    /// A bus with memory, the interrupt controller, and no other device. `flash_as_array` tells
-    /// whether flash reads as memory.
-    pub fn new(
-        ram: Arc<GuestRam>,
-        interrupts: Arc<Interrupts>,
-        clock: VmClock,
-        flash_as_array: Arc<AtomicBool>,
-    ) -> Self {
-        Bus { ram, interrupts, clock, regions: Vec::new(), flash_as_array }
+    /// A bus with memory, the interrupt controller, and no other device.
+    pub fn new(ram: Arc<GuestRam>, interrupts: Arc<Interrupts>, clock: VmClock) -> Self {
+        Bus {
+            ram,
+            interrupts,
+            clock,
+            regions: Vec::new(),
+        }
     }
 
     /// Attaches a device. The board's map gives every device a range of its own.
     pub fn attach(&mut self, range: map::Range, device: SharedDevice) {
-        let at = self.regions.partition_point(|region| region.range.base < range.base);
+        let at = self
+            .regions
+            .partition_point(|region| region.range.base < range.base);
         self.regions.insert(at, Region { range, device });
     }
 
@@ -72,8 +71,13 @@ impl Bus {
 
     /// The device that answers an access, and the offset in its range.
     fn find(&self, pa: u64, size: u8) -> Result<(&SharedDevice, u64), BusError> {
-        let after = self.regions.partition_point(|region| region.range.base <= pa);
-        let region = after.checked_sub(1).and_then(|at| self.regions.get(at)).ok_or(BusError)?;
+        let after = self
+            .regions
+            .partition_point(|region| region.range.base <= pa);
+        let region = after
+            .checked_sub(1)
+            .and_then(|at| self.regions.get(at))
+            .ok_or(BusError)?;
         let offset = pa - region.range.base;
         if offset + u64::from(size) > region.range.size {
             return Err(BusError);
@@ -90,7 +94,8 @@ enum GicPart {
 
 fn gic_part(pa: u64) -> Option<GicPart> {
     let within = |range: map::Range| {
-        pa.checked_sub(range.base).filter(|offset| *offset < range.size)
+        pa.checked_sub(range.base)
+            .filter(|offset| *offset < range.size)
     };
     if let Some(offset) = within(map::GIC_CPU) {
         Some(GicPart::CpuInterface(offset))
@@ -116,10 +121,8 @@ impl Machine for Bus {
     fn direct(&self, pa: u64) -> Option<Direct> {
         if pa >= map::RAM_BASE {
             self.ram.direct_ram(pa)
-        } else if self.flash_as_array.load(SeqCst) {
-            self.ram.direct_flash(pa)
         } else {
-            None
+            self.ram.direct_flash(pa)
         }
     }
 
@@ -141,10 +144,12 @@ impl Machine for Bus {
     fn mmio_write(&self, vcpu: usize, pa: u64, size: u8, value: u64) -> Result<(), BusError> {
         match gic_part(pa) {
             Some(GicPart::CpuInterface(at)) => {
-                self.interrupts.with(|gic| gic.cpu_write(vcpu, at, size, value));
+                self.interrupts
+                    .with(|gic| gic.cpu_write(vcpu, at, size, value));
             }
             Some(GicPart::Distributor(at)) => {
-                self.interrupts.with(|gic| gic.dist_write(vcpu, at, size, value));
+                self.interrupts
+                    .with(|gic| gic.dist_write(vcpu, at, size, value));
             }
             None => {
                 let (device, offset) = self.find(pa, size)?;
@@ -157,6 +162,9 @@ impl Machine for Bus {
     fn counters(&self) -> Counters {
         let physical = self.clock.count();
         // The cycle counter runs at 1 GHz, as QEMU's does.
-        Counters { physical, cycles: physical.wrapping_mul(16) }
+        Counters {
+            physical,
+            cycles: physical.wrapping_mul(16),
+        }
     }
 }

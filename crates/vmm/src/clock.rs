@@ -20,7 +20,12 @@ struct Inner {
 impl VmClock {
     /// A clock at 0, standing still.
     pub fn new() -> Self {
-        VmClock { inner: Arc::new(Mutex::new(Inner { passed: Duration::ZERO, since: None })) }
+        VmClock {
+            inner: Arc::new(Mutex::new(Inner {
+                passed: Duration::ZERO,
+                since: None,
+            })),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -72,7 +77,9 @@ impl Clock for VmClock {
     }
 
     fn unix_seconds(&self) -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs())
     }
 }
 
@@ -91,7 +98,10 @@ mod tests {
         assert!(stopped >= Duration::from_millis(2));
         std::thread::sleep(Duration::from_millis(2));
         assert_eq!(clock.elapsed(), stopped);
-        assert_eq!(clock.until(clock.count() + 62_500), Duration::from_millis(1));
+        assert_eq!(
+            clock.until(clock.count() + 62_500),
+            Duration::from_millis(1)
+        );
         assert_eq!(clock.until(0), Duration::ZERO);
     }
 }

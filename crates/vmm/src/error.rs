@@ -28,7 +28,9 @@ pub enum Error {
     #[error("the firmware image has {0} bytes, more than the {max} of a flash bank; use a smaller one", max = skep_board::map::FLASH_BANK)]
     FirmwareTooLarge(usize),
     /// The firmware image is empty.
-    #[error("the firmware image is empty; give a raw flash image, such as U-Boot's u-boot.bin for qemu_arm")]
+    #[error(
+        "the firmware image is empty; give a raw flash image, such as U-Boot's u-boot.bin for qemu_arm"
+    )]
     FirmwareEmpty,
     /// The kernel can't be used.
     #[error(transparent)]
@@ -51,6 +53,8 @@ pub enum Error {
     #[error("the board has {max} virtio slots, and more devices are configured; remove some disks", max = skep_board::map::VIRTIO_SLOTS)]
     TooManyDevices,
     /// A thread could not be started.
-    #[error("the host could not start a thread ({0}); close other programs or raise the limit on processes (ulimit -u)")]
+    #[error(
+        "the host could not start a thread ({0}); close other programs or raise the limit on processes (ulimit -u)"
+    )]
     Thread(#[source] std::io::Error),
 }

@@ -15,15 +15,20 @@ pub struct Interrupts {
 
 struct Wired {
     gic: Gic,
-    /// The IRQ outputs as last driven, a bit for each CPU.
-    driven: u8,
+    /// The IRQ and FIQ outputs as last driven, a bit for each CPU.
+    irq: u8,
+    fiq: u8,
 }
 
 impl Interrupts {
     /// A controller for the vCPUs of `cluster`.
     pub fn new(cpus: usize, cluster: Arc<Cluster>) -> Arc<Self> {
         Arc::new(Interrupts {
-            gic: Mutex::new(Wired { gic: Gic::new(cpus), driven: 0 }),
+            gic: Mutex::new(Wired {
+                gic: Gic::new(cpus),
+                irq: 0,
+                fiq: 0,
+            }),
             cluster,
             sleepers: (0..cpus).map(|_| Mutex::new(None)).collect(),
         })
@@ -33,17 +38,17 @@ impl Interrupts {
     pub fn with<R>(&self, f: impl FnOnce(&mut Gic) -> R) -> R {
         let mut wired = self.gic.lock().unwrap_or_else(PoisonError::into_inner);
         let result = f(&mut wired.gic);
-        let outputs = wired.gic.irq_outputs();
-        let mut changed = outputs ^ wired.driven;
-        wired.driven = outputs;
+        let (irq, fiq) = (wired.gic.irq_outputs(), wired.gic.fiq_outputs());
+        let mut changed = (irq ^ wired.irq) | (fiq ^ wired.fiq);
+        (wired.irq, wired.fiq) = (irq, fiq);
         while changed != 0 {
             let cpu = changed.trailing_zeros() as usize;
             changed &= changed - 1;
-            let level = outputs >> cpu & 1 != 0;
             if let Some(control) = self.cluster.control(cpu) {
-                control.set_irq(level);
+                control.set_irq(irq >> cpu & 1 != 0);
+                control.set_fiq(fiq >> cpu & 1 != 0);
             }
-            if level {
+            if (irq | fiq) >> cpu & 1 != 0 {
                 self.wake(cpu);
             }
         }

@@ -9,7 +9,7 @@ use skep_interp::{Direct, DirectMemory};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{
-    AtomicU8, AtomicU16, AtomicU32, AtomicU64,
+    AtomicBool, AtomicU8, AtomicU16, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release, SeqCst},
 };
 
@@ -67,7 +67,10 @@ impl Memory {
 
     /// Copies out, byte by byte where unaligned. `false` if it is not all inside.
     fn copy_out(&self, mut offset: usize, buf: &mut [u8]) -> bool {
-        if offset.checked_add(buf.len()).is_none_or(|end| end > self.len) {
+        if offset
+            .checked_add(buf.len())
+            .is_none_or(|end| end > self.len)
+        {
             return false;
         }
         let mut rest = buf;
@@ -88,7 +91,10 @@ impl Memory {
 
     /// Copies in. `false`, with nothing written, if it is not all inside.
     fn copy_in(&self, mut offset: usize, buf: &[u8]) -> bool {
-        if offset.checked_add(buf.len()).is_none_or(|end| end > self.len) {
+        if offset
+            .checked_add(buf.len())
+            .is_none_or(|end| end > self.len)
+        {
             return false;
         }
         let mut rest = buf;
@@ -148,17 +154,20 @@ impl DirectMemory for Memory {
 
     #[inline(always)]
     fn load16(&self, offset: usize) -> u16 {
-        self.at::<AtomicU16>(offset).map_or(0, |at| u16::from_le(at.load(Relaxed)))
+        self.at::<AtomicU16>(offset)
+            .map_or(0, |at| u16::from_le(at.load(Relaxed)))
     }
 
     #[inline(always)]
     fn load32(&self, offset: usize) -> u32 {
-        self.at::<AtomicU32>(offset).map_or(0, |at| u32::from_le(at.load(Relaxed)))
+        self.at::<AtomicU32>(offset)
+            .map_or(0, |at| u32::from_le(at.load(Relaxed)))
     }
 
     #[inline(always)]
     fn load64(&self, offset: usize) -> u64 {
-        self.at::<AtomicU64>(offset).map_or(0, |at| u64::from_le(at.load(Relaxed)))
+        self.at::<AtomicU64>(offset)
+            .map_or(0, |at| u64::from_le(at.load(Relaxed)))
     }
 
     #[inline(always)]
@@ -217,6 +226,8 @@ pub struct GuestRam {
     /// Where code is.
     pub code: CodeMap,
     ram_size: u64,
+    /// Whether each flash bank reads as memory.
+    flash_mapped: [AtomicBool; 2],
 }
 
 impl GuestRam {
@@ -231,7 +242,12 @@ impl GuestRam {
             .ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidInput))?;
         let memory = Memory::new(len)?;
         let code = CodeMap::new(memory.len());
-        Ok(Arc::new(GuestRam { memory, code, ram_size }))
+        Ok(Arc::new(GuestRam {
+            memory,
+            code,
+            ram_size,
+            flash_mapped: [AtomicBool::new(true), AtomicBool::new(true)],
+        }))
     }
 
     /// Size of RAM in bytes.
@@ -242,13 +258,30 @@ impl GuestRam {
     /// Where the RAM page that holds guest-physical address `pa` lies.
     #[inline]
     pub fn direct_ram(&self, pa: u64) -> Option<Direct> {
-        let offset = pa.checked_sub(map::RAM_BASE).filter(|offset| *offset < self.ram_size)?;
-        Some(Direct { offset: RAM_OFFSET + (offset as usize & !0xfff), writable: true })
+        let offset = pa
+            .checked_sub(map::RAM_BASE)
+            .filter(|offset| *offset < self.ram_size)?;
+        Some(Direct {
+            offset: RAM_OFFSET + (offset as usize & !0xfff),
+            writable: true,
+        })
     }
 
-    /// Where the flash page at `pa` lies; flash is written through its device only.
+    /// Where the flash page at `pa` lies, if its bank reads as memory. Flash is written through its
+    /// device only.
     pub fn direct_flash(&self, pa: u64) -> Option<Direct> {
-        (pa < map::FLASH.size).then_some(Direct { offset: pa as usize & !0xfff, writable: false })
+        let mapped = self.flash_mapped.get((pa / map::FLASH_BANK) as usize)?;
+        mapped.load(SeqCst).then_some(Direct {
+            offset: pa as usize & !0xfff,
+            writable: false,
+        })
+    }
+
+    /// Notes whether a flash bank reads as memory.
+    pub fn set_flash_mapped(&self, bank: usize, mapped: bool) {
+        if let Some(flag) = self.flash_mapped.get(bank) {
+            flag.store(mapped, SeqCst);
+        }
     }
 
     /// Reads flash; bytes beyond it read as zero.
@@ -260,7 +293,8 @@ impl GuestRam {
 
     /// Writes flash, for its device and for loading; false if it does not fit.
     pub fn write_flash(&self, offset: u64, buf: &[u8]) -> bool {
-        let written = Self::in_flash(offset, buf.len()) && self.memory.copy_in(offset as usize, buf);
+        let written =
+            Self::in_flash(offset, buf.len()) && self.memory.copy_in(offset as usize, buf);
         if written {
             self.code.written(offset as usize, buf.len());
         }
@@ -268,7 +302,9 @@ impl GuestRam {
     }
 
     fn in_flash(offset: u64, len: usize) -> bool {
-        offset.checked_add(len as u64).is_some_and(|end| end <= map::FLASH.size)
+        offset
+            .checked_add(len as u64)
+            .is_some_and(|end| end <= map::FLASH.size)
     }
 
     /// Makes all RAM zero, as after power-on. Not while vCPUs execute.
@@ -277,15 +313,23 @@ impl GuestRam {
     /// The host's.
     pub fn clear_ram(&self) -> std::io::Result<()> {
         self.memory.discard_from(RAM_OFFSET)?;
-        self.code.written(RAM_OFFSET, self.memory.len() - RAM_OFFSET);
+        self.code
+            .written(RAM_OFFSET, self.memory.len() - RAM_OFFSET);
         Ok(())
     }
 
     fn ram_offset(&self, addr: u64, len: usize) -> Result<usize, BadAddress> {
-        let bad = BadAddress { addr, len: len as u64 };
+        let bad = BadAddress {
+            addr,
+            len: len as u64,
+        };
         let offset = addr.checked_sub(map::RAM_BASE).ok_or(bad)?;
         let end = offset.checked_add(len as u64).ok_or(bad)?;
-        if end > self.ram_size { Err(bad) } else { Ok(RAM_OFFSET + offset as usize) }
+        if end > self.ram_size {
+            Err(bad)
+        } else {
+            Ok(RAM_OFFSET + offset as usize)
+        }
     }
 }
 
@@ -305,12 +349,16 @@ impl GuestMemory for GuestRam {
 
     fn read_u16_acquire(&self, addr: u64) -> Result<u16, BadAddress> {
         let at = self.memory.at::<AtomicU16>(self.ram_offset(addr, 2)?);
-        at.map(|at| u16::from_le(at.load(Acquire))).ok_or(BadAddress { addr, len: 2 })
+        at.map(|at| u16::from_le(at.load(Acquire)))
+            .ok_or(BadAddress { addr, len: 2 })
     }
 
     fn write_u16_release(&self, addr: u64, value: u16) -> Result<(), BadAddress> {
         let offset = self.ram_offset(addr, 2)?;
-        let at = self.memory.at::<AtomicU16>(offset).ok_or(BadAddress { addr, len: 2 })?;
+        let at = self
+            .memory
+            .at::<AtomicU16>(offset)
+            .ok_or(BadAddress { addr, len: 2 })?;
         at.store(value.to_le(), Release);
         self.code.written(offset, 2);
         Ok(())

@@ -4,8 +4,8 @@
 use crate::bus::{Bus, lock};
 use crate::vm::{End, FaultRecord, Shared};
 use skep_arm::state::{CpuModel, CpuState, psr};
-use skep_board::psci::{self, Outcome, PowerState};
 use skep_board::map;
+use skep_board::psci::{self, Outcome, PowerState};
 use skep_interp::{Exit, Vcpu};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -60,9 +60,14 @@ pub(crate) fn run(vcpu: &mut Vcpu<Bus>, shared: &Shared) {
             continue;
         }
         drive_timers(vcpu.state(), shared, index, &mut driven);
+        if index == 0 {
+            lock(&shared.rtc).poll();
+        }
         let exit = vcpu.run(SLICE);
         if let Some(progress) = shared.progress.get(index) {
-            progress.instructions.store(vcpu.stats().instructions, Relaxed);
+            progress
+                .instructions
+                .store(vcpu.stats().instructions, Relaxed);
             progress.pc.store(vcpu.state().regs[15], Relaxed);
         }
         match exit {
@@ -99,7 +104,9 @@ pub(crate) fn run(vcpu: &mut Vcpu<Bus>, shared: &Shared) {
 /// Brings a vCPU up that CPU_ON was called for; false while it is off.
 fn power_on(vcpu: &mut Vcpu<Bus>, shared: &Shared, index: usize) -> bool {
     let mut power = lock(&shared.power);
-    let Some(power) = power.get_mut(index) else { return false };
+    let Some(power) = power.get_mut(index) else {
+        return false;
+    };
     match *power {
         Power::On => true,
         Power::Off => false,
@@ -113,7 +120,10 @@ fn power_on(vcpu: &mut Vcpu<Bus>, shared: &Shared, index: usize) -> bool {
 }
 
 /// The timers whose outputs exist without Hyp mode: interrupt ID, and whether it is the virtual one.
-const TIMERS: [(u32, bool); 2] = [(map::INTID_TIMER_PHYS, false), (map::INTID_TIMER_VIRT, true)];
+const TIMERS: [(u32, bool); 2] = [
+    (map::INTID_TIMER_PHYS, false),
+    (map::INTID_TIMER_VIRT, true),
+];
 
 /// Sets the timers' interrupts to what the count says.
 fn drive_timers(state: &CpuState, shared: &Shared, index: usize, driven: &mut [bool; 2]) {
@@ -126,7 +136,10 @@ fn drive_timers(state: &CpuState, shared: &Shared, index: usize, driven: &mut [b
         };
         if level != *driven {
             *driven = level;
-            shared.bus.interrupts().with(|gic| gic.set_ppi(index, intid, level));
+            shared
+                .bus
+                .interrupts()
+                .with(|gic| gic.set_ppi(index, intid, level));
         }
     }
 }
@@ -137,7 +150,14 @@ fn sleep(state: &CpuState, shared: &Shared, limit: Duration) {
     if let Some(deadline) = state.timer.deadline(shared.bus.clock().count()) {
         wait = wait.min(shared.bus.clock().until(deadline));
     }
-    let flags = shared.cluster.control(usize::from(state.index)).map_or(0, |c| c.flags());
+    if let Some(seconds) = lock(&shared.rtc).seconds_to_match() {
+        // The clock's second may begin at any time within the next.
+        wait = wait.min(Duration::from_secs(u64::from(seconds.max(1))) / 2);
+    }
+    let flags = shared
+        .cluster
+        .control(usize::from(state.index))
+        .map_or(0, |c| c.flags());
     if flags == 0 && !wait.is_zero() {
         std::thread::park_timeout(wait);
     }
@@ -146,7 +166,7 @@ fn sleep(state: &CpuState, shared: &Shared, limit: Duration) {
 /// HVC #0: PSCI.
 fn firmware_call(vcpu: &mut Vcpu<Bus>, shared: &Shared, index: usize) {
     let regs = &vcpu.state().regs;
-    let args = [regs[0], regs[1], regs[2], regs[3]];
+    let (function, args) = (regs[0], [regs[1], regs[2], regs[3]]);
     let mut power = lock(&shared.power);
     let states: Vec<PowerState> = power
         .iter()
@@ -156,25 +176,31 @@ fn firmware_call(vcpu: &mut Vcpu<Bus>, shared: &Shared, index: usize) {
             Power::Starting { .. } => PowerState::OnPending,
         })
         .collect();
-    let result = match psci::call(args, &states) {
+    let result = match psci::call(function, args, &states) {
         Outcome::Return(value) => value,
-        Outcome::CpuOn { target, entry, context } => {
+        Outcome::CpuOn {
+            cpu: target,
+            entry,
+            context,
+            t32,
+        } => {
             if let Some(power) = power.get_mut(target) {
+                let entry = entry | u32::from(t32);
                 *power = Power::Starting { entry, context };
             }
             drop(power);
             shared.bus.interrupts().wake(target);
-            psci::spec::SUCCESS
+            0
         }
         Outcome::CpuOff => {
             if let Some(power) = power.get_mut(index) {
                 *power = Power::Off;
             }
-            psci::spec::SUCCESS
+            0
         }
         Outcome::CpuSuspend => {
             drop(power);
-            vcpu.state_mut().regs[0] = psci::spec::SUCCESS;
+            vcpu.state_mut().regs[0] = 0;
             sleep(vcpu.state(), shared, SLEEP_LIMIT);
             return;
         }

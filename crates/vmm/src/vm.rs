@@ -3,12 +3,15 @@
 use crate::board::{Board, Console};
 use crate::boot;
 use crate::bus::{Bus, lock};
+use crate::clock::VmClock;
 use crate::config::{MAX_MEMORY, MIN_MEMORY, VmConfig};
 use crate::error::Error;
+use crate::irq::Spi;
 use crate::vcpu::{self, Power};
 use skep_arm::exception::Exception;
 use skep_arm::state::CpuState;
 use skep_board::map;
+use skep_board::pl031::Pl031;
 use skep_interp::{Cluster, Stats, Vcpu};
 use std::fmt;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -48,7 +51,11 @@ impl fmt::Display for FaultRecord {
         )?;
         for (n, value) in state.regs.iter().enumerate() {
             let end = if n % 4 == 3 { '\n' } else { ' ' };
-            write!(f, "{:>4} {value:08x}{end}", skep_arm::Reg::new(n as u32).to_string())?;
+            write!(
+                f,
+                "{:>4} {value:08x}{end}",
+                skep_arm::Reg::new(n as u32).to_string()
+            )?;
         }
         let mode = state.mode();
         let set = if state.in_t32() { "T32" } else { "A32" };
@@ -61,7 +68,10 @@ fn describe(exception: &Exception) -> String {
         Exception::Undefined => "an undefined instruction".into(),
         Exception::Svc => "a supervisor call".into(),
         Exception::PrefetchAbort(fault) => {
-            format!("{:?} fault when fetching an instruction at {:#010x}", fault.kind, fault.va)
+            format!(
+                "{:?} fault when fetching an instruction at {:#010x}",
+                fault.kind, fault.va
+            )
         }
         Exception::DataAbort(fault) => {
             let what = if fault.write { "writing" } else { "reading" };
@@ -108,6 +118,7 @@ pub(crate) struct Progress {
 pub(crate) struct Shared {
     pub bus: Arc<Bus>,
     pub cluster: Arc<Cluster>,
+    pub rtc: Arc<Mutex<Pl031<Spi, VmClock>>>,
     pub power: Mutex<Vec<Power>>,
     pub progress: Vec<Progress>,
     lifecycle: Mutex<Lifecycle>,
@@ -125,8 +136,10 @@ impl Shared {
                 Phase::Paused => {
                     lifecycle.waiting += 1;
                     self.changed.notify_all();
-                    lifecycle =
-                        self.changed.wait(lifecycle).unwrap_or_else(PoisonError::into_inner);
+                    lifecycle = self
+                        .changed
+                        .wait(lifecycle)
+                        .unwrap_or_else(PoisonError::into_inner);
                     lifecycle.waiting -= 1;
                 }
             }
@@ -150,7 +163,10 @@ impl Shared {
             if let Phase::Ended(end) = &lifecycle.phase {
                 return end.clone();
             }
-            lifecycle = self.changed.wait(lifecycle).unwrap_or_else(PoisonError::into_inner);
+            lifecycle = self
+                .changed
+                .wait(lifecycle)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -177,7 +193,10 @@ impl Vm {
     /// # Errors
     /// Whatever is wrong with the configuration: see [`Error`].
     pub fn new(config: VmConfig, output: Box<dyn FnMut(u8) + Send>) -> Result<Self, Error> {
-        if config.memory < MIN_MEMORY || config.memory > MAX_MEMORY || config.memory % MIN_MEMORY != 0 {
+        if config.memory < MIN_MEMORY
+            || config.memory > MAX_MEMORY
+            || config.memory % MIN_MEMORY != 0
+        {
             return Err(Error::MemorySize(config.memory >> 20));
         }
         if !(1..=map::MAX_CPUS).contains(&config.cpus) {
@@ -188,9 +207,14 @@ impl Vm {
         let shared = Arc::new(Shared {
             bus: Arc::new(bus),
             cluster: cluster.clone(),
+            rtc: board.rtc.clone(),
             power: Mutex::new(Vec::new()),
             progress: (0..config.cpus).map(|_| Progress::default()).collect(),
-            lifecycle: Mutex::new(Lifecycle { phase: Phase::Running, threads: 0, waiting: 0 }),
+            lifecycle: Mutex::new(Lifecycle {
+                phase: Phase::Running,
+                threads: 0,
+                waiting: 0,
+            }),
             changed: Condvar::new(),
         });
         let count = config.cpus as u8;
@@ -200,7 +224,12 @@ impl Vm {
                 Vcpu::new(state, shared.bus.clone(), cluster.clone())
             })
             .collect();
-        let mut vm = Vm { config, shared, board, vcpus };
+        let mut vm = Vm {
+            config,
+            shared,
+            board,
+            vcpus,
+        };
         vm.load()?;
         Ok(vm)
     }
@@ -224,7 +253,10 @@ impl Vm {
 
     /// A handle for other threads.
     pub fn handle(&self) -> VmHandle {
-        VmHandle { shared: self.shared.clone(), console: self.board.console.clone() }
+        VmHandle {
+            shared: self.shared.clone(),
+            console: self.board.console.clone(),
+        }
     }
 
     /// Runs the guest until it powers off, can't go on, or is stopped. A guest that resets is
@@ -275,7 +307,8 @@ impl Vm {
     fn reset(&mut self) -> Result<(), Error> {
         let mib = self.config.memory >> 20;
         let ram = self.shared.bus.ram();
-        ram.clear_ram().map_err(|source| Error::HostMemory { mib, source })?;
+        ram.clear_ram()
+            .map_err(|source| Error::HostMemory { mib, source })?;
         self.shared.bus.interrupts().with(|gic| gic.reset());
         for device in self.shared.bus.devices() {
             lock(device).reset();
@@ -300,6 +333,11 @@ impl VmHandle {
         self.console.input(bytes);
     }
 
+    /// How many bytes the guest has written to its serial port.
+    pub fn output_count(&self) -> u64 {
+        self.console.sent()
+    }
+
     /// How many bytes of input the guest has not taken yet.
     pub fn input_waiting(&self) -> usize {
         self.console.waiting()
@@ -315,8 +353,11 @@ impl VmHandle {
         lifecycle.phase = Phase::Paused;
         self.shared.bus.interrupts().kick_all();
         while matches!(lifecycle.phase, Phase::Paused) && lifecycle.waiting < lifecycle.threads {
-            lifecycle =
-                self.shared.changed.wait(lifecycle).unwrap_or_else(PoisonError::into_inner);
+            lifecycle = self
+                .shared
+                .changed
+                .wait(lifecycle)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         self.shared.bus.clock().stop();
     }
@@ -336,7 +377,9 @@ impl VmHandle {
     /// last told, less than a millisecond ago unless it sleeps.
     pub fn progress(&self) -> Vec<(u64, u32)> {
         let progress = self.shared.progress.iter();
-        progress.map(|cpu| (cpu.instructions.load(Relaxed), cpu.pc.load(Relaxed))).collect()
+        progress
+            .map(|cpu| (cpu.instructions.load(Relaxed), cpu.pc.load(Relaxed)))
+            .collect()
     }
 
     /// The VM is paused.

@@ -123,8 +123,8 @@ pub(super) const DATA_PROCESSING: &[Row] = &[
     row!("LDREXH A1", "cccc 0001 1111 nnnn tttt (1)(1)11 1001 (1)(1)(1)(1)", |n, t| ldrex(ExSize::Half, t, 0, n, 0)),
 
     // Miscellaneous instructions, A5.2.12.
-    row!("MRS (Banked register) A1", "cccc 0001 0R00 mmmm dddd (0)(0)1M 0000 (0)(0)(0)(0)", |R, m, d, M| not_pc(d, Insn::MrsBanked { rd: r(d), reg: banked(R, M, m) })),
-    row!("MSR (Banked register) A1", "cccc 0001 0R10 mmmm (1)(1)(1)(1) (0)(0)1M 0000 nnnn", |R, m, M, n| not_pc(n, Insn::MsrBanked { rn: r(n), reg: banked(R, M, m) })),
+    row!("MRS (Banked register) A1", "cccc 0001 0R00 mmmm dddd (0)(0)1M 0000 (0)(0)(0)(0)", |R, m, d, M| mrs_banked(R, M, m, d)),
+    row!("MSR (Banked register) A1", "cccc 0001 0R10 mmmm (1)(1)(1)(1) (0)(0)1M 0000 nnnn", |R, m, M, n| msr_banked(R, M, m, n)),
     row!("MRS A1", "cccc 0001 0R00 (1)(1)(1)(1) dddd (0)(0)0(0) 0000 (0)(0)(0)(0)", |R, d| not_pc(d, Insn::Mrs { spsr: R != 0, rd: r(d) })),
     row!("MSR (register) A1", "cccc 0001 0R10 kkkk (1)(1)(1)(1) (0)(0)0(0) 0000 nnnn", |R, k, n| not_pc(n, Insn::MsrReg { spsr: R != 0, mask: k as u8, rn: r(n) })),
     row!("BX A1", "cccc 0001 0010 (1)(1)(1)(1) (1)(1)(1)(1) (1)(1)(1)(1) 0001 mmmm", |m| Insn::Bx { rm: r(m) }),

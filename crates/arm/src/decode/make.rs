@@ -576,10 +576,28 @@ pub(super) fn cps(imod: u32, aif: u32, change_mode: u32, mode: u32) -> Insn {
     }
 }
 
-pub(super) fn banked(r: u32, m: u32, m1: u32) -> Banked {
-    Banked {
-        r: r != 0,
-        sysm: (m << 4 | m1) as u8,
+/// A banked register (manual B9.2.3); the encodings that name none, UNPREDICTABLE, are UNDEFINED.
+fn banked(r: u32, m: u32, m1: u32) -> Option<Banked> {
+    let sysm = (m << 4 | m1) as u8;
+    let exists = if r != 0 {
+        matches!(sysm, 14 | 16 | 18 | 20 | 22 | 28 | 30)
+    } else {
+        matches!(sysm, 0..=6 | 8..=14 | 16..=23 | 28..=31)
+    };
+    exists.then_some(Banked { r: r != 0, sysm })
+}
+
+pub(super) fn mrs_banked(r_bit: u32, m: u32, m1: u32, d: u32) -> Insn {
+    match banked(r_bit, m, m1) {
+        Some(reg) => not_pc(d, Insn::MrsBanked { rd: r(d), reg }),
+        None => Insn::Undefined,
+    }
+}
+
+pub(super) fn msr_banked(r_bit: u32, m: u32, m1: u32, n: u32) -> Insn {
+    match banked(r_bit, m, m1) {
+        Some(reg) => not_pc(n, Insn::MsrBanked { rn: r(n), reg }),
+        None => Insn::Undefined,
     }
 }
 

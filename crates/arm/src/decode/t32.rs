@@ -265,7 +265,7 @@ pub(super) const LOAD_STORE: &[Row] = &[
 /// Branches and miscellaneous control (manual A6.3.4).
 #[rustfmt::skip]
 pub(super) const CONTROL: &[Row] = &[
-    row!("MSR (Banked register) T1", "1111 0011 100R nnnn 10(0)0 mmmm (0)(0)1M (0)(0)(0)(0)", |R, n, m, M| not_pc(n, Insn::MsrBanked { rn: r(n), reg: banked(R, M, m) })),
+    row!("MSR (Banked register) T1", "1111 0011 100R nnnn 10(0)0 mmmm (0)(0)1M (0)(0)(0)(0)", |R, n, m, M| msr_banked(R, M, m, n)),
     row!("MSR (register) T1", "1111 0011 100R nnnn 10(0)0 kkkk (0)(0)0(0) (0)(0)(0)(0)", |R, n, k| not_pc(n, Insn::MsrReg { spsr: R != 0, mask: k as u8, rn: r(n) })),
     row!("Hint T2", "1111 0011 1010 (1)(1)(1)(1) 10(0)0 (0)000 oooo oooo", |o| hint(o)),
     row!("CPS T2", "1111 0011 1010 (1)(1)(1)(1) 10(0)0 (0)ooM aaam mmmm", |o, M, a, m| cps(o, a, M, m)),
@@ -276,7 +276,7 @@ pub(super) const CONTROL: &[Row] = &[
     row!("BXJ T1", "1111 0011 1100 mmmm 10(0)0 (1)(1)(1)(1) (0)(0)(0)(0) (0)(0)(0)(0)", |m| Insn::Bxj { rm: r(m) }),
     row!("ERET T1", "1111 0011 1101 (1)(1)(1)(0) 10(0)0 (1)(1)(1)(1) 0000 0000", || Insn::Eret),
     row!("SUBS PC, LR T1", "1111 0011 1101 (1)(1)(1)(0) 10(0)0 (1)(1)(1)(1) iiii iiii", |i| dp_imm(Sub, 1, 15, 14, plain(i))),
-    row!("MRS (Banked register) T1", "1111 0011 111R mmmm 10(0)0 dddd (0)(0)1M (0)(0)(0)(0)", |R, m, d, M| not_pc(d, Insn::MrsBanked { rd: r(d), reg: banked(R, M, m) })),
+    row!("MRS (Banked register) T1", "1111 0011 111R mmmm 10(0)0 dddd (0)(0)1M (0)(0)(0)(0)", |R, m, d, M| mrs_banked(R, M, m, d)),
     row!("MRS T1", "1111 0011 111R (1)(1)(1)(1) 10(0)0 dddd (0)(0)0(0) (0)(0)(0)(0)", |R, d| not_pc(d, Insn::Mrs { spsr: R != 0, rd: r(d) })),
     row!("HVC T1", "1111 0111 1110 iiii 1000 iiii iiii iiii", |i| Insn::Hvc { imm: i as u16 }),
     row!("SMC T1", "1111 0111 1111 iiii 1000 (0)(0)(0)(0) (0)(0)(0)(0) (0)(0)(0)(0)", |i| Insn::Smc { imm: i as u8 }),

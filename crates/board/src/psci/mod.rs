@@ -1,142 +1,156 @@
-//! Power State Coordination Interface 1.1 (Arm DEN 0022), as logic without a machine: a call comes
-//! in, what to do about it goes out.
+//! PSCI: the firmware calls by which a guest switches CPUs and the machine on and off.
+//!
+//! A function of the call and of the CPUs' power states, which the embedder owns: there is nothing
+//! to reset or to save here. The embedder makes the [`Outcome`] happen.
 
 pub mod spec;
+#[cfg(test)]
+mod tests;
 
 use spec::*;
 
-/// Whether a CPU is on (AFFINITY_INFO, DEN 0022 5.7).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What PSCI knows of a CPU (AFFINITY_INFO's states).
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum PowerState {
-    /// It executes.
-    On,
-    /// It is off.
+    /// Off: CPU_ON starts it.
+    #[default]
     Off,
-    /// CPU_ON was called, and it does not execute yet.
+    /// CPU_ON was called for it, and it has not executed yet.
     OnPending,
+    /// On, or suspended.
+    On,
 }
 
 /// What a call asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// Return this in R0.
+    /// Put this into the caller's r0 and go on.
     Return(u32),
-    /// Start a CPU, and return [`SUCCESS`].
+    /// Start a CPU that is off, from reset state: Supervisor mode with asynchronous aborts,
+    /// interrupts and fast interrupts masked, MMU and caches off. The caller goes on with 0 in r0.
     CpuOn {
-        /// Its number.
-        target: usize,
-        /// Where it starts; bit 0 = T32.
+        /// Index of the CPU: its MPIDR affinity level 0.
+        cpu: usize,
+        /// Where it starts; aligned for the instruction set.
         entry: u32,
-        /// Its R0.
+        /// What its r0 has.
         context: u32,
+        /// Whether it starts in T32 state.
+        t32: bool,
     },
-    /// The caller goes off.
+    /// Switch the caller off. The call does not return.
     CpuOff,
-    /// The caller waits for an interrupt, then returns [`SUCCESS`].
+    /// Stop the caller until an interrupt comes, as WFI does, then go on with 0 in r0. A request
+    /// to power down is answered so too (as in QEMU): the specification lets an implementation
+    /// wake up at once, with the context kept.
     CpuSuspend,
-    /// Power off.
+    /// Switch the machine off. The call does not return.
     SystemOff,
-    /// Reset.
+    /// Restart the machine. The call does not return.
     SystemReset,
 }
 
-/// A call by HVC or SMC with R0 to R3 in `args`; `cpus` has the state of every CPU. Function
-/// identifiers that PSCI 1.1 and the calling convention (DEN 0028) do not define, and optional ones
-/// that this implementation omits, return [`NOT_SUPPORTED`].
-pub fn call(args: [u32; 4], cpus: &[PowerState]) -> Outcome {
-    let [function, a, b, c] = args;
-    let target = |affinity: u32| {
-        let index = affinity as usize;
-        (index < cpus.len()).then_some(index)
-    };
-    Outcome::Return(match function {
-        PSCI_VERSION => VERSION_1_1,
-        CPU_SUSPEND => return Outcome::CpuSuspend,
-        CPU_OFF => return Outcome::CpuOff,
-        CPU_ON => match target(a).and_then(|index| Some((index, cpus.get(index)?))) {
-            None => INVALID_PARAMETERS,
-            Some((_, PowerState::On)) => ALREADY_ON,
-            Some((_, PowerState::OnPending)) => ON_PENDING,
-            Some((target, PowerState::Off)) => {
-                return Outcome::CpuOn {
-                    target,
-                    entry: b,
-                    context: c,
-                };
-            }
-        },
-        // Affinity level 0 only: a higher one names a cluster, of which there is one.
-        AFFINITY_INFO => match target(a).and_then(|index| cpus.get(index)) {
-            Some(state) if b == 0 => match state {
-                PowerState::On => 0,
-                PowerState::Off => 1,
-                PowerState::OnPending => 2,
-            },
-            _ => INVALID_PARAMETERS,
-        },
-        MIGRATE_INFO_TYPE => MIGRATION_NOT_REQUIRED,
-        SYSTEM_OFF => return Outcome::SystemOff,
-        SYSTEM_RESET => return Outcome::SystemReset,
-        PSCI_FEATURES => match a {
-            PSCI_VERSION | CPU_SUSPEND | CPU_OFF | CPU_ON | AFFINITY_INFO | MIGRATE_INFO_TYPE
-            | SYSTEM_OFF | SYSTEM_RESET | PSCI_FEATURES | SMCCC_VERSION => SUCCESS,
-            _ => NOT_SUPPORTED,
-        },
-        SMCCC_VERSION => SMCCC_1_1,
-        SMCCC_ARCH_FEATURES if a == SMCCC_VERSION || a == SMCCC_ARCH_FEATURES => SUCCESS,
-        _ => NOT_SUPPORTED,
-    })
+impl Outcome {
+    fn code(code: i32) -> Outcome {
+        Outcome::Return(code as u32)
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use PowerState::{Off, On, OnPending};
+/// Whether `function` (r0 of an HVC or SMC) is one that [`call`] knows.
+pub fn is_implemented(function: u32) -> bool {
+    matches!(
+        function,
+        PSCI_VERSION
+            | CPU_SUSPEND
+            | CPU_OFF
+            | CPU_ON
+            | AFFINITY_INFO
+            | MIGRATE_INFO_TYPE
+            | SYSTEM_OFF
+            | SYSTEM_RESET
+            | PSCI_FEATURES
+            | SMCCC_VERSION
+            | SMCCC_ARCH_FEATURES
+            | QEMU_0_1_CPU_SUSPEND
+            | QEMU_0_1_CPU_OFF
+            | QEMU_0_1_CPU_ON
+    )
+}
 
-    #[test]
-    fn cpus_are_started_once() {
-        let cpus = [On, Off, OnPending];
-        let on = |target| call([CPU_ON, target, 0x4000_0001, 7], &cpus);
-        assert_eq!(on(0), Outcome::Return(ALREADY_ON));
-        assert_eq!(
-            on(1),
-            Outcome::CpuOn {
-                target: 1,
-                entry: 0x4000_0001,
-                context: 7
+/// A call by HVC or SMC: `function` is r0, `args` are r1 to r3, `cpus` has the power state of each
+/// CPU, where CPU n is the one with MPIDR affinity 0.0.n. A function that does not exist returns
+/// NOT_SUPPORTED, be it PSCI's or not.
+pub fn call(function: u32, args: [u32; 3], cpus: &[PowerState]) -> Outcome {
+    let [arg0, arg1, arg2] = args;
+    match function {
+        PSCI_VERSION => Outcome::Return(VERSION_1_1),
+        CPU_SUSPEND | QEMU_0_1_CPU_SUSPEND => {
+            if arg0 & POWER_STATE_UNSUPPORTED != 0 {
+                Outcome::code(code::INVALID_PARAMETERS)
+            } else {
+                Outcome::CpuSuspend
             }
-        );
-        assert_eq!(on(2), Outcome::Return(ON_PENDING));
-        for wrong in [3, 0x100, u32::MAX] {
-            assert_eq!(on(wrong), Outcome::Return(INVALID_PARAMETERS));
         }
+        CPU_OFF | QEMU_0_1_CPU_OFF => Outcome::CpuOff,
+        CPU_ON | QEMU_0_1_CPU_ON => cpu_on(arg0, arg1, arg2, cpus),
+        AFFINITY_INFO => affinity_info(arg0, arg1, cpus),
+        MIGRATE_INFO_TYPE => Outcome::Return(TOS_NOT_PRESENT_MP),
+        SYSTEM_OFF => Outcome::SystemOff,
+        SYSTEM_RESET => Outcome::SystemReset,
+        // For CPU_SUSPEND, 0 says: original format of power_state, platform-coordinated mode.
+        PSCI_FEATURES => Outcome::code(if is_psci_0_2(arg0) || arg0 == SMCCC_VERSION {
+            code::SUCCESS
+        } else {
+            code::NOT_SUPPORTED
+        }),
+        SMCCC_VERSION => Outcome::Return(SMCCC_1_1),
+        // No workaround for a processor's errata is offered: none is needed here.
+        SMCCC_ARCH_FEATURES => Outcome::code(match arg0 {
+            SMCCC_VERSION | SMCCC_ARCH_FEATURES => code::SUCCESS,
+            _ => code::NOT_SUPPORTED,
+        }),
+        _ => Outcome::code(code::NOT_SUPPORTED),
     }
+}
 
-    #[test]
-    fn unknown_functions_are_not_supported() {
-        for function in [0, 0x8400_00ff, 0xc400_0003, u32::MAX] {
-            assert_eq!(
-                call([function, 0, 0, 0], &[On]),
-                Outcome::Return(NOT_SUPPORTED)
-            );
-        }
-        assert_eq!(
-            call([PSCI_FEATURES, 0x8400_00ff, 0, 0], &[On]),
-            Outcome::Return(NOT_SUPPORTED)
-        );
-        assert_eq!(
-            call([PSCI_FEATURES, CPU_ON, 0, 0], &[On]),
-            Outcome::Return(SUCCESS)
-        );
+fn is_psci_0_2(function: u32) -> bool {
+    (PSCI_VERSION..=PSCI_FEATURES).contains(&function) && is_implemented(function)
+}
+
+/// The power state of the CPU with this affinity, in the format of MPIDR bits \[23:0\].
+fn find(affinity: u32, cpus: &[PowerState]) -> Option<(usize, PowerState)> {
+    let cpu = usize::try_from(affinity).ok()?;
+    cpus.get(cpu).map(|&state| (cpu, state))
+}
+
+fn cpu_on(affinity: u32, entry: u32, context: u32, cpus: &[PowerState]) -> Outcome {
+    let Some((cpu, state)) = find(affinity, cpus) else {
+        return Outcome::code(code::INVALID_PARAMETERS);
+    };
+    let t32 = entry & 1 != 0;
+    match state {
+        PowerState::On => Outcome::code(code::ALREADY_ON),
+        PowerState::OnPending => Outcome::code(code::ON_PENDING),
+        PowerState::Off if !t32 && entry & 2 != 0 => Outcome::code(code::INVALID_ADDRESS),
+        PowerState::Off => Outcome::CpuOn {
+            cpu,
+            entry: entry & !1,
+            context,
+            t32,
+        },
     }
+}
 
-    #[test]
-    fn affinity_info_reports_each_state() {
-        let info = |target, level| call([AFFINITY_INFO, target, level, 0], &[On, Off, OnPending]);
-        assert_eq!(info(0, 0), Outcome::Return(0));
-        assert_eq!(info(1, 0), Outcome::Return(1));
-        assert_eq!(info(2, 0), Outcome::Return(2));
-        assert_eq!(info(3, 0), Outcome::Return(INVALID_PARAMETERS));
-        assert_eq!(info(0, 1), Outcome::Return(INVALID_PARAMETERS));
+fn affinity_info(affinity: u32, lowest_level: u32, cpus: &[PowerState]) -> Outcome {
+    match lowest_level {
+        0 => match find(affinity, cpus) {
+            Some((_, PowerState::On)) => Outcome::Return(AFFINITY_ON),
+            Some((_, PowerState::Off)) => Outcome::Return(AFFINITY_OFF),
+            Some((_, PowerState::OnPending)) => Outcome::Return(AFFINITY_ON_PENDING),
+            None => Outcome::code(code::INVALID_PARAMETERS),
+        },
+        // The one cluster holds the caller, so it is on.
+        1..=3 => Outcome::Return(AFFINITY_ON),
+        _ => Outcome::code(code::INVALID_PARAMETERS),
     }
 }

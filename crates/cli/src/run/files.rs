@@ -31,7 +31,9 @@ pub fn read(path: &Path, what: &str) -> Result<Vec<u8>, Error> {
     // A device may have no size and yet no end.
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(host)?;
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(host)?;
+    file.take(LARGEST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(host)?;
     if bytes.len() as u64 > LARGEST {
         return Err(problem("is larger than 4 GiB", "name a smaller file"));
     }
@@ -43,9 +45,18 @@ pub fn read(path: &Path, what: &str) -> Result<Vec<u8>, Error> {
 
 /// A disk as written on the command line: a path, and `,readonly` to protect it.
 pub fn disk(text: &str) -> Disk {
-    match text.strip_suffix(",readonly").or_else(|| text.strip_suffix(",ro")) {
-        Some(path) => Disk { path: path.into(), read_only: true },
-        None => Disk { path: text.into(), read_only: false },
+    match text
+        .strip_suffix(",readonly")
+        .or_else(|| text.strip_suffix(",ro"))
+    {
+        Some(path) => Disk {
+            path: path.into(),
+            read_only: true,
+        },
+        None => Disk {
+            path: text.into(),
+            read_only: false,
+        },
     }
 }
 
@@ -69,7 +80,19 @@ mod tests {
 
     #[test]
     fn disks() {
-        assert_eq!(disk("a.img"), Disk { path: "a.img".into(), read_only: false });
-        assert_eq!(disk("a,b.img,readonly"), Disk { path: "a,b.img".into(), read_only: true });
+        assert_eq!(
+            disk("a.img"),
+            Disk {
+                path: "a.img".into(),
+                read_only: false
+            }
+        );
+        assert_eq!(
+            disk("a,b.img,readonly"),
+            Disk {
+                path: "a,b.img".into(),
+                read_only: true
+            }
+        );
     }
 }

@@ -3,8 +3,8 @@
 use super::keys::{HELP, Keys, Request};
 use skep_vmm::VmHandle;
 use std::io::{ErrorKind, Read, Write};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 /// Input that may wait for the guest, bytes: beyond it, reading pauses.
@@ -47,8 +47,8 @@ pub fn interactive(vm: VmHandle, quit: Arc<AtomicBool>) {
 /// `encode`; `at_end` is sent when the input ends.
 pub fn piped(
     vm: VmHandle,
-    mut encode: impl FnMut(&[u8]) -> Vec<u8> + Send + 'static,
-    at_end: impl FnOnce(&VmHandle) + Send + 'static,
+    encode: fn(&[u8]) -> Vec<u8>,
+    at_end: fn(&VmHandle),
 ) {
     std::thread::spawn(move || {
         let mut buffer = [0; 4096];

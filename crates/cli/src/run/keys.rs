@@ -61,8 +61,14 @@ mod tests {
     #[test]
     fn escape_sequences_are_found_across_reads() {
         assert_eq!(take(&[b"ls\r"]), (b"ls\r".to_vec(), vec![]));
-        assert_eq!(take(&[b"a\x01", b"xb"]), (b"ab".to_vec(), vec![Request::Quit]));
+        assert_eq!(
+            take(&[b"a\x01", b"xb"]),
+            (b"ab".to_vec(), vec![Request::Quit])
+        );
         assert_eq!(take(&[b"\x01a\x01\x01"]), (b"\x01\x01".to_vec(), vec![]));
-        assert_eq!(take(&[b"\x01h\x01z"]), (vec![], vec![Request::Help, Request::Help]));
+        assert_eq!(
+            take(&[b"\x01h\x01z"]),
+            (vec![], vec![Request::Help, Request::Help])
+        );
     }
 }

@@ -4,6 +4,7 @@ mod files;
 mod guest;
 mod input;
 mod keys;
+mod progress;
 mod terminal;
 mod watch;
 
@@ -29,7 +30,11 @@ pub fn run(args: RunArgs) -> Result<u8, Error> {
         initrd: session.initrd,
         dtb: session.dtb,
         command_line: session.command_line.clone(),
-        firmware: args.bios.as_deref().map(|path| files::read(path, "firmware")).transpose()?,
+        firmware: args
+            .bios
+            .as_deref()
+            .map(|path| files::read(path, "firmware"))
+            .transpose()?,
         disks: args.disk.iter().map(|text| files::disk(text)).collect(),
     };
 
@@ -39,25 +44,39 @@ pub fn run(args: RunArgs) -> Result<u8, Error> {
         let (printed, output) = (printed.clone(), output.clone());
         move |byte| {
             printed.store(true, SeqCst);
-            output.lock().unwrap_or_else(PoisonError::into_inner).put(byte);
+            output
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .put(byte);
         }
     };
     let mut vm = Vm::new(config, Box::new(sink))?;
 
     let quit = Arc::new(AtomicBool::new(false));
     stop_on_signals(&vm, quit.clone())?;
-    let terminal = if session.command { None } else { RawTerminal::enter()? };
-    watch::start(vm.handle(), printed, session.command_line, terminal.is_some());
+    let terminal = if session.command {
+        None
+    } else {
+        RawTerminal::enter()?
+    };
+    watch::start(
+        vm.handle(),
+        printed,
+        session.command_line,
+        terminal.is_some(),
+    );
     if terminal.is_some() {
         input::interactive(vm.handle(), quit.clone());
-    } else if !session.command || !std::io::stdin().is_terminal() {
-        let mut encode = session.encode;
-        input::piped(vm.handle(), move |bytes| encode(bytes), session.at_end);
+    } else if !std::io::stdin().is_terminal() {
+        input::piped(vm.handle(), session.encode, session.at_end);
     }
 
     let outcome = vm.run();
     drop(terminal);
-    let command_status = output.lock().unwrap_or_else(PoisonError::into_inner).finish();
+    let command_status = output
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .finish();
     match outcome? {
         Outcome::Fault(record) => {
             let _ = writeln!(std::io::stderr(), "skep: the guest can't go on. {record}");

@@ -1,8 +1,8 @@
 //! Tells the user what happens while the guest prints nothing.
 
 use skep_vmm::VmHandle;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 /// How long a guest may print nothing before Skep says so.
@@ -17,9 +17,9 @@ pub fn start(vm: VmHandle, printed: Arc<AtomicBool>, command_line: String, inter
             return;
         }
         let mut lines = vec![format!(
-            "the guest has printed nothing for {} s; it runs: {}",
+            "the guest has printed nothing for {} s; {}",
             SILENCE.as_secs(),
-            vm.progress()
+            describe(&vm.progress())
         )];
         if command_line.contains("console=") {
             lines.push(format!(
@@ -39,4 +39,18 @@ pub fn start(vm: VmHandle, printed: Arc<AtomicBool>, command_line: String, inter
             eprintln!("skep: {line}\r");
         }
     });
+}
+
+/// What the vCPUs do, for people.
+fn describe(cpus: &[(u64, u32)]) -> String {
+    let parts: Vec<String> = cpus
+        .iter()
+        .enumerate()
+        .filter(|(_, (instructions, _))| *instructions > 0)
+        .map(|(index, (instructions, pc))| {
+            let millions = instructions / 1_000_000;
+            format!("CPU {index} has executed {millions} million instructions and is at {pc:#010x}")
+        })
+        .collect();
+    parts.join(", ")
 }
