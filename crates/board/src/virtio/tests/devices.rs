@@ -1,6 +1,7 @@
 //! Requests against each device, in both versions.
 
 use super::*;
+use crate::pl011::ConsoleOut;
 use crate::virtio::QueueError;
 use crate::virtio::block::spec::*;
 use crate::virtio::console::{Console, F_EMERG_WRITE, F_SIZE, RECEIVE, TRANSMIT};
@@ -254,13 +255,17 @@ fn rng_fills_buffers() {
 
 type Output = Arc<Mutex<Vec<u8>>>;
 
-fn console(size: Option<(u16, u16)>) -> (Console<impl FnMut(u8) + Send>, Output) {
+struct Sink(Output);
+
+impl ConsoleOut for Sink {
+    fn put(&mut self, byte: u8) {
+        self.0.lock().unwrap().push(byte);
+    }
+}
+
+fn console(size: Option<(u16, u16)>) -> (Console<Sink>, Output) {
     let output = Output::default();
-    let sink = output.clone();
-    (
-        Console::new(move |byte| sink.lock().unwrap().push(byte), size),
-        output,
-    )
+    (Console::new(Sink(output.clone()), size), output)
 }
 
 #[test]
