@@ -30,7 +30,7 @@ pub enum QueueError {
     Indirect,
     /// A buffer for the device to read follows one for it to write.
     Order,
-    /// The chain describes 4 GiB or more.
+    /// The chain describes 4 GiB or more, or more than the device takes.
     TooLong,
     /// The chain's buffers are too small for what the device's requests need.
     TooShort,
@@ -58,7 +58,7 @@ impl core::fmt::Display for QueueError {
             QueueError::Loop => f.write_str("a chain of descriptors has a loop"),
             QueueError::Indirect => f.write_str("an indirect descriptor is not allowed or bad"),
             QueueError::Order => f.write_str("a readable buffer follows a writable one"),
-            QueueError::TooLong => f.write_str("a chain describes 4 GiB or more"),
+            QueueError::TooLong => f.write_str("a chain of descriptors is too long"),
             QueueError::TooShort => f.write_str("a request's buffers are too small"),
         }
     }

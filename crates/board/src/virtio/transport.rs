@@ -222,6 +222,7 @@ impl<D: VirtioDevice, M: GuestMemory, I: IrqLine> Transport<D, M, I> {
         }
     }
 
+    /// What a driver's reset does. The page size stays: Linux sets it once, before it resets.
     fn reset_device(&mut self) {
         self.device.reset();
         for queue in &mut self.queues {
@@ -234,7 +235,6 @@ impl<D: VirtioDevice, M: GuestMemory, I: IrqLine> Transport<D, M, I> {
         self.driver_features_sel = 0;
         self.driver_features = 0;
         self.queue_sel = 0;
-        self.page_size = 0;
         self.error = None;
         self.irq.set(false);
     }
@@ -459,6 +459,7 @@ impl<D: VirtioDevice, M: GuestMemory, I: IrqLine> MmioDevice for Transport<D, M,
 
     fn reset(&mut self) {
         self.reset_device();
+        self.page_size = 0;
         self.generation = 0;
     }
 }

@@ -22,6 +22,9 @@ const CONFIG_EMERG_WR: u64 = 8;
 const QUEUE_SIZE: u16 = 128;
 /// How much is moved at once.
 const CHUNK: usize = 256;
+/// The longest output in one request. Drivers send a few pages; one that sends more is out to keep
+/// the host busy.
+const MAX_OUTPUT: u64 = 1 << 20;
 /// How much input waits for the guest to take it.
 const BACKLOG: usize = 4096;
 
@@ -76,6 +79,9 @@ impl<C: ConsoleOut> Console<C> {
     fn transmit(&mut self, queues: &mut Queues<'_>) -> Result<(), QueueError> {
         while let Some(chain) = queues.pop(TRANSMIT)? {
             let len = chain.readable_len();
+            if len > MAX_OUTPUT {
+                return Err(QueueError::TooLong);
+            }
             let mut buffer = [0; CHUNK];
             let mut done = 0;
             while done < len {
