@@ -2,6 +2,7 @@
 
 use super::lanes::*;
 use crate::fp::{self, Env, Rounding};
+use crate::insn::simd::{FloatOp, FloatUnary};
 
 #[inline(always)]
 fn mask(holds: bool) -> u32 {
@@ -99,9 +100,7 @@ pub(super) fn from_fixed(unsigned: bool, fraction: u32, m: u64, env: &mut Env) -
 /// VCVT.F32.F16: four half-precision numbers to single precision.
 #[inline]
 pub(super) fn half_to_single(m: u64, env: &mut Env) -> u128 {
-    build_long(16, |e| {
-        fp::half_to_single(get(m, 16, e) as u16, env).into()
-    })
+    build_long(16, |e| fp::half_to_single(get(m, 16, e) as u16, env).into())
 }
 
 /// VCVT.F16.F32: four single-precision numbers to half precision.

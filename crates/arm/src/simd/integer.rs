@@ -1,6 +1,7 @@
 //! Integer arithmetic, comparisons and bitwise operations on vectors.
 
 use super::lanes::*;
+use crate::insn::simd::{IntOp, LongOp, UnaryOp};
 
 /// All bits of an element set if a condition holds.
 #[inline(always)]
@@ -145,9 +146,7 @@ pub(super) fn long(
             acc(e).wrapping_add((int(small_n, e) - int(m, e)).unsigned_abs() as u64)
         }),
         LongOp::Vmull => build_long(esize, |e| (int(small_n, e) * int(m, e)) as u64),
-        LongOp::VmullP => build_long(8, |e| {
-            polynomial_mul(get(small_n, 8, e), get(m, 8, e))
-        }),
+        LongOp::VmullP => build_long(8, |e| polynomial_mul(get(small_n, 8, e), get(m, 8, e))),
         LongOp::Vmlal => build_long(esize, |e| {
             acc(e).wrapping_add((int(small_n, e) * int(m, e)) as u64)
         }),
@@ -213,7 +212,9 @@ pub(super) fn unary(op: UnaryOp, unsigned: bool, esize: u32, d: u64, m: u64, qc:
         UnaryOp::Vpadal => build(2 * esize, |e| {
             get(d, 2 * esize, e).wrapping_add(pair_sum(m, esize, e, unsigned))
         }),
-        UnaryOp::Vrecpe => map1(32, m, |x| crate::fp::unsigned_recip_estimate(x as u32).into()),
+        UnaryOp::Vrecpe => map1(32, m, |x| {
+            crate::fp::unsigned_recip_estimate(x as u32).into()
+        }),
         UnaryOp::Vrsqrte => map1(32, m, |x| {
             crate::fp::unsigned_rsqrt_estimate(x as u32).into()
         }),

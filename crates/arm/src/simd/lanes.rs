@@ -144,5 +144,11 @@ pub(super) fn shift_saturate(
 /// The carry-less (polynomial) product of two bytes.
 #[inline(always)]
 pub(super) fn polynomial_mul(a: u64, b: u64) -> u64 {
-    (0..8).fold(0, |sum, bit| if b >> bit & 1 != 0 { sum ^ a << bit } else { sum })
+    (0..8).fold(0, |sum, bit| {
+        if b >> bit & 1 != 0 {
+            sum ^ a << bit
+        } else {
+            sum
+        }
+    })
 }

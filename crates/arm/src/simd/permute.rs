@@ -33,7 +33,9 @@ pub(super) fn table(table: &[u64], indices: u64, default: u64) -> u64 {
 #[inline]
 pub(super) fn transpose(esize: u32, d: u64, m: u64) -> (u64, u64) {
     let even = |e| e & !1;
-    let new_d = build(esize, |e| get(if e & 1 == 0 { d } else { m }, esize, even(e)));
+    let new_d = build(esize, |e| {
+        get(if e & 1 == 0 { d } else { m }, esize, even(e))
+    });
     let new_m = build(esize, |e| {
         get(if e & 1 == 0 { d } else { m }, esize, even(e) + 1)
     });

@@ -1,6 +1,7 @@
 //! Shifts by an immediate amount, and the narrowing moves, which are shifts by 0.
 
 use super::lanes::*;
+use crate::insn::simd::{NarrowOp, ShiftOp};
 
 /// One doubleword of a shift whose result has elements of the same size. `amount` is 1 to `esize`
 /// for right shifts, 0 to `esize` - 1 for left shifts.
@@ -50,21 +51,22 @@ pub(super) fn same(
 /// VQSHRN, VQSHRUN and so on, and with `amount` 0 VMOVN, VQMOVN, VQMOVUN.
 #[inline]
 pub(super) fn narrow(
-    saturation: Narrow,
+    op: NarrowOp,
+    unsigned: bool,
     round: bool,
     esize: u32,
     amount: u32,
     m: u128,
     qc: &mut bool,
 ) -> u64 {
-    let unsigned = saturation == Narrow::Unsigned;
+    let unsigned = unsigned && op != NarrowOp::SaturateUnsigned;
     build(esize, |e| {
         let x = extend(get_long(m, 2 * esize, e), 2 * esize, unsigned);
         let shifted = shift(x, -(amount as i32), round);
-        match saturation {
-            Narrow::Truncate => shifted as u64,
-            Narrow::Signed => saturate(shifted, esize, false, qc),
-            Narrow::Unsigned | Narrow::SignedToUnsigned => saturate(shifted, esize, true, qc),
+        match op {
+            NarrowOp::Truncate => shifted as u64,
+            NarrowOp::Saturate => saturate(shifted, esize, unsigned, qc),
+            NarrowOp::SaturateUnsigned => saturate(shifted, esize, true, qc),
         }
     })
 }
