@@ -1,186 +1,106 @@
-//! What VFP and Advanced SIMD instructions do.
+//! Execution of VFP and Advanced SIMD instructions (manual chapters A7 and A8) on a state, for any
+//! engine.
 //!
-//! [`execute`] is the definition for every engine: it works on a [`Context`], through which an
-//! engine gives it registers and memory. [`enabled`] tells beforehand whether the instruction may
-//! execute at all.
+//! [`permitted`] says whether an instruction may execute at all, [`execute`] executes it. An engine
+//! lends its registers and memory through [`Context`].
+//!
+//! Where the work is: `vfp` for scalar floating point, `vector` for Advanced SIMD data processing,
+//! `transfer` for moves to and from core registers and system registers, `memory` for loads and
+//! stores. The functions on elements (`integer`, `float`, `shift`, `permute`, `lanes`) know
+//! nothing of registers.
 
+mod access;
 mod float;
 mod integer;
 mod lanes;
 mod memory;
 mod permute;
+mod regs;
 mod shift;
-#[cfg(test)]
-mod tests;
+mod transfer;
 mod vector;
 mod vfp;
 
+#[cfg(test)]
+mod tests;
+
+pub use access::permitted;
+pub use transfer::{FPEXC_EN, fpsid, mvfr0, mvfr1, write_fpexc, write_fpscr};
+
 use crate::insn::Reg;
 use crate::insn::simd::Simd;
-use crate::state::{CpuModel, CpuState, SimdState};
+use crate::state::{CpuModel, SimdState};
 
-/// What an engine provides to [`execute`].
+/// What an instruction needs of the engine that executes it.
 pub trait Context {
-    /// A fault that an access takes.
-    type Fault;
+    /// Why a memory access failed.
+    type Error;
 
-    /// The floating-point registers.
+    /// The registers D0 to D31, FPSCR and FPEXC.
     fn simd(&mut self) -> &mut SimdState;
-    /// Which processor this is, for the identification registers.
+    /// Which implementation: fixes the ID registers.
     fn model(&self) -> CpuModel;
-    /// A core register; R15 as an instruction reads it.
+    /// A core register. R15 reads as the instruction's address + 8 (A32) or + 4 (T32).
     fn reg(&self, reg: Reg) -> u32;
-    /// Sets a core register, not R15.
+    /// Sets a core register that is not R15.
     fn set_reg(&mut self, reg: Reg, value: u32);
-    /// Sets the N, Z, C and V flags of APSR to bits 31 to 28.
-    fn set_nzcv(&mut self, flags: u32);
-    /// Loads an element of `size` (1, 2, 4, 8) bytes. The address must be a multiple of `align`
-    /// bytes: if not, an alignment fault is taken. Beyond that, alignment to `size` is the engine's
-    /// to check (SCTLR.A, memory type).
-    ///
-    /// # Errors
-    /// The fault.
-    fn load(&mut self, va: u32, size: u32, align: u32) -> Result<u64, Self::Fault>;
-    /// Stores an element; as [`Context::load`].
-    ///
-    /// # Errors
-    /// The fault.
-    fn store(&mut self, va: u32, size: u32, align: u32, value: u64) -> Result<(), Self::Fault>;
+    /// Sets the N, Z, C and V flags of CPSR to the low four bits of `nzcv`.
+    fn set_nzcv(&mut self, nzcv: u32);
+    /// Data accesses are big-endian (CPSR.E).
+    fn big_endian(&self) -> bool;
+    /// Reads `size` (1, 2, 4 or 8) bytes in the current endianness and with the current privilege;
+    /// 8 bytes are two words, the one at `va` in the low half. An unaligned access (of either word)
+    /// is allowed unless SCTLR.A or the type of memory forbids it.
+    fn load(&mut self, va: u32, size: u32) -> Result<u64, Self::Error>;
+    /// Writes what [`Context::load`] reads.
+    fn store(&mut self, va: u32, size: u32, value: u64) -> Result<(), Self::Error>;
+    /// An alignment fault, unless `va` is a multiple of `align` (a power of two).
+    fn check_alignment(&mut self, va: u32, align: u32, write: bool) -> Result<(), Self::Error>;
 }
 
-/// FPEXC.EN: floating point is enabled (manual B4.1.57).
-pub const FPEXC_EN: u32 = 1 << 30;
-/// CPACR.ASEDIS: Advanced SIMD is disabled (manual B4.1.40).
-const CPACR_ASEDIS: u32 = 1 << 31;
-/// VMRS, VMSR: FPSCR.
-const FPSCR: u8 = 1;
-
-/// Whether an instruction may execute: CPACR and FPEXC allow it, and it may be used with the
-/// current privilege (manual B1.11). If not, it is UNDEFINED.
-#[inline]
-pub fn enabled(state: &CpuState, insn: &Simd) -> bool {
-    if !state.fp_permitted() {
-        return false;
-    }
-    match insn {
-        // Registers that an operating system looks at before it enables anything.
-        Simd::Vmrs { reg, .. } | Simd::Vmsr { reg, .. } if *reg != FPSCR => state.privileged(),
-        _ if state.simd.fpexc & FPEXC_EN == 0 => false,
-        _ => state.cp15.cpacr & CPACR_ASEDIS == 0 || !is_advanced_simd(insn),
-    }
-}
-
-/// Whether an instruction belongs to Advanced SIMD only, not to VFP.
-fn is_advanced_simd(insn: &Simd) -> bool {
-    use Simd::*;
-    !matches!(
-        insn,
-        Vldr { .. }
-            | Vstr { .. }
-            | Vldm { .. }
-            | Vstm { .. }
-            | VmovCoreSingle { .. }
-            | VmovCoreSinglePair { .. }
-            | VmovCoreDouble { .. }
-            | VmovToScalar { size: 2, .. }
-            | VmovFromScalar { size: 2, .. }
-            | Vmrs { .. }
-            | Vmsr { .. }
-            | Simd::Vfp { .. }
-            | VfpUnary { .. }
-            | VfpImm { .. }
-            | Vcmp { .. }
-            | VcvtHalf { .. }
-            | VcvtPrecision { .. }
-            | VcvtFromInt { .. }
-            | VcvtToInt { .. }
-            | VcvtFixed { .. }
-    )
-}
-
-/// Executes an instruction that is [`enabled`]. Encodings that name registers beyond the last one
-/// do not come from the decoder.
+/// Executes an instruction that is [`permitted`] and whose condition holds.
 ///
-/// # Errors
-/// What an access faulted with: registers are as before, but for those that a multiple load had
-/// reached.
+/// After an error the registers are as before, so that the instruction can execute again; memory
+/// may hold part of what the instruction stores.
 #[inline]
-pub fn execute<C: Context>(insn: &Simd, cx: &mut C) -> Result<(), C::Fault> {
-    use Simd::*;
-    match insn {
-        Vldr { .. }
-        | Vstr { .. }
-        | Vldm { .. }
-        | Vstm { .. }
-        | Multiple { .. }
-        | Lane { .. }
-        | AllLanes { .. } => memory::execute(insn, cx),
-        Vmrs { .. }
-        | Vmsr { .. }
-        | VmovCoreSingle { .. }
-        | VmovCoreSinglePair { .. }
-        | VmovCoreDouble { .. }
-        | VmovToScalar { .. }
-        | VmovFromScalar { .. }
-        | VdupCore { .. } => {
-            vfp::transfer(insn, cx);
+pub fn execute<C: Context>(insn: &Simd, cx: &mut C) -> Result<(), C::Error> {
+    match *insn {
+        Simd::Vldr { .. }
+        | Simd::Vstr { .. }
+        | Simd::Vldm { .. }
+        | Simd::Vstm { .. }
+        | Simd::Multiple { .. }
+        | Simd::Lane { .. }
+        | Simd::AllLanes { .. } => memory::execute(insn, cx),
+
+        Simd::VmovCoreSingle { .. }
+        | Simd::VmovCoreSinglePair { .. }
+        | Simd::VmovCoreDouble { .. }
+        | Simd::VmovToScalar { .. }
+        | Simd::VmovFromScalar { .. }
+        | Simd::VdupCore { .. }
+        | Simd::Vmrs { .. }
+        | Simd::Vmsr { .. } => {
+            transfer::execute(insn, cx);
             Ok(())
         }
+
         Simd::Vfp { .. }
-        | VfpUnary { .. }
-        | VfpImm { .. }
-        | Vcmp { .. }
-        | VcvtHalf { .. }
-        | VcvtPrecision { .. }
-        | VcvtFromInt { .. }
-        | VcvtToInt { .. }
-        | VcvtFixed { .. } => {
-            vfp::process(insn, cx.simd());
+        | Simd::VfpUnary { .. }
+        | Simd::VfpImm { .. }
+        | Simd::Vcmp { .. }
+        | Simd::VcvtHalf { .. }
+        | Simd::VcvtPrecision { .. }
+        | Simd::VcvtFromInt { .. }
+        | Simd::VcvtToInt { .. }
+        | Simd::VcvtFixed { .. } => {
+            vfp::execute(insn, cx.simd());
             Ok(())
         }
+
         _ => {
-            vector::process(insn, cx.simd());
+            vector::execute(insn, cx.simd());
             Ok(())
         }
-    }
-}
-
-impl SimdState {
-    /// D`n`, 0 to 31.
-    #[inline(always)]
-    pub fn double(&self, n: u8) -> u64 {
-        self.d[usize::from(n & 31)]
-    }
-
-    /// Sets D`n`.
-    #[inline(always)]
-    pub fn set_double(&mut self, n: u8, value: u64) {
-        self.d[usize::from(n & 31)] = value;
-    }
-
-    /// S`n`, 0 to 31.
-    #[inline(always)]
-    pub fn single(&self, n: u8) -> u32 {
-        (self.double(n >> 1) >> (32 * (n & 1))) as u32
-    }
-
-    /// Sets S`n`.
-    #[inline(always)]
-    pub fn set_single(&mut self, n: u8, value: u32) {
-        let shift = 32 * (n & 1);
-        let other = self.double(n >> 1) & !(0xffff_ffff << shift);
-        self.set_double(n >> 1, other | u64::from(value) << shift);
-    }
-
-    /// The quadword register whose low half is D`n`.
-    #[inline(always)]
-    fn quad(&self, n: u8) -> u128 {
-        u128::from(self.double(n)) | u128::from(self.double(n + 1)) << 64
-    }
-
-    #[inline(always)]
-    fn set_quad(&mut self, n: u8, value: u128) {
-        self.set_double(n, value as u64);
-        self.set_double(n + 1, (value >> 64) as u64);
     }
 }

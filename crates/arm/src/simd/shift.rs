@@ -59,14 +59,10 @@ pub(super) fn narrow(
     m: u128,
     qc: &mut bool,
 ) -> u64 {
-    let source_unsigned = unsigned && op == NarrowOp::Saturate;
+    let unsigned = unsigned && op != NarrowOp::SaturateUnsigned;
     build(esize, |e| {
-        let x = extend(get_long(m, 2 * esize, e), 2 * esize, source_unsigned);
-        let shifted = if amount == 0 {
-            x
-        } else {
-            shift(x, -(amount as i32), round)
-        };
+        let x = extend(get_long(m, 2 * esize, e), 2 * esize, unsigned);
+        let shifted = shift(x, -(amount as i32), round);
         match op {
             NarrowOp::Truncate => shifted as u64,
             NarrowOp::Saturate => saturate(shifted, esize, unsigned, qc),

@@ -1,34 +1,18 @@
-//! Advanced SIMD data processing.
+//! Advanced SIMD data processing: from registers to doublewords and quadwords and back.
+//!
+//! All operands of an instruction are read before the first result is written, except that
+//! operations on elements in the same place go doubleword by doubleword.
 
+use super::lanes::splat;
 use super::{float, integer, lanes, permute, shift};
-use crate::fp::{Env, fpscr};
-use crate::insn::simd::{ImmOp, LongOp, PermuteOp, Simd, simd_expand_imm};
+use crate::insn::simd::{ImmOp, PermuteOp, Simd, simd_expand_imm};
 use crate::state::SimdState;
 
-/// Does something for one doubleword, or for both of a quadword: `f` gets the offset of the
-/// register number and returns the new destination.
-#[inline(always)]
-fn each_half(state: &mut SimdState, q: bool, d: u8, mut f: impl FnMut(&SimdState, u8) -> u64) {
-    // Both halves are computed before one is written: a source may be the destination.
-    let low = f(state, 0);
-    if q {
-        let high = f(state, 1);
-        state.set_double(d + 1, high);
-    }
-    state.set_double(d, low);
-}
-
-/// Does something in the standard floating-point environment.
-#[inline(always)]
-fn with_env(state: &mut SimdState, f: impl FnOnce(&mut SimdState, &mut Env)) {
-    let mut env = Env::standard(state.fpscr);
-    f(state, &mut env);
-    state.fpscr |= env.flags;
-}
+/// A doubleword's bits.
+const DOUBLE: u32 = 64;
 
 #[inline]
-pub(super) fn process(insn: &Simd, state: &mut SimdState) {
-    let mut qc = false;
+pub(super) fn execute(insn: &Simd, simd: &mut SimdState) {
     match *insn {
         Simd::Int {
             op,
@@ -38,9 +22,12 @@ pub(super) fn process(insn: &Simd, state: &mut SimdState) {
             d,
             n,
             m,
-        } => each_half(state, q, d, |s, i| {
-            let (old, n, m) = (s.double(d + i), s.double(n + i), s.double(m + i));
-            integer::same(op, unsigned, 8 << size, old, n, m, &mut qc)
+        } => simd.with_qc(|simd, qc| {
+            for i in 0..=q as u8 {
+                let (a, b, c) = (simd.d(d + i), simd.d(n + i), simd.d(m + i));
+                let result = integer::same(op, unsigned, 8 << size, a, b, c, qc);
+                simd.set_d(d + i, result);
+            }
         }),
         Simd::IntScalar {
             op,
@@ -50,19 +37,21 @@ pub(super) fn process(insn: &Simd, state: &mut SimdState) {
             n,
             m,
             index,
-        } => {
-            let esize = 8 << size;
-            let scalar = lanes::splat(lanes::get(state.double(m), esize, index.into()), esize);
-            each_half(state, q, d, |s, i| {
-                let (old, n) = (s.double(d + i), s.double(n + i));
-                integer::same(op, false, esize, old, n, scalar, &mut qc)
-            });
-        }
-        Simd::Float { op, q, d, n, m } => with_env(state, |state, env| {
-            each_half(state, q, d, |s, i| {
-                let (old, n, m) = (s.double(d + i), s.double(n + i), s.double(m + i));
-                float::binary(op, old, n, m, env)
-            });
+        } => simd.with_qc(|simd, qc| {
+            let scalar = scalar(simd, size, m, index);
+            for i in 0..=q as u8 {
+                let (a, b) = (simd.d(d + i), simd.d(n + i));
+                // Scalars have no operation that depends on the sign.
+                let result = integer::same(op, false, 8 << size, a, b, scalar, qc);
+                simd.set_d(d + i, result);
+            }
+        }),
+        Simd::Float { op, q, d, n, m } => simd.with_standard(|simd, env| {
+            for i in 0..=q as u8 {
+                let (a, b, c) = (simd.d(d + i), simd.d(n + i), simd.d(m + i));
+                let result = float::binary(op, a, b, c, env);
+                simd.set_d(d + i, result);
+            }
         }),
         Simd::FloatScalar {
             op,
@@ -71,14 +60,14 @@ pub(super) fn process(insn: &Simd, state: &mut SimdState) {
             n,
             m,
             index,
-        } => {
-            let scalar = lanes::splat(lanes::get(state.double(m), 32, index.into()), 32);
-            with_env(state, |state, env| {
-                each_half(state, q, d, |s, i| {
-                    float::binary(op, s.double(d + i), s.double(n + i), scalar, env)
-                });
-            });
-        }
+        } => simd.with_standard(|simd, env| {
+            let scalar = scalar(simd, 2, m, index);
+            for i in 0..=q as u8 {
+                let (a, b) = (simd.d(d + i), simd.d(n + i));
+                let result = float::binary(op, a, b, scalar, env);
+                simd.set_d(d + i, result);
+            }
+        }),
         Simd::Long {
             op,
             unsigned,
@@ -86,12 +75,11 @@ pub(super) fn process(insn: &Simd, state: &mut SimdState) {
             d,
             n,
             m,
-        } => {
-            let (old, m) = (state.quad(d), state.double(m));
-            let n = long_operand(state, op, n);
-            let value = integer::long(op, unsigned, 8 << size, old, n, m, &mut qc);
-            state.set_quad(d, value);
-        }
+        } => simd.with_qc(|simd, qc| {
+            let (a, b, c) = (simd.q(d), simd.q(n), simd.d(m));
+            let result = integer::long(op, unsigned, 8 << size, a, b, c, qc);
+            simd.set_q(d, result);
+        }),
         Simd::LongScalar {
             op,
             unsigned,
@@ -100,13 +88,12 @@ pub(super) fn process(insn: &Simd, state: &mut SimdState) {
             n,
             m,
             index,
-        } => {
-            let esize = 8 << size;
-            let scalar = lanes::splat(lanes::get(state.double(m), esize, index.into()), esize);
-            let (old, n) = (state.quad(d), u128::from(state.double(n)));
-            let value = integer::long(op, unsigned, esize, old, n, scalar, &mut qc);
-            state.set_quad(d, value);
-        }
+        } => simd.with_qc(|simd, qc| {
+            let scalar = scalar(simd, size, m, index);
+            let (a, b) = (simd.q(d), simd.q(n));
+            let result = integer::long(op, unsigned, 8 << size, a, b, scalar, qc);
+            simd.set_q(d, result);
+        }),
         Simd::HighNarrow {
             subtract,
             round,
@@ -115,9 +102,8 @@ pub(super) fn process(insn: &Simd, state: &mut SimdState) {
             n,
             m,
         } => {
-            let (n, m) = (state.quad(n), state.quad(m));
-            let value = integer::high_narrow(subtract, round, 8 << size, n, m);
-            state.set_double(d, value);
+            let result = integer::high_narrow(subtract, round, 8 << size, simd.q(n), simd.q(m));
+            simd.set_d(d, result);
         }
         Simd::Unary {
             op,
@@ -126,14 +112,19 @@ pub(super) fn process(insn: &Simd, state: &mut SimdState) {
             size,
             d,
             m,
-        } => each_half(state, q, d, |s, i| {
-            let (old, m) = (s.double(d + i), s.double(m + i));
-            integer::unary(op, unsigned, 8 << size, old, m, &mut qc)
+        } => simd.with_qc(|simd, qc| {
+            for i in 0..=q as u8 {
+                let (a, b) = (simd.d(d + i), simd.d(m + i));
+                simd.set_d(d + i, integer::unary(op, unsigned, 8 << size, a, b, qc));
+            }
         }),
-        Simd::FloatUnary { op, q, d, m } => with_env(state, |state, env| {
-            each_half(state, q, d, |s, i| float::unary(op, s.double(m + i), env));
+        Simd::FloatUnary { op, q, d, m } => simd.with_standard(|simd, env| {
+            for i in 0..=q as u8 {
+                let result = float::unary(op, simd.d(m + i), env);
+                simd.set_d(d + i, result);
+            }
         }),
-        Simd::Permute { op, q, size, d, m } => permutation(state, op, q, 8 << size, d, m),
+        Simd::Permute { op, q, size, d, m } => permutation(simd, op, q, 8 << size, d, m),
         Simd::Shift {
             op,
             q,
@@ -142,9 +133,12 @@ pub(super) fn process(insn: &Simd, state: &mut SimdState) {
             amount,
             d,
             m,
-        } => each_half(state, q, d, |s, i| {
-            let (old, m) = (s.double(d + i), s.double(m + i));
-            shift::same(op, unsigned, 8 << size, amount.into(), old, m, &mut qc)
+        } => simd.with_qc(|simd, qc| {
+            for i in 0..=q as u8 {
+                let (a, b) = (simd.d(d + i), simd.d(m + i));
+                let result = shift::same(op, unsigned, 8 << size, amount as u32, a, b, qc);
+                simd.set_d(d + i, result);
+            }
         }),
         Simd::Narrow {
             op,
@@ -154,11 +148,11 @@ pub(super) fn process(insn: &Simd, state: &mut SimdState) {
             amount,
             d,
             m,
-        } => {
-            let m = state.quad(m);
-            let value = shift::narrow(op, unsigned, round, 8 << size, amount.into(), m, &mut qc);
-            state.set_double(d, value);
-        }
+        } => simd.with_qc(|simd, qc| {
+            let operand = simd.q(m);
+            let result = shift::narrow(op, unsigned, round, 8 << size, amount as u32, operand, qc);
+            simd.set_d(d, result);
+        }),
         Simd::ShiftLong {
             unsigned,
             size,
@@ -166,8 +160,8 @@ pub(super) fn process(insn: &Simd, state: &mut SimdState) {
             d,
             m,
         } => {
-            let value = shift::long(unsigned, 8 << size, amount.into(), state.double(m));
-            state.set_quad(d, value);
+            let result = shift::long(unsigned, 8 << size, amount as u32, simd.d(m));
+            simd.set_q(d, result);
         }
         Simd::Cvt {
             to_fixed,
@@ -176,23 +170,24 @@ pub(super) fn process(insn: &Simd, state: &mut SimdState) {
             fraction,
             d,
             m,
-        } => with_env(state, |state, env| {
-            let fraction = u32::from(fraction);
-            each_half(state, q, d, |s, i| {
-                if to_fixed {
-                    float::to_fixed(unsigned, fraction, s.double(m + i), env)
+        } => simd.with_standard(|simd, env| {
+            for i in 0..=q as u8 {
+                let operand = simd.d(m + i);
+                let result = if to_fixed {
+                    float::to_fixed(unsigned, fraction as u32, operand, env)
                 } else {
-                    float::from_fixed(unsigned, fraction, s.double(m + i), env)
-                }
-            });
+                    float::from_fixed(unsigned, fraction as u32, operand, env)
+                };
+                simd.set_d(d + i, result);
+            }
         }),
-        Simd::CvtHalf { to_half, d, m } => with_env(state, |state, env| {
+        Simd::CvtHalf { to_half, d, m } => simd.with_standard(|simd, env| {
             if to_half {
-                let value = float::single_to_half(state.quad(m), env);
-                state.set_double(d, value);
+                let result = float::single_to_half(simd.q(m), env);
+                simd.set_d(d, result);
             } else {
-                let value = float::half_to_single(state.double(m), env);
-                state.set_quad(d, value);
+                let result = float::half_to_single(simd.d(m), env);
+                simd.set_q(d, result);
             }
         }),
         Simd::Imm {
@@ -204,35 +199,25 @@ pub(super) fn process(insn: &Simd, state: &mut SimdState) {
             d,
         } => {
             let imm = simd_expand_imm(op_bit, cmode, imm);
-            each_half(state, q, d, |s, i| {
-                let old = s.double(d + i);
-                match op {
+            for i in 0..=q as u8 {
+                let old = simd.d(d + i);
+                let result = match op {
                     ImmOp::Vmov => imm,
                     ImmOp::Vmvn => !imm,
                     ImmOp::Vorr => old | imm,
                     ImmOp::Vbic => old & !imm,
-                }
-            });
+                };
+                simd.set_d(d + i, result);
+            }
         }
-        Simd::Vext {
-            q: false,
-            d,
-            n,
-            m,
-            index,
-        } => {
-            let value = permute::ext(state.double(n), state.double(m), index.into());
-            state.set_double(d, value);
-        }
-        Simd::Vext {
-            q: true,
-            d,
-            n,
-            m,
-            index,
-        } => {
-            let value = permute::ext_long(state.quad(n), state.quad(m), index.into());
-            state.set_quad(d, value);
+        Simd::Vext { q, d, n, m, index } => {
+            if q {
+                let result = permute::ext_long(simd.q(n), simd.q(m), index as u32);
+                simd.set_q(d, result);
+            } else {
+                let result = permute::ext(simd.d(n), simd.d(m), index as u32);
+                simd.set_d(d, result);
+            }
         }
         Simd::Vtbl {
             extend,
@@ -241,11 +226,11 @@ pub(super) fn process(insn: &Simd, state: &mut SimdState) {
             n,
             m,
         } => {
-            let first = usize::from(n);
-            let registers = state.d.get(first..first + usize::from(len)).unwrap_or(&[]);
-            let default = if extend { state.double(d) } else { 0 };
-            let value = permute::table(registers, state.double(m), default);
-            state.set_double(d, value);
+            let table: [u64; 4] = core::array::from_fn(|i| simd.d(n + i as u8));
+            let table = &table[..(len as usize).min(4)];
+            let default = if extend { simd.d(d) } else { 0 };
+            let result = permute::table(table, simd.d(m), default);
+            simd.set_d(d, result);
         }
         Simd::VdupScalar {
             q,
@@ -254,47 +239,50 @@ pub(super) fn process(insn: &Simd, state: &mut SimdState) {
             m,
             index,
         } => {
-            let esize = 8 << size;
-            let value = lanes::splat(lanes::get(state.double(m), esize, index.into()), esize);
-            each_half(state, q, d, |_, _| value);
+            let result = scalar(simd, size, m, index);
+            for i in 0..=q as u8 {
+                simd.set_d(d + i, result);
+            }
         }
+        // `super::execute` sends nothing else here.
         _ => {}
     }
-    if qc {
-        state.fpscr |= fpscr::QC;
-    }
 }
 
-/// The first operand of a long operation: a quadword for VADDW and VSUBW.
-fn long_operand(state: &SimdState, op: LongOp, n: u8) -> u128 {
-    match op {
-        LongOp::Vaddw | LongOp::Vsubw => state.quad(n),
-        _ => state.double(n).into(),
-    }
+/// A scalar in all elements of a doubleword.
+#[inline(always)]
+fn scalar(simd: &SimdState, size: u8, m: u8, index: u8) -> u64 {
+    let esize = 8 << size;
+    splat(lanes::get(simd.d(m), esize, index as u32), esize)
 }
 
-/// VSWP, VTRN, VUZP, VZIP. The same register twice is UNPREDICTABLE for the last three; here `m`
-/// is written last.
-fn permutation(state: &mut SimdState, op: PermuteOp, q: bool, esize: u32, d: u8, m: u8) {
-    let bits = if q { 128 } else { 64 };
-    let read = |s: &SimdState, r| if q { s.quad(r) } else { s.double(r).into() };
-    let (old_d, old_m) = (read(state, d), read(state, m));
-    let (new_d, new_m) = match op {
-        PermuteOp::Vswp => (old_m, old_d),
-        PermuteOp::Vuzp => permute::unzip(esize, bits, old_d, old_m),
-        PermuteOp::Vzip => permute::zip(esize, bits, old_d, old_m),
-        PermuteOp::Vtrn => {
-            let low = permute::transpose(esize, old_d as u64, old_m as u64);
-            let high = permute::transpose(esize, (old_d >> 64) as u64, (old_m >> 64) as u64);
-            let join = |low: u64, high: u64| u128::from(high) << 64 | u128::from(low);
-            (join(low.0, high.0), join(low.1, high.1))
+/// VSWP, VTRN, VUZP, VZIP. With both operands in one register the manual leaves the result unknown;
+/// here the second result is written first.
+#[inline]
+fn permutation(simd: &mut SimdState, op: PermuteOp, q: bool, esize: u32, d: u8, m: u8) {
+    if op == PermuteOp::Vtrn {
+        for i in 0..=q as u8 {
+            let (new_d, new_m) = permute::transpose(esize, simd.d(d + i), simd.d(m + i));
+            simd.set_d(m + i, new_m);
+            simd.set_d(d + i, new_d);
         }
+        return;
+    }
+    let (bits, a, b) = if q {
+        (2 * DOUBLE, simd.q(d), simd.q(m))
+    } else {
+        (DOUBLE, simd.d(d) as u128, simd.d(m) as u128)
+    };
+    let (new_d, new_m) = match op {
+        PermuteOp::Vuzp => permute::unzip(esize, bits, a, b),
+        PermuteOp::Vzip => permute::zip(esize, bits, a, b),
+        _ => (b, a),
     };
     if q {
-        state.set_quad(d, new_d);
-        state.set_quad(m, new_m);
+        simd.set_q(m, new_m);
+        simd.set_q(d, new_d);
     } else {
-        state.set_double(d, new_d as u64);
-        state.set_double(m, new_m as u64);
+        simd.set_d(m, new_m as u64);
+        simd.set_d(d, new_d as u64);
     }
 }

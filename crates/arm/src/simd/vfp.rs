@@ -1,307 +1,58 @@
-//! VFP data processing, and transfers between core registers and floating-point registers.
+//! VFP data processing: scalar floating point, under FPSCR's control.
 
-use super::{Context, lanes};
+use super::regs::Register;
 use crate::fp::{self, Env, Float, Rounding, fpscr};
 use crate::insn::simd::{Simd, VfpOp, VfpUnary, vfp_expand_imm};
-use crate::state::{CpuModel, SimdState};
+use crate::state::SimdState;
 
-/// Bits of FPSCR that exist: short vectors are not implemented, but LEN and STRIDE hold what is
-/// written, as in QEMU.
-const FPSCR_BITS: u32 = fpscr::NZCV
-    | fpscr::QC
-    | fpscr::AHP
-    | fpscr::DN
-    | fpscr::FZ
-    | 3 << fpscr::RMODE_SHIFT
-    | fpscr::CUMULATIVE;
-
-pub(super) fn transfer<C: Context>(insn: &Simd, cx: &mut C) {
-    match *insn {
-        Simd::VmovCoreSingle {
-            to_core: true,
-            s,
-            rt,
-        } => {
-            let value = cx.simd().single(s);
-            cx.set_reg(rt, value);
-        }
-        Simd::VmovCoreSingle {
-            to_core: false,
-            s,
-            rt,
-        } => {
-            let value = cx.reg(rt);
-            cx.simd().set_single(s, value);
-        }
-        Simd::VmovCoreSinglePair {
-            to_core: true,
-            s,
-            rt,
-            rt2,
-        } => {
-            let (low, high) = (cx.simd().single(s), cx.simd().single(s + 1));
-            cx.set_reg(rt, low);
-            cx.set_reg(rt2, high);
-        }
-        Simd::VmovCoreSinglePair {
-            to_core: false,
-            s,
-            rt,
-            rt2,
-        } => {
-            let (low, high) = (cx.reg(rt), cx.reg(rt2));
-            cx.simd().set_single(s, low);
-            cx.simd().set_single(s + 1, high);
-        }
-        Simd::VmovCoreDouble {
-            to_core: true,
-            d,
-            rt,
-            rt2,
-        } => {
-            let value = cx.simd().double(d);
-            cx.set_reg(rt, value as u32);
-            cx.set_reg(rt2, (value >> 32) as u32);
-        }
-        Simd::VmovCoreDouble {
-            to_core: false,
-            d,
-            rt,
-            rt2,
-        } => {
-            let value = u64::from(cx.reg(rt2)) << 32 | u64::from(cx.reg(rt));
-            cx.simd().set_double(d, value);
-        }
-        Simd::VmovToScalar { size, d, index, rt } => {
-            let value = u64::from(cx.reg(rt));
-            let old = cx.simd().double(d);
-            cx.simd()
-                .set_double(d, lanes::set(old, 8 << size, index.into(), value));
-        }
-        Simd::VmovFromScalar {
-            size,
-            unsigned,
-            d,
-            index,
-            rt,
-        } => {
-            let value = lanes::get(cx.simd().double(d), 8 << size, index.into());
-            cx.set_reg(rt, lanes::extend(value, 8 << size, unsigned) as u32);
-        }
-        Simd::VdupCore { q, size, d, rt } => {
-            let value = lanes::splat(cx.reg(rt).into(), 8 << size);
-            cx.simd().set_double(d, value);
-            if q {
-                cx.simd().set_double(d + 1, value);
-            }
-        }
-        Simd::Vmrs { reg, rt } => {
-            let value = match (reg, cx.model()) {
-                (0, CpuModel::CortexA15) => 0x4104_30f0,
-                (0, CpuModel::CortexA7) => 0x4102_3075,
-                (1, _) => cx.simd().fpscr,
-                (6, _) => 0x1111_1111,
-                (7, _) => 0x1011_0222,
-                (8, _) => cx.simd().fpexc,
-                _ => 0,
-            };
-            if !rt.is_pc() {
-                cx.set_reg(rt, value);
-            } else if reg == 1 {
-                cx.set_nzcv(value & fpscr::NZCV);
-            }
-        }
-        Simd::Vmsr { reg, rt } => {
-            let value = cx.reg(rt);
-            match reg {
-                1 => cx.simd().fpscr = value & FPSCR_BITS,
-                8 => cx.simd().fpexc = value & super::FPEXC_EN,
-                _ => {}
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Does an operation in the environment of FPSCR, and collects its flags.
-#[inline(always)]
-fn with_env<R>(state: &mut SimdState, f: impl FnOnce(&SimdState, &mut Env) -> R) -> R {
-    let mut env = Env::from_fpscr(state.fpscr);
-    let result = f(state, &mut env);
-    state.fpscr |= env.flags;
-    result
-}
-
-#[inline(always)]
-fn binary<F: Float>(op: VfpOp, d: F, n: F, m: F, env: &mut Env) -> F {
-    match op {
-        VfpOp::Vadd => fp::add(n, m, env),
-        VfpOp::Vsub => fp::sub(n, m, env),
-        VfpOp::Vmul => fp::mul(n, m, env),
-        VfpOp::Vdiv => fp::div(n, m, env),
-        VfpOp::Vnmul => fp::neg(fp::mul(n, m, env)),
-        VfpOp::Vmla => {
-            let product = fp::mul(n, m, env);
-            fp::add(d, product, env)
-        }
-        VfpOp::Vmls => {
-            let product = fp::neg(fp::mul(n, m, env));
-            fp::add(d, product, env)
-        }
-        VfpOp::Vnmla => {
-            let product = fp::neg(fp::mul(n, m, env));
-            fp::add(fp::neg(d), product, env)
-        }
-        VfpOp::Vnmls => {
-            let product = fp::mul(n, m, env);
-            fp::add(fp::neg(d), product, env)
-        }
-        VfpOp::Vfma => fp::fma(d, n, m, env),
-        VfpOp::Vfms => fp::fma(d, fp::neg(n), m, env),
-        VfpOp::Vfnma => fp::fma(fp::neg(d), fp::neg(n), m, env),
-        VfpOp::Vfnms => fp::fma(fp::neg(d), n, m, env),
-    }
-}
-
-#[inline(always)]
-fn unary<F: Float>(op: VfpUnary, m: F, env: &mut Env) -> F {
-    match op {
-        VfpUnary::Vmov => m,
-        VfpUnary::Vabs => fp::abs(m),
-        VfpUnary::Vneg => fp::neg(m),
-        VfpUnary::Vsqrt => fp::sqrt(m, env),
-    }
+/// Calls a function that is generic over the format.
+macro_rules! by_format {
+    ($double:expr, $f:ident($($arg:expr),*)) => {
+        if $double { $f::<u64>($($arg),*) } else { $f::<u32>($($arg),*) }
+    };
 }
 
 #[inline]
-pub(super) fn process(insn: &Simd, state: &mut SimdState) {
+pub(super) fn execute(insn: &Simd, simd: &mut SimdState) {
     match *insn {
         Simd::Vfp {
             op,
-            double: true,
+            double,
             d,
             n,
             m,
-        } => {
-            let value = with_env(state, |s, env| {
-                binary(op, s.double(d), s.double(n), s.double(m), env)
-            });
-            state.set_double(d, value);
-        }
-        Simd::Vfp {
-            op,
-            double: false,
-            d,
-            n,
-            m,
-        } => {
-            let value = with_env(state, |s, env| {
-                binary(op, s.single(d), s.single(n), s.single(m), env)
-            });
-            state.set_single(d, value);
-        }
-        Simd::VfpUnary {
-            op,
-            double: true,
-            d,
-            m,
-        } => {
-            let value = with_env(state, |s, env| unary(op, s.double(m), env));
-            state.set_double(d, value);
-        }
-        Simd::VfpUnary {
-            op,
-            double: false,
-            d,
-            m,
-        } => {
-            let value = with_env(state, |s, env| unary(op, s.single(m), env));
-            state.set_single(d, value);
-        }
-        Simd::VfpImm { double, d, imm } => {
-            let value = vfp_expand_imm(imm, double);
-            if double {
-                state.set_double(d, value);
-            } else {
-                state.set_single(d, value as u32);
-            }
-        }
+        } => by_format!(double, binary(simd, op, d, n, m)),
+        Simd::VfpUnary { op, double, d, m } => by_format!(double, unary(simd, op, d, m)),
+        Simd::VfpImm { double, d, imm } => by_format!(double, immediate(simd, d, imm)),
         Simd::Vcmp {
             signal,
             double,
             d,
             m,
-        } => {
-            let order = with_env(state, |s, env| {
-                if double {
-                    let b = m.map_or(0, |m| s.double(m));
-                    fp::compare(s.double(d), b, signal, env)
-                } else {
-                    let b = m.map_or(0, |m| s.single(m));
-                    fp::compare(s.single(d), b, signal, env)
-                }
-            });
-            state.fpscr = state.fpscr & !fpscr::NZCV | (order as u32) << 28;
-        }
-        Simd::VcvtHalf { to_half, top, d, m } => {
-            let shift = if top { 16 } else { 0 };
-            if to_half {
-                let half = with_env(state, |s, env| fp::single_to_half(s.single(m), env));
-                let rest = state.single(d) & !(0xffff << shift);
-                state.set_single(d, rest | u32::from(half) << shift);
+        } => by_format!(double, compare(simd, signal, d, m)),
+        Simd::VcvtHalf { to_half, top, d, m } => half(simd, to_half, top, d, m),
+        Simd::VcvtPrecision { to_double, d, m } => simd.with_fpscr(|simd, env| {
+            if to_double {
+                let value = fp::single_to_double(simd.s(m), env);
+                simd.set_d(d, value);
             } else {
-                let half = (state.single(m) >> shift) as u16;
-                let value = with_env(state, |_, env| fp::half_to_single(half, env));
-                state.set_single(d, value);
+                let value = fp::double_to_single(simd.d(m), env);
+                simd.set_s(d, value);
             }
-        }
-        Simd::VcvtPrecision {
-            to_double: true,
-            d,
-            m,
-        } => {
-            let value = with_env(state, |s, env| fp::single_to_double(s.single(m), env));
-            state.set_double(d, value);
-        }
-        Simd::VcvtPrecision {
-            to_double: false,
-            d,
-            m,
-        } => {
-            let value = with_env(state, |s, env| fp::double_to_single(s.double(m), env));
-            state.set_single(d, value);
-        }
+        }),
         Simd::VcvtFromInt {
             double,
             unsigned,
             d,
             m,
-        } => {
-            let raw = state.single(m);
-            let int = if unsigned {
-                i64::from(raw)
-            } else {
-                i64::from(raw as i32)
-            };
-            from_fixed(state, double, d, int, 0, None);
-        }
+        } => by_format!(double, from_int(simd, unsigned, d, m)),
         Simd::VcvtToInt {
             double,
             unsigned,
             round,
             d,
             m,
-        } => {
-            let value = with_env(state, |s, env| {
-                let mode = if round { env.rounding } else { Rounding::Zero };
-                if double {
-                    fp::to_fixed(s.double(m), 32, 0, !unsigned, mode, env)
-                } else {
-                    fp::to_fixed(s.single(m), 32, 0, !unsigned, mode, env)
-                }
-            });
-            state.set_single(d, value as u32);
-        }
+        } => by_format!(double, to_int(simd, unsigned, round, d, m)),
         Simd::VcvtFixed {
             double,
             to_fixed,
@@ -310,55 +61,160 @@ pub(super) fn process(insn: &Simd, state: &mut SimdState) {
             fraction,
             d,
         } => {
-            let bits = if word { 32 } else { 16 };
-            let fraction = u32::from(fraction);
+            let format = Fixed {
+                unsigned,
+                bits: if word { 32 } else { 16 },
+                fraction: fraction as u32,
+            };
             if to_fixed {
-                let value = with_env(state, |s, env| {
-                    if double {
-                        fp::to_fixed(s.double(d), bits, fraction, !unsigned, Rounding::Zero, env)
-                    } else {
-                        fp::to_fixed(s.single(d), bits, fraction, !unsigned, Rounding::Zero, env)
-                    }
-                });
-                // The result is extended to the size of the register.
-                let value = lanes::extend(u64::from(value), bits, unsigned);
-                if double {
-                    state.set_double(d, value as u64);
-                } else {
-                    state.set_single(d, value as u32);
-                }
+                by_format!(double, float_to_fixed(simd, format, d));
             } else {
-                let raw = if double {
-                    state.double(d)
-                } else {
-                    state.single(d).into()
-                };
-                let int = lanes::extend(raw & lanes::ones(bits), bits, unsigned) as i64;
-                from_fixed(state, double, d, int, fraction, Some(Rounding::Nearest));
+                by_format!(double, fixed_to_float(simd, format, d));
             }
         }
+        // `super::execute` sends nothing else here.
         _ => {}
     }
 }
 
-/// Sets a register to an integer or fixed-point number; without `mode`, rounded as FPSCR says.
-fn from_fixed(
-    state: &mut SimdState,
-    double: bool,
-    d: u8,
-    value: i64,
-    fraction: u32,
-    mode: Option<Rounding>,
-) {
-    if double {
-        let value = with_env(state, |_, env| {
-            fp::from_fixed(value, fraction, mode.unwrap_or(env.rounding), env)
-        });
-        state.set_double(d, value);
+#[inline]
+fn binary<F: Register>(simd: &mut SimdState, op: VfpOp, d: u8, n: u8, m: u8) {
+    simd.with_fpscr(|simd, env| {
+        let (a, b) = (F::get(simd, n), F::get(simd, m));
+        let acc = F::get(simd, d);
+        let result = match op {
+            VfpOp::Vadd => fp::add(a, b, env),
+            VfpOp::Vsub => fp::sub(a, b, env),
+            VfpOp::Vmul => fp::mul(a, b, env),
+            VfpOp::Vnmul => fp::neg(fp::mul(a, b, env)),
+            VfpOp::Vdiv => fp::div(a, b, env),
+            // Chained: the product is rounded before the addition.
+            VfpOp::Vmla => {
+                let product = fp::mul(a, b, env);
+                fp::add(acc, product, env)
+            }
+            VfpOp::Vmls => {
+                let product = fp::mul(a, b, env);
+                fp::add(acc, fp::neg(product), env)
+            }
+            VfpOp::Vnmla => {
+                let product = fp::mul(a, b, env);
+                fp::add(fp::neg(acc), fp::neg(product), env)
+            }
+            VfpOp::Vnmls => {
+                let product = fp::mul(a, b, env);
+                fp::add(fp::neg(acc), product, env)
+            }
+            VfpOp::Vfma => fp::fma(acc, a, b, env),
+            VfpOp::Vfms => fp::fma(acc, fp::neg(a), b, env),
+            VfpOp::Vfnma => fp::fma(fp::neg(acc), fp::neg(a), b, env),
+            VfpOp::Vfnms => fp::fma(fp::neg(acc), a, b, env),
+        };
+        F::put(simd, d, result);
+    });
+}
+
+#[inline]
+fn unary<F: Register>(simd: &mut SimdState, op: VfpUnary, d: u8, m: u8) {
+    let a = F::get(simd, m);
+    let result = match op {
+        VfpUnary::Vmov => a,
+        VfpUnary::Vabs => fp::abs(a),
+        VfpUnary::Vneg => fp::neg(a),
+        VfpUnary::Vsqrt => simd.with_fpscr(|_, env| fp::sqrt(a, env)),
+    };
+    F::put(simd, d, result);
+}
+
+#[inline]
+fn immediate<F: Register>(simd: &mut SimdState, d: u8, imm: u8) {
+    let raw = vfp_expand_imm(imm, F::SIGN == u64::SIGN);
+    F::put(simd, d, F::from_raw(raw));
+}
+
+#[inline]
+fn compare<F: Register>(simd: &mut SimdState, signal: bool, d: u8, m: Option<u8>) {
+    let a = F::get(simd, d);
+    let b = match m {
+        Some(m) => F::get(simd, m),
+        None => F::zero(false),
+    };
+    let order = simd.with_fpscr(|_, env| fp::compare(a, b, signal, env));
+    simd.fpscr = simd.fpscr & !fpscr::NZCV | (order as u32) << 28;
+}
+
+#[inline]
+fn half(simd: &mut SimdState, to_half: bool, top: bool, d: u8, m: u8) {
+    let shift = if top { 16 } else { 0 };
+    simd.with_fpscr(|simd, env| {
+        let operand = simd.s(m);
+        let result = if to_half {
+            let value = fp::single_to_half(operand, env) as u32;
+            simd.s(d) & !(0xffff << shift) | value << shift
+        } else {
+            fp::half_to_single((operand >> shift) as u16, env)
+        };
+        simd.set_s(d, result);
+    });
+}
+
+#[inline]
+fn from_int<F: Register>(simd: &mut SimdState, unsigned: bool, d: u8, m: u8) {
+    simd.with_fpscr(|simd, env| {
+        let value = integer(simd.s(m), 32, unsigned);
+        let result: F = fp::from_fixed(value, 0, env.rounding, env);
+        F::put(simd, d, result);
+    });
+}
+
+#[inline]
+fn to_int<F: Register>(simd: &mut SimdState, unsigned: bool, round: bool, d: u8, m: u8) {
+    simd.with_fpscr(|simd, env: &mut Env| {
+        let mode = if round { env.rounding } else { Rounding::Zero };
+        let result = fp::to_fixed(F::get(simd, m), 32, 0, !unsigned, mode, env);
+        simd.set_s(d, result);
+    });
+}
+
+/// The low `bits` of a word, sign- or zero-extended.
+#[inline]
+fn integer(value: u32, bits: u32, unsigned: bool) -> i64 {
+    let top = (value as u64) << (64 - bits);
+    if unsigned {
+        (top >> (64 - bits)) as i64
     } else {
-        let value: u32 = with_env(state, |_, env| {
-            fp::from_fixed(value, fraction, mode.unwrap_or(env.rounding), env)
-        });
-        state.set_single(d, value);
+        top as i64 >> (64 - bits)
     }
+}
+
+/// A fixed-point format.
+#[derive(Clone, Copy)]
+struct Fixed {
+    unsigned: bool,
+    bits: u32,
+    fraction: u32,
+}
+
+#[inline]
+fn float_to_fixed<F: Register>(simd: &mut SimdState, fixed: Fixed, d: u8) {
+    simd.with_fpscr(|simd, env| {
+        let Fixed {
+            unsigned,
+            bits,
+            fraction,
+        } = fixed;
+        let a = F::get(simd, d);
+        let value = fp::to_fixed(a, bits, fraction, !unsigned, Rounding::Zero, env);
+        // Extended to the whole register.
+        F::put(simd, d, F::from_raw(integer(value, bits, unsigned) as u64));
+    });
+}
+
+#[inline]
+fn fixed_to_float<F: Register>(simd: &mut SimdState, fixed: Fixed, d: u8) {
+    simd.with_fpscr(|simd, env| {
+        let value = integer(F::get(simd, d).raw() as u32, fixed.bits, fixed.unsigned);
+        let result: F = fp::from_fixed(value, fixed.fraction, Rounding::Nearest, env);
+        F::put(simd, d, result);
+    });
 }

@@ -1,17 +1,18 @@
-//! VFP and Advanced SIMD: whether they are enabled, and the adapter to the model's definition.
+//! VFP and Advanced SIMD: the adapter to the model's definition.
 
 use crate::core::{Core, Raised, Step};
 use crate::machine::Machine;
 use skep_arm::insn::Reg;
 use skep_arm::insn::simd::Simd;
 use skep_arm::simd::{self, Context};
-use skep_arm::state::{CpuModel, SimdState};
+use skep_arm::state::{CpuModel, SimdState, psr};
 
 impl<M: Machine> Core<M> {
     /// Executes a VFP or Advanced SIMD instruction.
     #[inline(never)]
     pub fn execute_simd(&mut self, insn: &Simd) -> Step {
-        if !simd::enabled(&self.state, insn) {
+        let privileged = self.state.privileged();
+        if !simd::permitted(insn, &self.state.simd, self.state.cp15.cpacr, privileged) {
             self.undefined();
             return Step::Raise;
         }
@@ -23,7 +24,7 @@ impl<M: Machine> Core<M> {
 }
 
 impl<M: Machine> Context for Core<M> {
-    type Fault = Raised;
+    type Error = Raised;
 
     fn simd(&mut self) -> &mut SimdState {
         &mut self.state.simd
@@ -41,24 +42,23 @@ impl<M: Machine> Context for Core<M> {
         Core::set_reg(self, reg, value);
     }
 
-    fn set_nzcv(&mut self, flags: u32) {
-        self.state.cpsr = self.state.cpsr & 0x0fff_ffff | flags & 0xf000_0000;
+    fn set_nzcv(&mut self, nzcv: u32) {
+        self.state.cpsr = self.state.cpsr & 0x0fff_ffff | nzcv << 28;
     }
 
-    fn load(&mut self, va: u32, size: u32, align: u32) -> Result<u64, Raised> {
-        self.check_alignment(va, align, false)?;
-        // A 64-bit element (not the two words of VLDR).
-        if size == 8 && align == 1 && self.state.strict_alignment() {
-            self.check_alignment(va, 8, false)?;
-        }
+    fn big_endian(&self) -> bool {
+        self.state.cpsr & psr::E != 0
+    }
+
+    fn load(&mut self, va: u32, size: u32) -> Result<u64, Raised> {
         Core::load(self, va, size)
     }
 
-    fn store(&mut self, va: u32, size: u32, align: u32, value: u64) -> Result<(), Raised> {
-        self.check_alignment(va, align, true)?;
-        if size == 8 && align == 1 && self.state.strict_alignment() {
-            self.check_alignment(va, 8, true)?;
-        }
+    fn store(&mut self, va: u32, size: u32, value: u64) -> Result<(), Raised> {
         Core::store(self, va, size, value)
+    }
+
+    fn check_alignment(&mut self, va: u32, align: u32, write: bool) -> Result<(), Raised> {
+        Core::check_alignment(self, va, align, write)
     }
 }
