@@ -1,2 +1,105 @@
-//! cargo xtask.
-fn main() {}
+//! The project's build tool: `cargo xtask test` is everything that a change must pass.
+
+mod bare_metal;
+mod packages;
+
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+/// The crates of the model and the interpreter: they compile for bare metal.
+const BARE_METAL_CRATES: [&str; 4] = ["skep-arm", "skep-board", "skep-loader", "skep-interp"];
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+tasks:
+  test         everything: format, lints, tests, bare metal, end to end (what CI runs)
+  quick        format, lints and tests, without the boots of real guests
+  bare-metal   compile the model crates for armv7a-none-eabi
+  e2e          boot real guests
+  bench        measure the interpreter and the default guest's boot";
+
+/// A step that failed, as a sentence.
+type Failure = String;
+
+fn main() -> ExitCode {
+    let task = std::env::args().nth(1).unwrap_or_default();
+    let started = Instant::now();
+    let result = match task.as_str() {
+        "test" => quick().and_then(|()| bare_metal()).and_then(|()| e2e()),
+        "quick" => quick(),
+        "bare-metal" => bare_metal(),
+        "e2e" => e2e(),
+        "bench" => bench(),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => {
+            println!("xtask {task}: passed in {} s", started.elapsed().as_secs());
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("xtask {task}: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs cargo with the toolchain that runs xtask.
+fn cargo(args: &[&str]) -> Result<(), Failure> {
+    step(Command::new(env!("CARGO")).args(args))
+}
+
+/// Runs one command, with its output shown.
+fn step(command: &mut Command) -> Result<(), Failure> {
+    let shown = format!("{command:?}");
+    println!("== {shown}");
+    let started = Instant::now();
+    let status = command
+        .status()
+        .map_err(|error| format!("{shown} could not start: {error}"))?;
+    println!("== {:.0} s", started.elapsed().as_secs_f32());
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{shown} failed with {status}"))
+    }
+}
+
+fn quick() -> Result<(), Failure> {
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ])?;
+    cargo(&["test", "--workspace", "--exclude", "skep-tests"])
+}
+
+fn bare_metal() -> Result<(), Failure> {
+    bare_metal::check(&BARE_METAL_CRATES)
+}
+
+fn e2e() -> Result<(), Failure> {
+    packages::require(&[("u-boot-qemu", "/usr/lib/u-boot/qemu_arm/u-boot.bin")])?;
+    cargo(&["build", "--release", "--package", "skep-cli"])?;
+    // One guest at a time: two vCPU threads each would fight for the cores.
+    cargo(&[
+        "test",
+        "--release",
+        "--package",
+        "skep-tests",
+        "--",
+        "--test-threads=1",
+    ])
+}
+
+fn bench() -> Result<(), Failure> {
+    cargo(&["bench", "--package", "skep-benches"])
+}

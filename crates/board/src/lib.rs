@@ -10,7 +10,18 @@
 
 extern crate alloc;
 
+pub mod flash;
+pub mod fw_cfg;
+pub mod gic;
 pub mod map;
+pub mod pl011;
+pub mod pl031;
+pub mod pl061;
+mod primecell;
+pub mod psci;
+#[cfg(test)]
+mod test_support;
+pub mod virtio;
 
 /// A device's interrupt output. A level: raised until lowered.
 pub trait IrqLine: Send {
@@ -59,4 +70,22 @@ pub trait GuestMemory: Send + Sync {
     fn read_u16_acquire(&self, addr: u64) -> Result<u16, BadAddress>;
     /// Writes an aligned 16-bit little-endian value with release ordering.
     fn write_u16_release(&self, addr: u64, value: u16) -> Result<(), BadAddress>;
+}
+
+impl<M: GuestMemory + ?Sized> GuestMemory for alloc::sync::Arc<M> {
+    fn read(&self, addr: u64, buf: &mut [u8]) -> Result<(), BadAddress> {
+        (**self).read(addr, buf)
+    }
+
+    fn write(&self, addr: u64, buf: &[u8]) -> Result<(), BadAddress> {
+        (**self).write(addr, buf)
+    }
+
+    fn read_u16_acquire(&self, addr: u64) -> Result<u16, BadAddress> {
+        (**self).read_u16_acquire(addr)
+    }
+
+    fn write_u16_release(&self, addr: u64, value: u16) -> Result<(), BadAddress> {
+        (**self).write_u16_release(addr, value)
+    }
 }

@@ -1,2 +1,58 @@
-//! The skep command.
-fn main() {}
+//! The `skep` command.
+
+mod args;
+mod run;
+
+use args::{Cli, Command};
+use clap::{CommandFactory, Parser};
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Exit status when the guest can't go on.
+const STATUS_FAULT: u8 = 124;
+/// Exit status when Skep itself fails.
+const STATUS_ERROR: u8 = 125;
+/// Exit status after a quit or a signal.
+const STATUS_QUIT: u8 = 130;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        None => run::run(cli.run),
+        Some(Command::Run(args)) => run::run(*args),
+        Some(Command::Completions { shell }) => completions(shell),
+        Some(Command::Man { directory }) => man_pages(&directory),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            // A closed standard error leaves the status to tell.
+            let _ = writeln!(std::io::stderr(), "skep: {error}");
+            ExitCode::from(STATUS_ERROR)
+        }
+    }
+}
+
+/// An error as the user reads it: a sentence with a remedy.
+type Error = Box<dyn std::error::Error>;
+
+fn completions(shell: clap_complete::Shell) -> Result<u8, Error> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "skep", &mut script);
+    std::io::stdout()
+        .write_all(&script)
+        .map_err(|error| format!("the completions could not be printed: {error}"))?;
+    Ok(0)
+}
+
+fn man_pages(directory: &Path) -> Result<u8, Error> {
+    clap_mangen::generate_to(Cli::command(), directory).map_err(|error| {
+        format!(
+            "the man pages could not be written to {}: {error}; name an existing directory that \
+             you may write to",
+            directory.display()
+        )
+    })?;
+    Ok(0)
+}

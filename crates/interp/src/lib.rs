@@ -1,19 +1,33 @@
 //! The interpreter: runs a vCPU of the ARMv7-A model. Clear first: it is the specification that
 //! every other engine is compared with.
+//!
+//! Where to start: [`Vcpu::run`] is the loop; `block` decodes guest code and remembers it by
+//! physical address; `tlb` remembers translations; `access` is loads and stores; `exec` has one
+//! function for each class of instructions.
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+mod access;
+mod block;
+mod cluster;
 pub mod code;
 pub mod control;
+mod core;
+mod exec;
 pub mod machine;
+mod tlb;
 
-pub use control::Control;
-pub use machine::{BusError, Direct, DirectMemory, Machine};
+pub use crate::cluster::Cluster;
+pub use crate::control::Control;
+pub use crate::machine::{BusError, Counters, Direct, DirectMemory, Machine};
 
+use crate::block::Blocks;
+use crate::core::{Core, Step};
 use alloc::sync::Arc;
-use skep_arm::CpuState;
+use skep_arm::exception::Exception;
+use skep_arm::state::{CpuState, psr};
 
 /// Why [`Vcpu::run`] returned. The state is consistent, and the PC is at the next instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,67 +40,156 @@ pub enum Exit {
     Wfi,
     /// WFE with the event register clear: as WFI, and also when [`control::EVENT`] is set.
     Wfe,
-    /// YIELD: the guest spins.
+    /// The guest spins (YIELD), or waits for other vCPUs to finish TLB maintenance: let other
+    /// threads run.
     Yield,
-    /// HVC with this immediate; PSCI when that is the conduit.
+    /// A timer register changed: look at the timers' outputs and deadlines anew.
+    Timer,
+    /// HVC with this immediate; PSCI when that is the conduit. The PC is after it.
     Hvc(u16),
-    /// SMC with this immediate.
+    /// SMC with this immediate. The PC is after it.
     Smc(u8),
     /// SEV: set [`control::EVENT`] of every vCPU.
     Sev,
-    /// The guest can't go on: its exception vector faults again and again.
-    Stuck,
+    /// The guest can't go on: the instruction at its exception vector faults, so that it takes the
+    /// same exception for ever.
+    Stuck(Exception),
 }
 
-/// What vCPUs of one machine share: TLB maintenance that reaches all of them.
-pub struct Cluster {
-    controls: alloc::vec::Vec<Arc<Control>>,
-}
-
-impl Cluster {
-    /// A cluster of `count` vCPUs.
-    pub fn new(count: usize) -> Arc<Self> {
-        Arc::new(Cluster {
-            controls: (0..count).map(|_| Arc::default()).collect(),
-        })
-    }
-
-    /// The inputs of the vCPU numbered `index`.
-    pub fn control(&self, index: usize) -> Option<&Arc<Control>> {
-        self.controls.get(index)
-    }
+/// What the vCPU did, counted since it was made.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Stats {
+    /// Instructions executed (those whose condition failed among them).
+    pub instructions: u64,
+    /// Blocks decoded.
+    pub decoded: u64,
+    /// Translations made by walking tables.
+    pub walks: u64,
+    /// Exceptions taken.
+    pub exceptions: u64,
 }
 
 /// A vCPU in the interpreter.
 pub struct Vcpu<M: Machine> {
-    /// The architectural state; may be changed while `run` is not executing, followed by
-    /// [`Vcpu::state_changed`].
-    pub state: CpuState,
-    machine: Arc<M>,
-    cluster: Arc<Cluster>,
+    core: Core<M>,
+    blocks: Blocks,
 }
 
 impl<M: Machine> Vcpu<M> {
     /// A vCPU with this state; its number is `state.index`.
     pub fn new(state: CpuState, machine: Arc<M>, cluster: Arc<Cluster>) -> Self {
         Vcpu {
-            state,
-            machine,
-            cluster,
+            core: Core::new(state, machine, cluster),
+            blocks: Blocks::new(),
         }
     }
 
-    /// Forgets what was derived from the state (translations), after it was changed from outside.
-    pub fn state_changed(&mut self) {}
+    /// The architectural state.
+    pub fn state(&self) -> &CpuState {
+        &self.core.state
+    }
+
+    /// The architectural state, to be changed from outside: what was derived from it is forgotten.
+    pub fn state_mut(&mut self) -> &mut CpuState {
+        self.core.stale = true;
+        &mut self.core.state
+    }
+
+    /// What the vCPU did so far.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            decoded: self.blocks.decoded,
+            ..self.core.stats
+        }
+    }
 
     /// Executes about `budget` instructions, until something else happens.
     pub fn run(&mut self, budget: u64) -> Exit {
-        let _ = (budget, &self.machine, &self.cluster);
-        Exit::Budget
+        self.core.enter();
+        let exit = self.run_inner(budget);
+        self.core.leave();
+        exit
     }
 
-    /// Instructions executed since the vCPU was made.
-    pub fn instructions(&self) -> u64 {
-        0
+    fn run_inner(&mut self, budget: u64) -> Exit {
+        let core = &mut self.core;
+        let end = core.stats.instructions.saturating_add(budget);
+        loop {
+            if core.control.flags() != 0
+                && let Some(exit) = core.attend()
+            {
+                return exit;
+            }
+            if core.stats.instructions >= end {
+                return Exit::Budget;
+            }
+            match self.blocks.find(core) {
+                Ok(block) => {
+                    let step = run_block(core, self.blocks.ops(&block), block.wide_it);
+                    match step {
+                        Step::Next | Step::Jump => {}
+                        Step::Raise => {
+                            if let Some(exit) = core.deliver() {
+                                return exit;
+                            }
+                        }
+                        Step::Exit => {
+                            if let Some(exit) = core.exit.take() {
+                                return exit;
+                            }
+                        }
+                    }
+                }
+                Err(_) => {
+                    core.pc = core.state.regs[15];
+                    if let Some(exit) = core.deliver() {
+                        return exit;
+                    }
+                }
+            }
+        }
     }
+}
+
+/// Executes the instructions of a block, from `regs[15]`, which afterwards is the address of the
+/// next instruction.
+#[inline]
+fn run_block<M: Machine>(core: &mut Core<M>, ops: &[block::Op], has_it: bool) -> Step {
+    let mut pc = core.state.regs[15];
+    let ahead = if core.state.cpsr & psr::T != 0 { 4 } else { 8 };
+    let mut executed = 0;
+    let mut result = Step::Next;
+    for op in ops {
+        executed += 1;
+        core.pc = pc;
+        core.state.regs[15] = pc.wrapping_add(ahead);
+        pc = pc.wrapping_add(u32::from(op.decoded.len));
+        if !op.decoded.cond.holds(core.state.cpsr) {
+            continue;
+        }
+        let step = core.execute(&op.decoded);
+        if step as u8 != Step::Next as u8 {
+            core.it = op.it.0;
+            result = step;
+            break;
+        }
+    }
+    core.stats.instructions += executed;
+    match result {
+        Step::Next => {
+            core.state.regs[15] = pc;
+            if has_it {
+                let after = ops.last().map_or(0, |op| op.it_after().0);
+                core.state.set_it_state(skep_arm::decode::ItState(after));
+            }
+        }
+        Step::Jump => core.state.regs[15] = core.next_pc,
+        Step::Exit => core.state.regs[15] = core.next_pc,
+        Step::Raise => {
+            if has_it {
+                core.state.set_it_state(skep_arm::decode::ItState(core.it));
+            }
+        }
+    }
+    result
 }

@@ -1,5 +1,7 @@
 //! What a vCPU needs of the machine around it.
 
+use crate::code::CodeMap;
+
 /// No device or memory answers at a physical address: an external abort.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BusError;
@@ -42,6 +44,15 @@ pub struct Direct {
     pub writable: bool,
 }
 
+/// What system registers show of time.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Counters {
+    /// The generic timer's physical count, CNTPCT.
+    pub physical: u64,
+    /// Processor cycles.
+    pub cycles: u64,
+}
+
 /// The machine around a vCPU: its memory, its devices and its counter.
 pub trait Machine: Sync {
     /// The type of memory.
@@ -51,7 +62,7 @@ pub trait Machine: Sync {
     fn memory(&self) -> &Self::Memory;
 
     /// Which lines of memory hold decoded code.
-    fn code(&self) -> &crate::code::CodeMap;
+    fn code(&self) -> &CodeMap;
 
     /// Where the 4 KiB page that holds `pa` lies in memory, if it is memory (RAM, or flash that
     /// reads as an array). May be remembered until [`crate::Control::flush_mappings`].
@@ -63,6 +74,6 @@ pub trait Machine: Sync {
     /// Writes `size` bytes to a device.
     fn mmio_write(&self, vcpu: usize, pa: u64, size: u8, value: u64) -> Result<(), BusError>;
 
-    /// The physical counter, CNTPCT.
-    fn counter(&self) -> u64;
+    /// The counters that system registers show: the generic timer's and the cycle counter.
+    fn counters(&self) -> Counters;
 }

@@ -1,1 +1,43 @@
-//! skep-vmm
+//! Virtual machines as a library: build one from a [`VmConfig`], run, pause, reset and stop it.
+//!
+//! ```no_run
+//! use skep_vmm::{Outcome, Vm, VmConfig};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = VmConfig {
+//!     kernel: Some(std::fs::read("vmlinuz")?),
+//!     initrd: Some(std::fs::read("initrd.cpio")?),
+//!     command_line: "console=ttyAMA0".into(),
+//!     ..VmConfig::default()
+//! };
+//! let mut vm = Vm::new(config, Box::new(|byte| print!("{}", char::from(byte))))?;
+//!
+//! // Other threads reach the VM through handles.
+//! let handle = vm.handle();
+//! std::thread::spawn(move || handle.input(b"poweroff\n"));
+//!
+//! match vm.run()? {
+//!     Outcome::PoweredOff => println!("the guest powered off"),
+//!     Outcome::Stopped => println!("stopped"),
+//!     Outcome::Fault(record) => println!("{record}"),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod board;
+mod boot;
+mod bus;
+mod clock;
+pub mod config;
+mod error;
+mod irq;
+mod memory;
+mod vcpu;
+mod vm;
+
+pub use config::{Disk, VmConfig};
+pub use error::Error;
+pub use skep_arm::state::{CpuModel, CpuState};
+pub use skep_interp::Stats;
+pub use vm::{FaultRecord, Outcome, Vm, VmHandle};

@@ -1,6 +1,14 @@
 //! The architectural state of a processing element.
 
+mod hyp;
+mod modes;
+#[cfg(test)]
+mod tests;
+
+use crate::cp15::{Cp15, Timer, spec::sctlr};
 use crate::decode::ItState;
+
+pub use hyp::Hyp;
 
 /// Processor modes (manual B1.3.1); the value is the mode field of a PSR.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -89,9 +97,12 @@ pub struct CpuState {
     /// VFP and Advanced SIMD.
     pub simd: SimdState,
     /// System control registers (CP15), performance monitors, CP14.
-    pub cp15: crate::cp15::Cp15,
+    pub cp15: Cp15,
     /// Generic timer.
-    pub timer: crate::cp15::Timer,
+    pub timer: Timer,
+    /// Registers of the Virtualization Extensions. The model has no Hyp mode yet: they are kept, and
+    /// no instruction reaches them.
+    pub hyp: Hyp,
     /// The local monitor; None is the Open Access state.
     pub exclusive: Option<Exclusive>,
     /// The event register that WFE looks at.
@@ -101,6 +112,9 @@ pub struct CpuState {
 }
 
 /// Banked registers (manual figure B1-1).
+///
+/// The slots that hold R8 to R14 of the current mode are 0 (the values are in `CpuState::regs`), so
+/// that equal states compare equal. SPSRs are always here.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Banks {
     /// R8 to R12 of all modes but FIQ, while in FIQ mode.
@@ -118,9 +132,86 @@ pub struct Banks {
 }
 
 impl CpuState {
+    /// A processor after reset (manual B1.9.1): Supervisor mode, A32, all interrupts masked, MMU and
+    /// caches off, general-purpose registers 0, the PC at the reset vector.
+    ///
+    /// `index` is the number of the CPU, `count` how many its cluster has; only the low 3 bits of
+    /// `index` are used.
+    pub fn new(model: CpuModel, index: u8, count: u8) -> Self {
+        CpuState {
+            model,
+            index: index & 7,
+            count,
+            regs: [0; 16],
+            cpsr: Mode::Supervisor as u32 | psr::A | psr::I | psr::F,
+            banks: Banks::default(),
+            simd: SimdState {
+                d: [0; 32],
+                fpscr: 0,
+                fpexc: 0,
+            },
+            cp15: Cp15::reset(model),
+            timer: Timer::reset(),
+            hyp: Hyp::default(),
+            exclusive: None,
+            event: false,
+            off: false,
+        }
+    }
+
+    /// Back to the state after [`CpuState::new`]; `off` stays as it is.
+    pub fn reset(&mut self) {
+        let off = self.off;
+        *self = CpuState::new(self.model, self.index, self.count);
+        self.off = off;
+    }
+
     /// The IT bits of CPSR.
     #[inline]
     pub fn it_state(&self) -> ItState {
         ItState(((self.cpsr >> 8 & 0xfc) | (self.cpsr >> 25 & 3)) as u8)
+    }
+
+    /// Replaces the IT bits of CPSR.
+    #[inline]
+    pub fn set_it_state(&mut self, it: ItState) {
+        let bits = u32::from(it.0);
+        self.cpsr = self.cpsr & !psr::IT | (bits & 3) << 25 | (bits & 0xfc) << 8;
+    }
+
+    /// In T32 state.
+    #[inline]
+    pub fn in_t32(&self) -> bool {
+        self.cpsr & psr::T != 0
+    }
+
+    /// Data accesses are big-endian (SETEND).
+    #[inline]
+    pub fn big_endian(&self) -> bool {
+        self.cpsr & psr::E != 0
+    }
+
+    /// The current address space identifier: CONTEXTIDR.ASID with short descriptors, the ASID of the
+    /// TTBR that TTBCR.A1 selects with long ones (manual B3.9.1).
+    #[inline]
+    pub fn asid(&self) -> u8 {
+        self.cp15.asid()
+    }
+
+    /// Whether CPACR lets the current mode use coprocessors 10 and 11: the first of the two checks
+    /// that floating-point instructions make, FPEXC.EN being the other (manual B1.11.3).
+    #[inline]
+    pub fn fp_permitted(&self) -> bool {
+        match self.cp15.cpacr >> 20 & 3 {
+            3 => true,
+            1 => self.privileged(),
+            _ => false,
+        }
+    }
+
+    /// Whether SCTLR.A makes every unaligned access fault (manual A3.2.2).
+    #[inline]
+    pub fn strict_alignment(&self) -> bool {
+        self.cp15.sctlr & sctlr::A != 0
     }
 }

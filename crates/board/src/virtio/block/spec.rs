@@ -1,0 +1,41 @@
+//! Requests, features and configuration of block devices (VIRTIO 1.2, section 5.2).
+
+/// Unit of offsets and sizes in bytes.
+pub const SECTOR: u64 = 512;
+
+/// A request has at most `seg_max` segments (section 5.2.3).
+pub const F_SEG_MAX: u64 = 1 << 2;
+/// The disk is read-only.
+pub const F_RO: u64 = 1 << 5;
+/// The configuration has the size of a block.
+pub const F_BLK_SIZE: u64 = 1 << 6;
+/// The disk has a cache and can flush it.
+pub const F_FLUSH: u64 = 1 << 9;
+
+/// Read (section 5.2.6, as are the rest).
+pub const T_IN: u32 = 0;
+/// Write.
+pub const T_OUT: u32 = 1;
+/// Flush.
+pub const T_FLUSH: u32 = 4;
+/// Read the serial number.
+pub const T_GET_ID: u32 = 8;
+
+/// Done.
+pub const S_OK: u8 = 0;
+/// Failed.
+pub const S_IOERR: u8 = 1;
+/// The device knows no such request.
+pub const S_UNSUPP: u8 = 2;
+
+/// Size of a request's header: type, reserved, sector.
+pub const HEADER: usize = 16;
+/// Size of the serial number.
+pub const ID_BYTES: usize = 20;
+
+/// Size of the configuration (section 5.2.4) up to the last field that a feature here shows.
+pub const CONFIG_SIZE: usize = 24;
+/// Position of `seg_max`, 32 bits.
+pub const CONFIG_SEG_MAX: usize = 12;
+/// Position of `blk_size`, 32 bits.
+pub const CONFIG_BLK_SIZE: usize = 20;

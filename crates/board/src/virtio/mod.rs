@@ -1,0 +1,102 @@
+//! virtio devices behind virtio-mmio (VIRTIO 1.2).
+//!
+//! A [`Transport`] has the registers, and the rings in guest memory; a [`VirtioDevice`] behind it
+//! has the requests. Requests are served when the driver notifies, before the write to the register
+//! returns. A driver that breaks its queue has its device stop, ask for a reset
+//! ([`spec::STATUS_NEEDS_RESET`]), and nothing else.
+
+pub mod block;
+pub mod console;
+mod queue;
+pub mod rng;
+pub mod spec;
+mod transport;
+
+#[cfg(test)]
+mod tests;
+
+pub use queue::{Chain, MAX_INDIRECT, QueueError};
+pub use transport::{EmptySlot, Transport, Version};
+
+use crate::GuestMemory;
+use queue::Queue;
+
+/// What makes a virtio device the device it is.
+pub trait VirtioDevice: Send {
+    /// Kind of device (section 5): an `ID_` of [`spec`].
+    fn id(&self) -> u32;
+
+    /// The features that the device offers, of its own kind (bits 0 to 23). The transport adds
+    /// those of queues and of itself.
+    fn features(&self) -> u64;
+
+    /// The largest size of each queue: powers of two.
+    fn queue_sizes(&self) -> &[u16];
+
+    /// Reads the device's configuration. What lies beyond its end must stay as it is in `buf`,
+    /// which comes filled with zeros. `offset` and the length are the guest's choice.
+    fn config_read(&self, offset: u64, buf: &mut [u8]);
+
+    /// Writes the device's configuration. `offset` and the length are the guest's choice.
+    fn config_write(&mut self, offset: u64, bytes: &[u8]);
+
+    /// Back to the state after power-on, as far as the driver can tell.
+    fn reset(&mut self);
+
+    /// The driver notified about a queue. An error means that the queue is broken.
+    fn notify(&mut self, queue: usize, queues: &mut Queues<'_>) -> Result<(), QueueError>;
+}
+
+/// A device's view of its queues and of guest memory.
+pub struct Queues<'a> {
+    queues: &'a mut [Queue],
+    memory: &'a dyn GuestMemory,
+    features: u64,
+    live: bool,
+    config_changed: bool,
+}
+
+impl Queues<'_> {
+    /// Takes the next request from a queue. There is none while the driver does not allow the
+    /// device to use its queues.
+    pub fn pop(&mut self, queue: usize) -> Result<Option<Chain>, QueueError> {
+        match self.queues.get_mut(queue) {
+            Some(queue) if self.live => queue.pop(self.memory, self.features),
+            _ => Ok(None),
+        }
+    }
+
+    /// Hands a request back to the driver. `written` is how many bytes at the start of the
+    /// writable buffers the device has written.
+    pub fn push(&mut self, queue: usize, chain: Chain, written: u32) -> Result<(), QueueError> {
+        match self.queues.get_mut(queue) {
+            Some(queue) if self.live => queue.push(self.memory, chain, written),
+            _ => Ok(()),
+        }
+    }
+
+    /// Guest memory, to read and write requests with.
+    pub fn memory(&self) -> &dyn GuestMemory {
+        self.memory
+    }
+
+    /// The features that both sides agreed on.
+    pub fn features(&self) -> u64 {
+        self.features
+    }
+
+    /// Tells the driver that the device's configuration has changed.
+    pub fn config_changed(&mut self) {
+        self.config_changed = true;
+    }
+}
+
+/// Copies to `buf` what a configuration of these bytes has at `offset`.
+fn read_config(config: &[u8], offset: u64, buf: &mut [u8]) {
+    let rest = usize::try_from(offset)
+        .ok()
+        .and_then(|start| config.get(start..));
+    for (to, from) in buf.iter_mut().zip(rest.unwrap_or_default()) {
+        *to = *from;
+    }
+}

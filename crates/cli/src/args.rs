@@ -1,0 +1,175 @@
+//! The command line, from which help, completions and man pages are made.
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// A hypervisor for ARMv7-A embedded systems.
+///
+/// Without a command, boots the default guest (Debian's armhf kernel with BusyBox) to a shell.
+#[derive(Parser, Debug)]
+#[command(name = "skep", version, styles = STYLES, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// `skep` alone is `skep run`.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Boot a virtual machine
+    Run(Box<RunArgs>),
+    /// Print shell completions
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages into a directory
+    Man {
+        /// The directory, which must exist
+        directory: PathBuf,
+    },
+}
+
+const RUN_HELP: &str = "\
+Keys on a terminal:
+  Ctrl-A x   quit
+  Ctrl-A h   help
+  Ctrl-A a   send Ctrl-A
+
+Exit status:
+  0     the guest powered off, or the session ended
+  1-255 with a command after --: the command's own status
+  2     the command line is wrong
+  124   the guest can't go on: a fault record was printed
+  125   Skep could not start or run the virtual machine
+  130   quit with Ctrl-A x, or stopped by a signal
+
+Examples:
+  skep run                                  a shell in the default guest
+  skep run -- uname -m                      one command in it
+  echo 'ls /' | skep run                    its shell reads a pipe
+  skep run --kernel zImage --initrd initrd.img --append console=ttyAMA0
+  skep run --bios /usr/lib/u-boot/qemu_arm/u-boot.bin";
+
+/// A virtual machine.
+#[derive(Args, Debug, Clone)]
+#[command(after_help = RUN_HELP)]
+pub struct RunArgs {
+    /// Kernel: zImage, uImage, ELF or raw image
+    #[arg(long, value_name = "FILE")]
+    pub kernel: Option<PathBuf>,
+    /// Initial RAM disk
+    #[arg(long, value_name = "FILE", requires = "kernel")]
+    pub initrd: Option<PathBuf>,
+    /// Device tree instead of the board's own
+    #[arg(long, value_name = "FILE", requires = "kernel")]
+    pub dtb: Option<PathBuf>,
+    /// Kernel command line [default: console=ttyAMA0; added to it for the default guest]
+    #[arg(long, value_name = "STRING", allow_hyphen_values = true)]
+    pub append: Option<String>,
+    /// Which default guest, when there is no --kernel
+    #[arg(long, value_name = "GUEST", default_value = "debian")]
+    pub guest: Guest,
+    /// Memory, with a suffix K, M or G (without one, MiB)
+    #[arg(long, short, value_name = "SIZE", default_value = "512M", value_parser = parse_size)]
+    pub memory: u64,
+    /// Number of CPUs, 1 to 8
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub cpus: u8,
+    /// CPU model
+    #[arg(long, value_name = "MODEL", default_value = "cortex-a15")]
+    pub cpu: Cpu,
+    /// Firmware, mapped as flash at address 0
+    #[arg(long, value_name = "FILE")]
+    pub bios: Option<PathBuf>,
+    /// Disk: raw image file; FILE,readonly to protect it (may be repeated)
+    #[arg(long, value_name = "FILE[,readonly]")]
+    pub disk: Vec<String>,
+    /// How guest code is executed
+    #[arg(long, value_name = "ENGINE", default_value = "auto")]
+    pub engine: Engine,
+    /// Run this command in the default guest, print its output, and exit with its status
+    #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["kernel", "bios"])]
+    pub command: Vec<String>,
+}
+
+/// CPU models.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cpu {
+    /// Cortex-A15
+    CortexA15,
+    /// Cortex-A7
+    CortexA7,
+}
+
+/// Default guests.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Guest {
+    /// Debian's kernel linux-image-armmp with BusyBox
+    Debian,
+    /// The same with linux-image-armmp-lpae: long-descriptor translation tables
+    DebianLpae,
+}
+
+/// Engines.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Engine {
+    /// The fastest that this host has
+    Auto,
+    /// The interpreter
+    Interp,
+}
+
+/// A size such as 512M, in bytes.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let wrong =
+        || format!("{text:?} is not a size; write a number with K, M or G, such as 512M or 1G");
+    let (digits, shift) = match text.trim_end_matches(['B', 'b', 'i']).to_ascii_uppercase() {
+        upper if upper.ends_with('K') => (upper[..upper.len() - 1].to_owned(), 10),
+        upper if upper.ends_with('M') => (upper[..upper.len() - 1].to_owned(), 20),
+        upper if upper.ends_with('G') => (upper[..upper.len() - 1].to_owned(), 30),
+        upper => (upper, 20),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    let bytes = number.checked_mul(1 << shift).ok_or_else(wrong)?;
+    if bytes % (1 << 20) != 0 {
+        return Err(format!(
+            "{text:?} is not a whole number of MiB; write for instance 512M"
+        ));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(parse_size("512M"), Ok(512 << 20));
+        assert_eq!(parse_size("512"), Ok(512 << 20));
+        assert_eq!(parse_size("1g"), Ok(1 << 30));
+        assert_eq!(parse_size("2GiB"), Ok(2 << 30));
+        assert_eq!(parse_size("2048K"), Ok(2 << 20));
+        for wrong in ["", "M", "-1M", "1.5G", "x", "1k", "99999999999G", "é"] {
+            assert!(parse_size(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

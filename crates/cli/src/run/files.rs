@@ -1,0 +1,98 @@
+//! Files that the user names.
+
+use crate::Error;
+use skep_vmm::Disk;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+/// The largest file that is read whole: more can't be guest memory.
+const LARGEST: u64 = 4 << 30;
+
+/// Reads a file whole. `what` names it in messages.
+pub fn read(path: &Path, what: &str) -> Result<Vec<u8>, Error> {
+    let name = path.display();
+    let problem = |reason: &str, remedy: &str| -> Error {
+        format!("the {what} {name} {reason}; {remedy}").into()
+    };
+    let host = |error: std::io::Error| match error.kind() {
+        ErrorKind::NotFound => problem("does not exist", "check the path"),
+        ErrorKind::PermissionDenied => {
+            problem("may not be read by you", "check its permissions (ls -l)")
+        }
+        _ => problem(&format!("can't be read ({error})"), "check the file"),
+    };
+    let metadata = std::fs::metadata(path).map_err(host)?;
+    if metadata.is_dir() {
+        return Err(problem("is a directory", "name a file"));
+    }
+    if metadata.len() > LARGEST {
+        return Err(problem("is larger than 4 GiB", "name a smaller file"));
+    }
+    // A device may have no size and yet no end.
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(host)?;
+    file.take(LARGEST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(host)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(problem("is larger than 4 GiB", "name a smaller file"));
+    }
+    if bytes.is_empty() {
+        return Err(problem("is empty", "name a file with contents"));
+    }
+    Ok(bytes)
+}
+
+/// A disk as written on the command line: a path, and `,readonly` to protect it.
+pub fn disk(text: &str) -> Disk {
+    match text
+        .strip_suffix(",readonly")
+        .or_else(|| text.strip_suffix(",ro"))
+    {
+        Some(path) => Disk {
+            path: path.into(),
+            read_only: true,
+        },
+        None => Disk {
+            path: text.into(),
+            read_only: false,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_are_sentences_with_a_remedy() {
+        let error = |path: &str| read(Path::new(path), "kernel").unwrap_err().to_string();
+        assert_eq!(
+            error("/no/such/file"),
+            "the kernel /no/such/file does not exist; check the path"
+        );
+        assert_eq!(error("/"), "the kernel / is a directory; name a file");
+        assert_eq!(
+            error("/dev/null"),
+            "the kernel /dev/null is empty; name a file with contents"
+        );
+    }
+
+    #[test]
+    fn disks() {
+        assert_eq!(
+            disk("a.img"),
+            Disk {
+                path: "a.img".into(),
+                read_only: false
+            }
+        );
+        assert_eq!(
+            disk("a,b.img,readonly"),
+            Disk {
+                path: "a,b.img".into(),
+                read_only: true
+            }
+        );
+    }
+}

@@ -1,0 +1,69 @@
+//! Standard input to the guest's serial port.
+
+use super::keys::{HELP, Keys, Request};
+use skep_vmm::VmHandle;
+use std::io::{ErrorKind, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
+
+/// Input that may wait for the guest, bytes: beyond it, reading pauses.
+const AHEAD: usize = 64 << 10;
+
+/// Starts a thread that carries a terminal's keys to the guest. It ends with the process.
+pub fn interactive(vm: VmHandle, quit: Arc<AtomicBool>) {
+    std::thread::spawn(move || {
+        let (mut keys, mut buffer) = (Keys::default(), [0; 4096]);
+        loop {
+            let read = match std::io::stdin().read(&mut buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                // The terminal is gone, and nobody can type any more.
+                Ok(0) | Err(_) => {
+                    quit.store(true, SeqCst);
+                    vm.stop();
+                    return;
+                }
+                Ok(read) => read,
+            };
+            let mut guest = Vec::new();
+            for request in keys.take(&buffer[..read], &mut guest) {
+                match request {
+                    Request::Quit => {
+                        quit.store(true, SeqCst);
+                        vm.stop();
+                        return;
+                    }
+                    Request::Help => {
+                        let _ = std::io::stderr().write_all(HELP.as_bytes());
+                    }
+                }
+            }
+            vm.input(&guest);
+        }
+    });
+}
+
+/// Starts a thread that carries a pipe or file to the guest, as fast as it takes it, through
+/// `encode`; `at_end` is sent when the input ends.
+pub fn piped(
+    vm: VmHandle,
+    encode: fn(&[u8]) -> Vec<u8>,
+    at_end: fn(&VmHandle),
+) {
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        loop {
+            match std::io::stdin().read(&mut buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => break,
+                Ok(read) => {
+                    vm.input(&encode(&buffer[..read]));
+                    while vm.input_waiting() > AHEAD {
+                        std::thread::sleep(Duration::from_millis(5));
+                    }
+                }
+            }
+        }
+        at_end(&vm);
+    });
+}

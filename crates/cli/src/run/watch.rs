@@ -1,0 +1,56 @@
+//! Tells the user what happens while the guest prints nothing.
+
+use skep_vmm::VmHandle;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
+
+/// How long a guest may print nothing before Skep says so.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// Starts a thread that waits for the guest's first output, and explains its absence on standard
+/// error. `printed` is set by whoever takes the output.
+pub fn start(vm: VmHandle, printed: Arc<AtomicBool>, command_line: String, interactive: bool) {
+    std::thread::spawn(move || {
+        std::thread::sleep(SILENCE);
+        if printed.load(SeqCst) {
+            return;
+        }
+        let mut lines = vec![format!(
+            "the guest has printed nothing for {} s; {}",
+            SILENCE.as_secs(),
+            describe(&vm.progress())
+        )];
+        if command_line.contains("console=") {
+            lines.push(format!(
+                "its command line is {command_line:?}; adding earlycon=pl011,0x9000000 shows a \
+                 Linux kernel's first messages"
+            ));
+        } else {
+            lines.push(format!(
+                "its command line is {command_line:?}, without console=; a Linux kernel wants \
+                 --append console=ttyAMA0"
+            ));
+        }
+        if interactive {
+            lines.push("Ctrl-A x quits".into());
+        }
+        for line in lines {
+            eprintln!("skep: {line}\r");
+        }
+    });
+}
+
+/// What the vCPUs do, for people.
+fn describe(cpus: &[(u64, u32)]) -> String {
+    let parts: Vec<String> = cpus
+        .iter()
+        .enumerate()
+        .filter(|(_, (instructions, _))| *instructions > 0)
+        .map(|(index, (instructions, pc))| {
+            let millions = instructions / 1_000_000;
+            format!("CPU {index} has executed {millions} million instructions and is at {pc:#010x}")
+        })
+        .collect();
+    parts.join(", ")
+}

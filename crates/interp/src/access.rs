@@ -1,0 +1,543 @@
+//! Loads and stores: the fast path through the remembered translations, and the slow one that
+//! walks tables, splits unaligned accesses, reaches devices, and faults.
+
+use crate::core::{Core, Raised};
+use crate::machine::{DirectMemory, Machine};
+use crate::tlb::{Context, ContextKey, Page};
+use skep_arm::cp15::{Effect, TlbOp};
+use skep_arm::exception::{Exception, Fault, FaultKind};
+use skep_arm::mmu::{self, Access, PhysMemory, Translation};
+use skep_arm::state::psr;
+
+/// Where a page of guest-virtual addresses leads.
+enum Target {
+    /// Offset in direct memory.
+    Memory(usize),
+    /// A physical address of a device.
+    Device(u64),
+}
+
+/// Physical memory as a table walk reads it.
+struct WalkMemory<'a, M: Machine>(&'a M);
+
+impl<M: Machine> PhysMemory for WalkMemory<'_, M> {
+    fn read_u32(&self, pa: u64) -> Option<u32> {
+        let direct = self.0.direct(pa)?;
+        Some(
+            self.0
+                .memory()
+                .load32(direct.offset + (pa & 0xffc) as usize),
+        )
+    }
+
+    fn read_u64(&self, pa: u64) -> Option<u64> {
+        let direct = self.0.direct(pa)?;
+        Some(
+            self.0
+                .memory()
+                .load64(direct.offset + (pa & 0xff8) as usize),
+        )
+    }
+}
+
+impl<M: Machine> Core<M> {
+    /// Looks up the contexts for the state as it stands. To be called after every change of mode,
+    /// ASID, domain access control, data endianness, or of the TLB.
+    pub fn context_changed(&mut self) {
+        let privileged = self.state.privileged();
+        self.tlb.fetch = self.context_of(privileged);
+        self.tlb.data = if self.state.cpsr & psr::E != 0 {
+            Context::NONE
+        } else {
+            self.tlb.fetch
+        };
+    }
+
+    fn context_of(&mut self, privileged: bool) -> Context {
+        let key = ContextKey {
+            asid: self.state.asid(),
+            dacr: self.state.cp15.dacr,
+            privileged,
+        };
+        self.tlb.context(key)
+    }
+
+    /// Loads `size` (1, 2, 4, 8) bytes, zero-extended, with the mode's privilege. Unaligned is
+    /// allowed where SCTLR.A and the memory type allow it.
+    #[inline(always)]
+    pub fn load(&mut self, va: u32, size: u32) -> Result<u64, Raised> {
+        match self.tlb.read(self.tlb.data, va, size) {
+            Some(offset) => Ok(self.load_memory(offset, size)),
+            None => self.load_slow(va, size, size.min(4), self.state.privileged()),
+        }
+    }
+
+    /// Stores `size` bytes.
+    #[inline(always)]
+    pub fn store(&mut self, va: u32, size: u32, value: u64) -> Result<(), Raised> {
+        match self.tlb.write(self.tlb.data, va, size) {
+            Some(offset) => {
+                self.store_memory(offset, size, value);
+                Ok(())
+            }
+            None => self.store_slow(va, size, size.min(4), value, self.state.privileged()),
+        }
+    }
+
+    /// Faults unless `va` is a multiple of `align`.
+    #[inline(always)]
+    pub fn check_alignment(&mut self, va: u32, align: u32, write: bool) -> Result<(), Raised> {
+        if va & (align - 1) == 0 {
+            Ok(())
+        } else {
+            Err(self.alignment_fault(va, write))
+        }
+    }
+
+    #[inline(always)]
+    fn load_memory(&self, offset: usize, size: u32) -> u64 {
+        let memory = self.machine.memory();
+        match size {
+            1 => u64::from(memory.load8(offset)),
+            2 => u64::from(memory.load16(offset)),
+            4 => u64::from(memory.load32(offset)),
+            _ => memory.load64(offset),
+        }
+    }
+
+    #[inline(always)]
+    fn store_memory(&self, offset: usize, size: u32, value: u64) {
+        let memory = self.machine.memory();
+        match size {
+            1 => memory.store8(offset, value as u8),
+            2 => memory.store16(offset, value as u16),
+            4 => memory.store32(offset, value as u32),
+            _ => memory.store64(offset, value),
+        }
+        let code = self.machine.code();
+        if code.holds_code(offset) {
+            code.written(offset, size as usize);
+        }
+    }
+
+    /// A load that is unaligned, big-endian, of a device, unprivileged, or not remembered.
+    #[cold]
+    #[inline(never)]
+    pub fn load_slow(
+        &mut self,
+        va: u32,
+        size: u32,
+        element: u32,
+        privileged: bool,
+    ) -> Result<u64, Raised> {
+        let mut value = 0;
+        let mut at = 0;
+        // A doubleword of two words is two word accesses, each aligned or not by itself.
+        let unaligned = va & (element - 1) != 0;
+        let part = if unaligned { 1 } else { element };
+        if unaligned && self.state.strict_alignment() {
+            return Err(self.alignment_fault(va, false));
+        }
+        if va & (size - 1) == 0 && size > part {
+            // Aligned as a whole: one single-copy atomic access.
+            return self
+                .load_part(va, size, privileged, false)
+                .map(|raw| self.order(raw, size, element));
+        }
+        while at < size {
+            let raw = self.load_part(va.wrapping_add(at), part, privileged, unaligned)?;
+            value |= raw << (8 * at);
+            at += part;
+        }
+        Ok(self.order(value, size, element))
+    }
+
+    /// As [`Core::load_slow`], for a store.
+    #[cold]
+    #[inline(never)]
+    pub fn store_slow(
+        &mut self,
+        va: u32,
+        size: u32,
+        element: u32,
+        value: u64,
+        privileged: bool,
+    ) -> Result<(), Raised> {
+        let value = self.order(value, size, element);
+        let unaligned = va & (element - 1) != 0;
+        let part = if unaligned { 1 } else { element };
+        if unaligned && self.state.strict_alignment() {
+            return Err(self.alignment_fault(va, true));
+        }
+        if va & (size - 1) == 0 && size > part {
+            return self.store_part(va, size, value, privileged, false);
+        }
+        // Nothing is written unless all of it can be.
+        let last = va.wrapping_add(size - 1);
+        if (va ^ last) & !0xfff != 0 {
+            self.locate(va, Access::Write, privileged, unaligned)?;
+            self.locate(last & !0xfff, Access::Write, privileged, unaligned)?;
+        }
+        let mut at = 0;
+        while at < size {
+            self.store_part(
+                va.wrapping_add(at),
+                part,
+                value >> (8 * at),
+                privileged,
+                unaligned,
+            )?;
+            at += part;
+        }
+        Ok(())
+    }
+
+    /// Applies CPSR.E: reverses the bytes of each element.
+    fn order(&self, value: u64, size: u32, element: u32) -> u64 {
+        if self.state.cpsr & psr::E == 0 {
+            return value;
+        }
+        match (size, element) {
+            (8, 4) => {
+                let low = (value as u32).swap_bytes();
+                let high = ((value >> 32) as u32).swap_bytes();
+                u64::from(high) << 32 | u64::from(low)
+            }
+            _ => value.swap_bytes() >> (64 - 8 * size),
+        }
+    }
+
+    fn load_part(
+        &mut self,
+        va: u32,
+        size: u32,
+        privileged: bool,
+        unaligned: bool,
+    ) -> Result<u64, Raised> {
+        match self.locate(va, Access::Read, privileged, unaligned)? {
+            Target::Memory(offset) => Ok(self.load_memory(offset, size)),
+            Target::Device(pa) => {
+                let index = usize::from(self.state.index);
+                match self.machine.mmio_read(index, pa, size as u8) {
+                    Ok(value) => Ok(value & (u64::MAX >> (64 - 8 * size))),
+                    Err(_) => Err(self.external_abort(va, false)),
+                }
+            }
+        }
+    }
+
+    fn store_part(
+        &mut self,
+        va: u32,
+        size: u32,
+        value: u64,
+        privileged: bool,
+        unaligned: bool,
+    ) -> Result<(), Raised> {
+        match self.locate(va, Access::Write, privileged, unaligned)? {
+            Target::Memory(offset) => self.store_memory(offset, size, value),
+            Target::Device(pa) => {
+                let index = usize::from(self.state.index);
+                let value = value & (u64::MAX >> (64 - 8 * size));
+                if self
+                    .machine
+                    .mmio_write(index, pa, size as u8, value)
+                    .is_err()
+                {
+                    return Err(self.external_abort(va, true));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Translates one byte's address, remembering the page.
+    fn locate(
+        &mut self,
+        va: u32,
+        access: Access,
+        privileged: bool,
+        unaligned: bool,
+    ) -> Result<Target, Raised> {
+        let context = if privileged == self.state.privileged() {
+            self.tlb.fetch
+        } else {
+            self.context_of(privileged)
+        };
+        let remembered = match access {
+            Access::Read => self.tlb.read(context, va, 1),
+            Access::Write => self.tlb.write(context, va, 1),
+            Access::Execute => self.tlb.execute(context, va),
+        };
+        if let Some(offset) = remembered
+            && (!unaligned || self.tlb.allows_unaligned(context, va))
+        {
+            return Ok(Target::Memory(offset));
+        }
+        let translation = match self.walk(va, access, privileged) {
+            Ok(translation) => translation,
+            Err(fault) => return Err(self.raise(Exception::DataAbort(fault))),
+        };
+        if unaligned && !translation.attributes.memory_type().allows_unaligned() {
+            return Err(self.alignment_fault(va, access == Access::Write));
+        }
+        let Some(direct) = self.machine.direct(translation.pa) else {
+            return Ok(Target::Device(translation.pa));
+        };
+        self.remember(context, va, privileged, &translation, direct);
+        if access == Access::Write && !direct.writable {
+            return Ok(Target::Device(translation.pa));
+        }
+        Ok(Target::Memory(
+            direct.offset + (translation.pa & 0xfff) as usize,
+        ))
+    }
+
+    fn remember(
+        &mut self,
+        context: Context,
+        va: u32,
+        privileged: bool,
+        translation: &Translation,
+        direct: crate::Direct,
+    ) {
+        let allowed = |access| translation.permissions.allow(access, privileged);
+        let page = Page {
+            offset: direct.offset,
+            read: allowed(Access::Read),
+            write: allowed(Access::Write) && direct.writable,
+            execute: allowed(Access::Execute),
+            large: translation.page_shift > 12,
+            unaligned: translation.attributes.memory_type().allows_unaligned(),
+        };
+        self.tlb.insert(context, va, page);
+    }
+
+    fn walk(&mut self, va: u32, access: Access, privileged: bool) -> Result<Translation, Fault> {
+        self.stats.walks += 1;
+        mmu::translate(
+            &self.state,
+            &WalkMemory(&*self.machine),
+            va,
+            access,
+            privileged,
+        )
+    }
+
+    /// Offset in direct memory of the instruction at `va`.
+    #[inline(always)]
+    pub fn locate_code(&mut self, va: u32) -> Result<usize, Raised> {
+        match self.tlb.execute(self.tlb.fetch, va) {
+            Some(offset) => Ok(offset),
+            None => self.locate_code_slow(va),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn locate_code_slow(&mut self, va: u32) -> Result<usize, Raised> {
+        let privileged = self.state.privileged();
+        let fault = match self.walk(va, Access::Execute, privileged) {
+            Ok(translation) => match self.machine.direct(translation.pa) {
+                Some(direct) => {
+                    self.remember(self.tlb.fetch, va, privileged, &translation, direct);
+                    return Ok(direct.offset + (translation.pa & 0xfff) as usize);
+                }
+                // No instruction is fetched from a device.
+                None => external(va, false),
+            },
+            Err(fault) => fault,
+        };
+        Err(self.raise(Exception::PrefetchAbort(fault)))
+    }
+
+    #[cold]
+    fn alignment_fault(&mut self, va: u32, write: bool) -> Raised {
+        let fault = Fault {
+            kind: FaultKind::Alignment,
+            va,
+            level: 0,
+            domain: 0,
+            write,
+            maintenance: false,
+        };
+        self.raise(Exception::DataAbort(fault))
+    }
+
+    #[cold]
+    fn external_abort(&mut self, va: u32, write: bool) -> Raised {
+        self.raise(Exception::DataAbort(external(va, write)))
+    }
+
+    /// LDREX of `size` bytes: reads, and makes the reservation. A doubleword is one access.
+    pub fn load_exclusive(&mut self, va: u32, size: u32) -> Result<u64, Raised> {
+        self.check_alignment(va, size, false)?;
+        let privileged = self.state.privileged();
+        let (pa, value) = match self.locate(va, Access::Read, privileged, false)? {
+            Target::Memory(offset) => (offset as u64, self.load_memory(offset, size)),
+            Target::Device(_) => return Err(self.external_abort(va, false)),
+        };
+        self.state.exclusive = Some(skep_arm::state::Exclusive {
+            pa,
+            value,
+            size: size as u8,
+        });
+        Ok(self.order(value, size, size.min(4)))
+    }
+
+    /// STREX of `size` bytes: true if it stored. The store happens if the reservation is for this
+    /// address and memory still holds what the LDREX read.
+    pub fn store_exclusive(&mut self, va: u32, size: u32, value: u64) -> Result<bool, Raised> {
+        self.check_alignment(va, size, true)?;
+        let privileged = self.state.privileged();
+        let Target::Memory(offset) = self.locate(va, Access::Write, privileged, false)? else {
+            return Err(self.external_abort(va, true));
+        };
+        let Some(reservation) = self.state.exclusive.take() else {
+            return Ok(false);
+        };
+        if reservation.pa != offset as u64 || u32::from(reservation.size) != size {
+            return Ok(false);
+        }
+        let value = self.order(value, size, size.min(4));
+        let memory = self.machine.memory();
+        let stored = memory.compare_exchange(offset, size as u8, reservation.value, value);
+        if stored && self.machine.code().holds_code(offset) {
+            self.machine.code().written(offset, size as usize);
+        }
+        Ok(stored)
+    }
+
+    /// SWP: an atomic exchange.
+    pub fn swap(&mut self, va: u32, size: u32, value: u32) -> Result<u32, Raised> {
+        self.check_alignment(va, size, true)?;
+        let privileged = self.state.privileged();
+        self.locate(va, Access::Read, privileged, false)?;
+        let Target::Memory(offset) = self.locate(va, Access::Write, privileged, false)? else {
+            return Err(self.external_abort(va, true));
+        };
+        let new = self.order(u64::from(value), size, size);
+        loop {
+            let old = self.load_memory(offset, size);
+            if self
+                .machine
+                .memory()
+                .compare_exchange(offset, size as u8, old, new)
+            {
+                if self.machine.code().holds_code(offset) {
+                    self.machine.code().written(offset, size as usize);
+                }
+                return Ok(self.order(old, size, size) as u32);
+            }
+        }
+    }
+
+    /// What a system register write asks for, beyond the register.
+    pub fn apply(&mut self, effect: Effect, len: u8) -> crate::core::Step {
+        use crate::Exit;
+        match effect {
+            Effect::None => return crate::core::Step::Next,
+            Effect::TranslationChanged => {
+                self.tlb.flush();
+                self.context_changed();
+            }
+            Effect::ContextChanged => self.context_changed(),
+            Effect::Tlb {
+                op,
+                inner_shareable,
+            } => {
+                self.tlb.maintain(op);
+                self.context_changed();
+                if inner_shareable && !self.cluster.alone() {
+                    self.log_wanted = self.cluster.broadcast(usize::from(self.state.index), op);
+                }
+            }
+            // Decoded code follows memory exactly: only the block under way may be old.
+            Effect::InstructionCache | Effect::CacheOp => {}
+            Effect::Barrier(op) => return self.barrier(op, len),
+            Effect::CoprocessorAccess | Effect::PmuChanged => {}
+            Effect::Wfi => return self.wait_for_interrupt(len),
+            Effect::TranslateAddress {
+                va,
+                write,
+                privileged,
+            } => {
+                let machine = self.machine.clone();
+                mmu::translate_to_par(
+                    &mut self.state,
+                    &WalkMemory(&*machine),
+                    va,
+                    write,
+                    privileged,
+                );
+            }
+            Effect::TimerChanged => return self.exit_after(len, Exit::Timer),
+        }
+        self.resync(len)
+    }
+
+    /// DSB: completes when all vCPUs have done the TLB maintenance that this one broadcast.
+    pub fn complete_maintenance(&mut self, len: u8) -> crate::core::Step {
+        core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
+        if self.log_wanted == 0 {
+            return crate::core::Step::Next;
+        }
+        // Others may wait for this one at the same time.
+        self.drain_maintenance();
+        for _ in 0..200 {
+            if self
+                .cluster
+                .acknowledged(usize::from(self.state.index), self.log_wanted)
+            {
+                self.log_wanted = 0;
+                return self.resync(len);
+            }
+            core::hint::spin_loop();
+        }
+        // Not complete: leave, with the DSB as the next instruction.
+        self.next_pc = self.pc;
+        self.exit = Some(crate::Exit::Yield);
+        crate::core::Step::Exit
+    }
+
+    /// Does the TLB maintenance that other vCPUs broadcast.
+    pub fn drain_maintenance(&mut self) {
+        let head = self.cluster.head();
+        if self.log_seen == head {
+            return;
+        }
+        if head - self.log_seen > 64 {
+            self.tlb.maintain(TlbOp::All);
+        } else {
+            for position in self.log_seen..head {
+                // An entry that was overwritten, or is being written, may be any operation.
+                let op = self.cluster.entry(position).unwrap_or(TlbOp::All);
+                self.tlb.maintain(op);
+            }
+        }
+        self.log_seen = head;
+        self.context_changed();
+        self.cluster
+            .acknowledge(usize::from(self.state.index), head);
+    }
+
+    /// WFI.
+    pub fn wait_for_interrupt(&mut self, len: u8) -> crate::core::Step {
+        if self.interrupt_pending() {
+            crate::core::Step::Next
+        } else {
+            self.exit_after(len, crate::Exit::Wfi)
+        }
+    }
+}
+
+fn external(va: u32, write: bool) -> Fault {
+    Fault {
+        kind: FaultKind::External,
+        va,
+        level: 0,
+        domain: 0,
+        write,
+        maintenance: false,
+    }
+}

@@ -1,0 +1,113 @@
+//! The serial port and the input that waits for it.
+
+use crate::board::Output;
+use crate::bus::lock;
+use crate::irq::Spi;
+use skep_board::MmioDevice;
+use skep_board::pl011::{ConsoleOut, Pl011, spec};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+/// The host's side of transmitted bytes.
+pub(crate) struct Sink(pub Output);
+
+impl ConsoleOut for Sink {
+    fn put(&mut self, byte: u8) {
+        (self.0)(byte);
+    }
+}
+
+/// So many looks at the flag register without a byte sent mean that the guest polls for input.
+const POLLS: u32 = 16;
+
+/// The serial port. Clones are the same port.
+#[derive(Clone)]
+pub(crate) struct Console {
+    inner: Arc<Mutex<Inner>>,
+}
+
+struct Inner {
+    uart: Pl011<Spi, Sink>,
+    waiting: VecDeque<u8>,
+    /// Reads of the flag register since the last byte was sent.
+    polls: u32,
+    /// Bytes sent.
+    sent: u64,
+}
+
+impl Inner {
+    /// Gives the serial port as much as it has room for, once the guest listens: an operating
+    /// system empties the FIFO when it opens the port, and would lose what came before.
+    fn feed(&mut self) {
+        let polled = self.polls >= POLLS && self.uart.receiver_enabled();
+        if !polled && !self.uart.receive_interrupt_enabled() {
+            return;
+        }
+        while self.uart.room() > 0 {
+            let Some(byte) = self.waiting.pop_front() else {
+                return;
+            };
+            self.uart.receive(&[byte]);
+        }
+    }
+}
+
+impl Console {
+    pub fn new(uart: Pl011<Spi, Sink>) -> Self {
+        let inner = Inner {
+            uart,
+            waiting: VecDeque::new(),
+            polls: 0,
+            sent: 0,
+        };
+        Console {
+            inner: Arc::new(Mutex::new(inner)),
+        }
+    }
+
+    /// Adds input.
+    pub fn input(&self, bytes: &[u8]) {
+        let mut inner = lock(&self.inner);
+        inner.waiting.extend(bytes);
+        inner.feed();
+    }
+
+    /// How many bytes the guest has sent.
+    pub fn sent(&self) -> u64 {
+        lock(&self.inner).sent
+    }
+
+    /// How much input the serial port has not taken.
+    pub fn waiting(&self) -> usize {
+        lock(&self.inner).waiting.len()
+    }
+}
+
+impl MmioDevice for Console {
+    fn read(&mut self, offset: u64, size: u8) -> u64 {
+        let mut inner = lock(&self.inner);
+        if offset == u64::from(spec::FR) {
+            inner.polls = inner.polls.saturating_add(1);
+            inner.feed();
+        }
+        let value = inner.uart.read(offset, size);
+        inner.feed();
+        value
+    }
+
+    fn write(&mut self, offset: u64, size: u8, value: u64) {
+        let mut inner = lock(&self.inner);
+        if offset == u64::from(spec::DR) {
+            inner.polls = 0;
+            inner.sent += 1;
+        }
+        inner.uart.write(offset, size, value);
+        inner.feed();
+    }
+
+    fn reset(&mut self) {
+        let mut inner = lock(&self.inner);
+        inner.polls = 0;
+        inner.uart.reset();
+    }
+}

@@ -1,0 +1,145 @@
+//! Puts firmware, kernel, initial RAM disk and device tree into memory.
+
+use crate::board::host_random;
+use crate::config::VmConfig;
+use crate::error::Error;
+use crate::memory::GuestRam;
+use skep_arm::state::CpuModel;
+use skep_board::{GuestMemory, map};
+use skep_loader::fdt::{
+    BoardConfig, Chosen, Gic, GpioKey, PsciMethod, Range, TimerIntids, VirtioSlots,
+};
+use skep_loader::{DeviceTree, Kernel, Request};
+
+/// Where CPU 0 starts.
+pub(crate) struct Entry {
+    /// Address; bit 0 = T32.
+    pub pc: u32,
+    /// R0 to R2.
+    pub regs: [u32; 3],
+}
+
+/// Writes everything that the configuration names to flash and RAM, both zero before.
+pub(crate) fn load(config: &VmConfig, ram: &GuestRam) -> Result<Entry, Error> {
+    if let Some(firmware) = &config.firmware {
+        if firmware.is_empty() {
+            return Err(Error::FirmwareEmpty);
+        }
+        if firmware.len() as u64 > map::FLASH_BANK || !ram.write_flash(0, firmware) {
+            return Err(Error::FirmwareTooLarge(firmware.len()));
+        }
+    }
+    match (&config.kernel, &config.firmware) {
+        (Some(kernel), _) => load_kernel(config, kernel, ram),
+        (None, Some(_)) => {
+            // Firmware for this board looks for the device tree at the start of RAM.
+            let tree = skep_loader::fdt::board(&board_config(config), &chosen(config));
+            write(ram, map::RAM_BASE, &tree)?;
+            Ok(Entry {
+                pc: 0,
+                regs: [0; 3],
+            })
+        }
+        (None, None) => Err(Error::NothingToBoot),
+    }
+}
+
+fn load_kernel(config: &VmConfig, bytes: &[u8], ram: &GuestRam) -> Result<Entry, Error> {
+    let kernel = Kernel::parse(bytes)?;
+    let board = board_config(config);
+    let boot = skep_loader::prepare(&Request {
+        ram: board.memory,
+        kernel: &kernel,
+        initrd: config.initrd.as_deref(),
+        tree: match &config.dtb {
+            Some(blob) => DeviceTree::User(blob),
+            None => DeviceTree::Board(&board),
+        },
+        chosen: chosen(config),
+    })?;
+    for blob in &boot.blobs {
+        write(ram, blob.addr, &blob.data)?;
+    }
+    let mut entry = Entry {
+        pc: boot.entry.pc | u32::from(boot.entry.thumb),
+        regs: boot.entry.registers,
+    };
+    // Firmware, when there is some, runs first, and finds the kernel in memory.
+    if config.firmware.is_some() {
+        entry.pc = 0;
+    }
+    Ok(entry)
+}
+
+fn write(ram: &GuestRam, addr: u64, bytes: &[u8]) -> Result<(), Error> {
+    ram.write(addr, bytes)
+        .map_err(|_| Error::MemorySize(ram.ram_size() >> 20))
+}
+
+fn chosen(config: &VmConfig) -> Chosen {
+    Chosen {
+        bootargs: config.command_line.clone(),
+        initrd: None,
+        rng_seed: random::<32>().to_vec(),
+        kaslr_seed: Some(u64::from_ne_bytes(random())),
+    }
+}
+
+/// Random bytes from the host. All zero if it has none, which guests take as no entropy.
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    host_random(&mut bytes);
+    bytes
+}
+
+/// The board, as its device tree describes it.
+fn board_config(config: &VmConfig) -> BoardConfig {
+    let range = |range: map::Range| Range {
+        base: range.base,
+        size: range.size,
+    };
+    let bank = |index| Range {
+        base: index * map::FLASH_BANK,
+        size: map::FLASH_BANK,
+    };
+    BoardConfig {
+        cpu: match config.cpu {
+            CpuModel::CortexA15 => "arm,cortex-a15".into(),
+            CpuModel::CortexA7 => "arm,cortex-a7".into(),
+        },
+        cpus: config.cpus as u32,
+        memory: Range {
+            base: map::RAM_BASE,
+            size: config.memory,
+        },
+        gic: Gic {
+            distributor: range(map::GIC_DIST),
+            cpu_interface: range(map::GIC_CPU),
+            virtualization: None,
+        },
+        timer: TimerIntids {
+            secure: map::INTID_TIMER_SECURE,
+            physical: map::INTID_TIMER_PHYS,
+            virt: map::INTID_TIMER_VIRT,
+            hyp: map::INTID_TIMER_HYP,
+        },
+        // The cycle counter works; its overflow interrupt is not wired.
+        pmu: None,
+        psci: PsciMethod::Hvc,
+        flash: Some([bank(0), bank(1)]),
+        uart: (range(map::UART), map::SPI_UART),
+        rtc: Some((range(map::RTC), map::SPI_RTC)),
+        fw_cfg: Some(range(map::FW_CFG)),
+        gpio: Some(GpioKey {
+            registers: range(map::GPIO),
+            spi: map::SPI_GPIO,
+            power_key: map::GPIO_POWER_KEY,
+        }),
+        virtio: VirtioSlots {
+            base: map::VIRTIO.base,
+            size: map::VIRTIO_SLOT_SIZE,
+            count: map::VIRTIO_SLOTS as u32,
+            spi: map::SPI_VIRTIO,
+        },
+    }
+}

@@ -1,0 +1,170 @@
+//! The machine as vCPUs see it: memory and devices at their physical addresses.
+
+use crate::clock::VmClock;
+use crate::irq::Interrupts;
+use crate::memory::{GuestRam, Memory};
+use skep_board::{MmioDevice, map};
+use skep_interp::code::CodeMap;
+use skep_interp::{BusError, Counters, Direct, Machine};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A device on the bus.
+pub type SharedDevice = Arc<Mutex<dyn MmioDevice>>;
+
+/// Locks a device. A panic in another thread does not make it unusable: its state is only data.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Region {
+    range: map::Range,
+    device: SharedDevice,
+}
+
+/// The bus: everything at a physical address.
+pub struct Bus {
+    ram: Arc<GuestRam>,
+    interrupts: Arc<Interrupts>,
+    clock: VmClock,
+    /// Sorted by address, without overlap.
+    regions: Vec<Region>,
+}
+
+impl Bus {
+    /// A bus with memory, the interrupt controller, and no other device.
+    pub fn new(ram: Arc<GuestRam>, interrupts: Arc<Interrupts>, clock: VmClock) -> Self {
+        Bus {
+            ram,
+            interrupts,
+            clock,
+            regions: Vec::new(),
+        }
+    }
+
+    /// Attaches a device. The board's map gives every device a range of its own.
+    pub fn attach(&mut self, range: map::Range, device: SharedDevice) {
+        let at = self
+            .regions
+            .partition_point(|region| region.range.base < range.base);
+        self.regions.insert(at, Region { range, device });
+    }
+
+    /// The interrupt controller.
+    pub fn interrupts(&self) -> &Arc<Interrupts> {
+        &self.interrupts
+    }
+
+    /// Memory.
+    pub fn ram(&self) -> &Arc<GuestRam> {
+        &self.ram
+    }
+
+    /// The VM's time.
+    pub fn clock(&self) -> &VmClock {
+        &self.clock
+    }
+
+    /// Every device, in order of address.
+    pub fn devices(&self) -> impl Iterator<Item = &SharedDevice> {
+        self.regions.iter().map(|region| &region.device)
+    }
+
+    /// The device that answers an access, and the offset in its range.
+    fn find(&self, pa: u64, size: u8) -> Result<(&SharedDevice, u64), BusError> {
+        let after = self
+            .regions
+            .partition_point(|region| region.range.base <= pa);
+        let region = after
+            .checked_sub(1)
+            .and_then(|at| self.regions.get(at))
+            .ok_or(BusError)?;
+        let offset = pa - region.range.base;
+        if offset + u64::from(size) > region.range.size {
+            return Err(BusError);
+        }
+        Ok((&region.device, offset))
+    }
+}
+
+/// The part of the interrupt controller that an address selects.
+enum GicPart {
+    Distributor(u64),
+    CpuInterface(u64),
+}
+
+fn gic_part(pa: u64) -> Option<GicPart> {
+    let within = |range: map::Range| {
+        pa.checked_sub(range.base)
+            .filter(|offset| *offset < range.size)
+    };
+    if let Some(offset) = within(map::GIC_CPU) {
+        Some(GicPart::CpuInterface(offset))
+    } else {
+        within(map::GIC_DIST).map(GicPart::Distributor)
+    }
+}
+
+impl Machine for Bus {
+    type Memory = Memory;
+
+    #[inline(always)]
+    fn memory(&self) -> &Memory {
+        &self.ram.memory
+    }
+
+    #[inline(always)]
+    fn code(&self) -> &CodeMap {
+        &self.ram.code
+    }
+
+    #[inline]
+    fn direct(&self, pa: u64) -> Option<Direct> {
+        if pa >= map::RAM_BASE {
+            self.ram.direct_ram(pa)
+        } else {
+            self.ram.direct_flash(pa)
+        }
+    }
+
+    fn mmio_read(&self, vcpu: usize, pa: u64, size: u8) -> Result<u64, BusError> {
+        match gic_part(pa) {
+            Some(GicPart::CpuInterface(at)) => {
+                Ok(self.interrupts.with(|gic| gic.cpu_read(vcpu, at, size)))
+            }
+            Some(GicPart::Distributor(at)) => {
+                Ok(self.interrupts.with(|gic| gic.dist_read(vcpu, at, size)))
+            }
+            None => {
+                let (device, offset) = self.find(pa, size)?;
+                Ok(lock(device).read(offset, size))
+            }
+        }
+    }
+
+    fn mmio_write(&self, vcpu: usize, pa: u64, size: u8, value: u64) -> Result<(), BusError> {
+        match gic_part(pa) {
+            Some(GicPart::CpuInterface(at)) => {
+                self.interrupts
+                    .with(|gic| gic.cpu_write(vcpu, at, size, value));
+            }
+            Some(GicPart::Distributor(at)) => {
+                self.interrupts
+                    .with(|gic| gic.dist_write(vcpu, at, size, value));
+            }
+            None => {
+                let (device, offset) = self.find(pa, size)?;
+                lock(device).write(offset, size, value);
+            }
+        }
+        Ok(())
+    }
+
+    fn counters(&self) -> Counters {
+        let physical = self.clock.count();
+        // The cycle counter runs at 1 GHz, as QEMU's does.
+        Counters {
+            physical,
+            cycles: physical.wrapping_mul(16),
+        }
+    }
+}

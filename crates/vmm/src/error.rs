@@ -1,0 +1,60 @@
+//! What can go wrong when a VM is built.
+
+use std::path::PathBuf;
+
+/// Why a VM can't be built or started. Each message says what happened and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// RAM is smaller than the board can do with or larger than it can address.
+    #[error(
+        "{0} MiB of memory can't be given to the VM; choose between {min} and {max} MiB",
+        min = crate::config::MIN_MEMORY >> 20,
+        max = crate::config::MAX_MEMORY >> 20
+    )]
+    MemorySize(u64),
+    /// The number of vCPUs is not 1 to 8.
+    #[error("the board has 1 to {max} CPUs, not {0}", max = skep_board::map::MAX_CPUS)]
+    CpuCount(usize),
+    /// The host has not enough memory.
+    #[error("the host could not provide {mib} MiB of guest memory ({source}); use less memory")]
+    HostMemory {
+        /// How much was asked for.
+        mib: u64,
+        /// The host's error.
+        source: std::io::Error,
+    },
+    /// A firmware image does not fit into flash.
+    #[error("the firmware image has {0} bytes, more than the {max} of a flash bank; use a smaller one", max = skep_board::map::FLASH_BANK)]
+    FirmwareTooLarge(usize),
+    /// The firmware image is empty.
+    #[error(
+        "the firmware image is empty; give a raw flash image, such as U-Boot's u-boot.bin for qemu_arm"
+    )]
+    FirmwareEmpty,
+    /// The kernel can't be used.
+    #[error(transparent)]
+    Kernel(#[from] skep_loader::KernelError),
+    /// Kernel, initial RAM disk and device tree can't be put together.
+    #[error(transparent)]
+    Boot(#[from] skep_loader::BootError),
+    /// There is neither kernel nor firmware.
+    #[error("there is nothing to boot; give a kernel or firmware")]
+    NothingToBoot,
+    /// A disk can't be opened.
+    #[error("the disk {path:?} can't be used: {reason}")]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// There are more disks and other devices than the board has slots.
+    #[error("the board has {max} virtio slots, and more devices are configured; remove some disks", max = skep_board::map::VIRTIO_SLOTS)]
+    TooManyDevices,
+    /// A thread could not be started.
+    #[error(
+        "the host could not start a thread ({0}); close other programs or raise the limit on processes (ulimit -u)"
+    )]
+    Thread(#[source] std::io::Error),
+}

@@ -1,0 +1,211 @@
+//! The thread of a vCPU: runs the engine, drives the timers' interrupts, sleeps in WFI, and serves
+//! what the guest asks of the firmware (PSCI).
+
+use crate::bus::{Bus, lock};
+use crate::vm::{End, FaultRecord, Shared};
+use skep_arm::state::{CpuModel, CpuState, psr};
+use skep_board::map;
+use skep_board::psci::{self, Outcome, PowerState};
+use skep_interp::{Exit, Vcpu};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// Instructions between two looks at the timers: about 0.1 ms.
+const SLICE: u64 = 16_384;
+/// A WFE without event ends after this time: the architecture lets it end at any time, and the
+/// guest's event stream (CNTKCTL.EVNTEN) expects it about as often.
+const WFE_LIMIT: Duration = Duration::from_micros(100);
+/// The longest sleep, as a safety net.
+const SLEEP_LIMIT: Duration = Duration::from_secs(10);
+
+/// Whether a vCPU is on, as PSCI knows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Power {
+    /// It executes.
+    On,
+    /// It executes nothing until CPU_ON.
+    Off,
+    /// CPU_ON was called for it: where to start.
+    Starting {
+        /// Entry point, bit 0 = T32.
+        entry: u32,
+        /// R0.
+        context: u32,
+    },
+}
+
+/// State of a vCPU that starts at `entry` (bit 0 = T32).
+pub fn start_state(model: CpuModel, index: u8, count: u8, entry: u32, context: u32) -> CpuState {
+    let mut state = CpuState::new(model, index, count);
+    state.regs[0] = context;
+    if entry & 1 != 0 {
+        state.cpsr |= psr::T;
+        state.regs[15] = entry & !1;
+    } else {
+        state.cpsr &= !psr::T;
+        state.regs[15] = entry & !3;
+    }
+    state
+}
+
+/// Runs a vCPU until the VM ends.
+pub(crate) fn run(vcpu: &mut Vcpu<Bus>, shared: &Shared) {
+    let index = usize::from(vcpu.state().index);
+    let interrupts = shared.bus.interrupts();
+    interrupts.set_sleeper(index, Some(std::thread::current()));
+    let mut driven = [false; TIMERS.len()];
+    while shared.may_run() {
+        if !power_on(vcpu, shared, index) {
+            std::thread::park_timeout(SLEEP_LIMIT);
+            continue;
+        }
+        drive_timers(vcpu.state(), shared, index, &mut driven);
+        if index == 0 {
+            lock(&shared.rtc).poll();
+        }
+        let exit = vcpu.run(SLICE);
+        if let Some(progress) = shared.progress.get(index) {
+            progress
+                .instructions
+                .store(vcpu.stats().instructions, Relaxed);
+            progress.pc.store(vcpu.state().regs[15], Relaxed);
+        }
+        match exit {
+            Exit::Budget | Exit::Kicked | Exit::Timer => {}
+            Exit::Yield => std::thread::yield_now(),
+            Exit::Wfi => sleep(vcpu.state(), shared, SLEEP_LIMIT),
+            Exit::Wfe => sleep(vcpu.state(), shared, WFE_LIMIT),
+            Exit::Sev => {
+                for (cpu, control) in shared.cluster.controls().enumerate() {
+                    control.set(skep_interp::control::EVENT, true);
+                    interrupts.wake(cpu);
+                }
+            }
+            Exit::Hvc(_) => firmware_call(vcpu, shared, index),
+            // There is no secure world: SMC is UNDEFINED, as where EL3 is not implemented.
+            Exit::Smc(_) => {
+                let state = vcpu.state_mut();
+                // Both encodings have four bytes.
+                let pc = state.regs[15].wrapping_sub(4);
+                state.take_exception(skep_arm::Exception::Undefined, pc);
+            }
+            Exit::Stuck(exception) => {
+                shared.end(End::Fault(Box::new(FaultRecord {
+                    cpu: index,
+                    exception,
+                    state: vcpu.state().clone(),
+                })));
+            }
+        }
+    }
+    interrupts.set_sleeper(index, None);
+}
+
+/// Brings a vCPU up that CPU_ON was called for; false while it is off.
+fn power_on(vcpu: &mut Vcpu<Bus>, shared: &Shared, index: usize) -> bool {
+    let mut power = lock(&shared.power);
+    let Some(power) = power.get_mut(index) else {
+        return false;
+    };
+    match *power {
+        Power::On => true,
+        Power::Off => false,
+        Power::Starting { entry, context } => {
+            *power = Power::On;
+            let state = vcpu.state_mut();
+            *state = start_state(state.model, state.index, state.count, entry, context);
+            true
+        }
+    }
+}
+
+/// The timers whose outputs exist without Hyp mode: interrupt ID, and whether it is the virtual one.
+const TIMERS: [(u32, bool); 2] = [
+    (map::INTID_TIMER_PHYS, false),
+    (map::INTID_TIMER_VIRT, true),
+];
+
+/// Sets the timers' interrupts to what the count says.
+fn drive_timers(state: &CpuState, shared: &Shared, index: usize, driven: &mut [bool; 2]) {
+    let count = shared.bus.clock().count();
+    for ((intid, virt), driven) in TIMERS.into_iter().zip(driven) {
+        let level = if virt {
+            state.timer.virt_pending(count)
+        } else {
+            state.timer.phys_pending(count)
+        };
+        if level != *driven {
+            *driven = level;
+            shared
+                .bus
+                .interrupts()
+                .with(|gic| gic.set_ppi(index, intid, level));
+        }
+    }
+}
+
+/// Sleeps until an interrupt, an event, a timer, a request of the host, or `limit`.
+fn sleep(state: &CpuState, shared: &Shared, limit: Duration) {
+    let mut wait = limit;
+    if let Some(deadline) = state.timer.deadline(shared.bus.clock().count()) {
+        wait = wait.min(shared.bus.clock().until(deadline));
+    }
+    if let Some(seconds) = lock(&shared.rtc).seconds_to_match() {
+        // The clock's second may begin at any time within the next.
+        wait = wait.min(Duration::from_secs(u64::from(seconds.max(1))) / 2);
+    }
+    let flags = shared
+        .cluster
+        .control(usize::from(state.index))
+        .map_or(0, |c| c.flags());
+    if flags == 0 && !wait.is_zero() {
+        std::thread::park_timeout(wait);
+    }
+}
+
+/// HVC #0: PSCI.
+fn firmware_call(vcpu: &mut Vcpu<Bus>, shared: &Shared, index: usize) {
+    let regs = &vcpu.state().regs;
+    let (function, args) = (regs[0], [regs[1], regs[2], regs[3]]);
+    let mut power = lock(&shared.power);
+    let states: Vec<PowerState> = power
+        .iter()
+        .map(|power| match power {
+            Power::On => PowerState::On,
+            Power::Off => PowerState::Off,
+            Power::Starting { .. } => PowerState::OnPending,
+        })
+        .collect();
+    let result = match psci::call(function, args, &states) {
+        Outcome::Return(value) => value,
+        Outcome::CpuOn {
+            cpu: target,
+            entry,
+            context,
+            t32,
+        } => {
+            if let Some(power) = power.get_mut(target) {
+                let entry = entry | u32::from(t32);
+                *power = Power::Starting { entry, context };
+            }
+            drop(power);
+            shared.bus.interrupts().wake(target);
+            0
+        }
+        Outcome::CpuOff => {
+            if let Some(power) = power.get_mut(index) {
+                *power = Power::Off;
+            }
+            0
+        }
+        Outcome::CpuSuspend => {
+            drop(power);
+            vcpu.state_mut().regs[0] = 0;
+            sleep(vcpu.state(), shared, SLEEP_LIMIT);
+            return;
+        }
+        Outcome::SystemOff => return shared.end(End::PowerOff),
+        Outcome::SystemReset => return shared.end(End::Reset),
+    };
+    vcpu.state_mut().regs[0] = result;
+}

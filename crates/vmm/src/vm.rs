@@ -1,0 +1,399 @@
+//! The virtual machine: built from a configuration, run, paused, reset, stopped.
+
+use crate::board::{Board, Console};
+use crate::boot;
+use crate::bus::{Bus, lock};
+use crate::clock::VmClock;
+use crate::config::{MAX_MEMORY, MIN_MEMORY, VmConfig};
+use crate::error::Error;
+use crate::irq::Spi;
+use crate::vcpu::{self, Power};
+use skep_arm::exception::Exception;
+use skep_arm::state::CpuState;
+use skep_board::map;
+use skep_board::pl031::Pl031;
+use skep_interp::{Cluster, Stats, Vcpu};
+use std::fmt;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+/// How a run of a VM ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// The guest powered itself off.
+    PoweredOff,
+    /// [`VmHandle::stop`] was called.
+    Stopped,
+    /// The guest can't go on.
+    Fault(Box<FaultRecord>),
+}
+
+/// Why a guest can't go on, and where it was.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FaultRecord {
+    /// The vCPU.
+    pub cpu: usize,
+    /// The exception that it takes again and again.
+    pub exception: Exception,
+    /// Its state.
+    pub state: CpuState,
+}
+
+impl fmt::Display for FaultRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = &self.state;
+        writeln!(
+            f,
+            "CPU {} takes the same exception for ever at PC {:#010x}: {}",
+            self.cpu,
+            state.regs[15],
+            describe(&self.exception)
+        )?;
+        for (n, value) in state.regs.iter().enumerate() {
+            let end = if n % 4 == 3 { '\n' } else { ' ' };
+            write!(
+                f,
+                "{:>4} {value:08x}{end}",
+                skep_arm::Reg::new(n as u32).to_string()
+            )?;
+        }
+        let mode = state.mode();
+        let set = if state.in_t32() { "T32" } else { "A32" };
+        write!(f, "cpsr {:08x} ({mode:?} mode, {set})", state.cpsr)
+    }
+}
+
+fn describe(exception: &Exception) -> String {
+    match exception {
+        Exception::Undefined => "an undefined instruction".into(),
+        Exception::Svc => "a supervisor call".into(),
+        Exception::PrefetchAbort(fault) => {
+            format!(
+                "{:?} fault when fetching an instruction at {:#010x}",
+                fault.kind, fault.va
+            )
+        }
+        Exception::DataAbort(fault) => {
+            let what = if fault.write { "writing" } else { "reading" };
+            format!("{:?} fault when {what} {:#010x}", fault.kind, fault.va)
+        }
+        Exception::Irq => "an interrupt".into(),
+        Exception::Fiq => "a fast interrupt".into(),
+    }
+}
+
+/// Why vCPUs stop executing.
+#[derive(Clone, Debug)]
+pub(crate) enum End {
+    PowerOff,
+    Reset,
+    Stop,
+    Fault(Box<FaultRecord>),
+}
+
+/// Whether vCPUs may execute.
+#[derive(Debug)]
+enum Phase {
+    Running,
+    Paused,
+    Ended(End),
+}
+
+struct Lifecycle {
+    phase: Phase,
+    /// vCPU threads that wait for the end of a pause.
+    waiting: usize,
+    /// vCPU threads that exist.
+    threads: usize,
+}
+
+/// Where a vCPU is, as its thread last told.
+#[derive(Default)]
+pub(crate) struct Progress {
+    pub instructions: AtomicU64,
+    pub pc: AtomicU32,
+}
+
+/// What a VM's threads share.
+pub(crate) struct Shared {
+    pub bus: Arc<Bus>,
+    pub cluster: Arc<Cluster>,
+    pub rtc: Arc<Mutex<Pl031<Spi, VmClock>>>,
+    pub power: Mutex<Vec<Power>>,
+    pub progress: Vec<Progress>,
+    lifecycle: Mutex<Lifecycle>,
+    changed: Condvar,
+}
+
+impl Shared {
+    /// Waits while the VM is paused; false when it has ended.
+    pub fn may_run(&self) -> bool {
+        let mut lifecycle = lock(&self.lifecycle);
+        loop {
+            match lifecycle.phase {
+                Phase::Running => return true,
+                Phase::Ended(_) => return false,
+                Phase::Paused => {
+                    lifecycle.waiting += 1;
+                    self.changed.notify_all();
+                    lifecycle = self
+                        .changed
+                        .wait(lifecycle)
+                        .unwrap_or_else(PoisonError::into_inner);
+                    lifecycle.waiting -= 1;
+                }
+            }
+        }
+    }
+
+    /// Ends execution. The first reason counts; a stop overrides others.
+    pub fn end(&self, end: End) {
+        let mut lifecycle = lock(&self.lifecycle);
+        if !matches!(lifecycle.phase, Phase::Ended(_)) || matches!(end, End::Stop) {
+            lifecycle.phase = Phase::Ended(end);
+        }
+        drop(lifecycle);
+        self.changed.notify_all();
+        self.bus.interrupts().kick_all();
+    }
+
+    fn wait_for_end(&self) -> End {
+        let mut lifecycle = lock(&self.lifecycle);
+        loop {
+            if let Phase::Ended(end) = &lifecycle.phase {
+                return end.clone();
+            }
+            lifecycle = self
+                .changed
+                .wait(lifecycle)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// A virtual machine.
+pub struct Vm {
+    config: VmConfig,
+    shared: Arc<Shared>,
+    board: Board,
+    vcpus: Vec<Vcpu<Bus>>,
+}
+
+/// Reaches a VM from other threads. Clones reach the same VM.
+#[derive(Clone)]
+pub struct VmHandle {
+    shared: Arc<Shared>,
+    console: Console,
+}
+
+impl Vm {
+    /// Builds the board and loads the guest. Bytes that the guest writes to its serial port go to
+    /// `output`, on the thread of the vCPU that writes them.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the configuration: see [`Error`].
+    pub fn new(config: VmConfig, output: Box<dyn FnMut(u8) + Send>) -> Result<Self, Error> {
+        if config.memory < MIN_MEMORY
+            || config.memory > MAX_MEMORY
+            || config.memory % MIN_MEMORY != 0
+        {
+            return Err(Error::MemorySize(config.memory >> 20));
+        }
+        if !(1..=map::MAX_CPUS).contains(&config.cpus) {
+            return Err(Error::CpuCount(config.cpus));
+        }
+        let cluster = Cluster::new(config.cpus);
+        let (bus, board) = Board::new(&config, &cluster, output)?;
+        let shared = Arc::new(Shared {
+            bus: Arc::new(bus),
+            cluster: cluster.clone(),
+            rtc: board.rtc.clone(),
+            power: Mutex::new(Vec::new()),
+            progress: (0..config.cpus).map(|_| Progress::default()).collect(),
+            lifecycle: Mutex::new(Lifecycle {
+                phase: Phase::Running,
+                threads: 0,
+                waiting: 0,
+            }),
+            changed: Condvar::new(),
+        });
+        let count = config.cpus as u8;
+        let vcpus = (0..count)
+            .map(|index| {
+                let state = CpuState::new(config.cpu, index, count);
+                Vcpu::new(state, shared.bus.clone(), cluster.clone())
+            })
+            .collect();
+        let mut vm = Vm {
+            config,
+            shared,
+            board,
+            vcpus,
+        };
+        vm.load()?;
+        Ok(vm)
+    }
+
+    /// Puts the guest into memory and all CPUs into their state after power-on.
+    fn load(&mut self) -> Result<(), Error> {
+        let entry = boot::load(&self.config, self.shared.bus.ram())?;
+        let count = self.config.cpus as u8;
+        for (index, vcpu) in self.vcpus.iter_mut().enumerate() {
+            let state = vcpu::start_state(self.config.cpu, index as u8, count, entry.pc, 0);
+            *vcpu.state_mut() = state;
+        }
+        if let Some(first) = self.vcpus.first_mut() {
+            first.state_mut().regs[..3].copy_from_slice(&entry.regs);
+        }
+        *lock(&self.shared.power) = (0..self.config.cpus)
+            .map(|index| if index == 0 { Power::On } else { Power::Off })
+            .collect();
+        Ok(())
+    }
+
+    /// A handle for other threads.
+    pub fn handle(&self) -> VmHandle {
+        VmHandle {
+            shared: self.shared.clone(),
+            console: self.board.console.clone(),
+        }
+    }
+
+    /// Runs the guest until it powers off, can't go on, or is stopped. A guest that resets is
+    /// loaded anew and goes on. May be called again after [`Outcome::Stopped`]: the guest goes on
+    /// where it was.
+    ///
+    /// # Errors
+    /// [`Error::Thread`], and after a reset those of loading.
+    pub fn run(&mut self) -> Result<Outcome, Error> {
+        loop {
+            self.shared.bus.clock().start();
+            let end = self.run_threads();
+            self.shared.bus.clock().stop();
+            // A stop from here on is for the next run.
+            lock(&self.shared.lifecycle).phase = Phase::Running;
+            match end? {
+                End::PowerOff => return Ok(Outcome::PoweredOff),
+                End::Stop => return Ok(Outcome::Stopped),
+                End::Fault(record) => return Ok(Outcome::Fault(record)),
+                End::Reset => self.reset()?,
+            }
+        }
+    }
+
+    /// One thread for each vCPU, until the VM ends.
+    fn run_threads(&mut self) -> Result<End, Error> {
+        let shared = &*self.shared;
+        std::thread::scope(|scope| {
+            for (index, vcpu) in self.vcpus.iter_mut().enumerate() {
+                lock(&shared.lifecycle).threads += 1;
+                let thread = std::thread::Builder::new().name(format!("vcpu{index}"));
+                let spawned = thread.spawn_scoped(scope, move || {
+                    vcpu::run(vcpu, shared);
+                    lock(&shared.lifecycle).threads -= 1;
+                    shared.changed.notify_all();
+                });
+                if let Err(error) = spawned {
+                    lock(&shared.lifecycle).threads -= 1;
+                    shared.end(End::Stop);
+                    return Err(Error::Thread(error));
+                }
+            }
+            Ok(shared.wait_for_end())
+        })
+    }
+
+    /// Power-on state: memory zero, devices reset, the guest loaded.
+    fn reset(&mut self) -> Result<(), Error> {
+        let mib = self.config.memory >> 20;
+        let ram = self.shared.bus.ram();
+        ram.clear_ram()
+            .map_err(|source| Error::HostMemory { mib, source })?;
+        self.shared.bus.interrupts().with(|gic| gic.reset());
+        for device in self.shared.bus.devices() {
+            lock(device).reset();
+        }
+        self.load()
+    }
+
+    /// What each vCPU did so far.
+    pub fn stats(&self) -> Vec<Stats> {
+        self.vcpus.iter().map(Vcpu::stats).collect()
+    }
+
+    /// The state of each vCPU, while the VM is not running.
+    pub fn states(&self) -> impl Iterator<Item = &CpuState> {
+        self.vcpus.iter().map(Vcpu::state)
+    }
+}
+
+impl VmHandle {
+    /// Gives bytes to the guest's serial port. They wait until the guest takes them.
+    pub fn input(&self, bytes: &[u8]) {
+        self.console.input(bytes);
+    }
+
+    /// How many bytes the guest has written to its serial port.
+    pub fn output_count(&self) -> u64 {
+        self.console.sent()
+    }
+
+    /// How many bytes of input the guest has not taken yet.
+    pub fn input_waiting(&self) -> usize {
+        self.console.waiting()
+    }
+
+    /// Stops all vCPUs and the VM's time, and returns when they stand still. Does nothing unless
+    /// the VM runs.
+    pub fn pause(&self) {
+        let mut lifecycle = lock(&self.shared.lifecycle);
+        if !matches!(lifecycle.phase, Phase::Running) {
+            return;
+        }
+        lifecycle.phase = Phase::Paused;
+        self.shared.bus.interrupts().kick_all();
+        while matches!(lifecycle.phase, Phase::Paused) && lifecycle.waiting < lifecycle.threads {
+            lifecycle = self
+                .shared
+                .changed
+                .wait(lifecycle)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        self.shared.bus.clock().stop();
+    }
+
+    /// Ends a pause.
+    pub fn resume(&self) {
+        let mut lifecycle = lock(&self.shared.lifecycle);
+        if matches!(lifecycle.phase, Phase::Paused) {
+            self.shared.bus.clock().start();
+            lifecycle.phase = Phase::Running;
+            drop(lifecycle);
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// Where each vCPU is: instructions executed since the VM was built, and the PC. As its thread
+    /// last told, less than a millisecond ago unless it sleeps.
+    pub fn progress(&self) -> Vec<(u64, u32)> {
+        let progress = self.shared.progress.iter();
+        progress
+            .map(|cpu| (cpu.instructions.load(Relaxed), cpu.pc.load(Relaxed)))
+            .collect()
+    }
+
+    /// The VM is paused.
+    pub fn paused(&self) -> bool {
+        matches!(lock(&self.shared.lifecycle).phase, Phase::Paused)
+    }
+
+    /// Makes [`Vm::run`] return [`Outcome::Stopped`].
+    pub fn stop(&self) {
+        self.shared.end(End::Stop);
+    }
+
+    /// Resets the VM, as the guest's own reset does.
+    pub fn reset(&self) {
+        self.shared.end(End::Reset);
+    }
+}

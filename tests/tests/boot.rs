@@ -1,0 +1,266 @@
+//! Debian's kernels boot, unmodified, and do what a user asks of them.
+
+use skep_tests::{Session, assert_refused, file, run, skep, stderr, stdout};
+
+#[test]
+fn a_command_prints_its_output_and_nothing_else() {
+    let output = run(&["run", "--", "uname", "-m"], b"");
+    assert_eq!(stdout(&output), "armv7l\n", "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn a_command_gets_its_arguments_and_gives_its_status() {
+    let script = "printf '%s|' \"$@\"; exit 7";
+    let words = [
+        "run", "--", "sh", "-c", script, "x", "a b", "", "'\"$x`", "ä\n*",
+    ];
+    let output = run(&words, b"");
+    assert_eq!(stdout(&output), "a b||'\"$x`|ä\n*|", "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(7));
+}
+
+#[test]
+fn a_command_reads_standard_input_byte_for_byte() {
+    let bytes: Vec<u8> = (0..=255).cycle().take(3000).collect();
+    let output = run(&["run", "--", "cat"], &bytes);
+    assert_eq!(output.stdout, bytes, "{}", stderr(&output));
+}
+
+#[test]
+fn a_command_that_does_not_exist_fails_as_in_a_shell() {
+    let output = run(&["run", "--", "no-such-command"], b"");
+    assert_eq!(output.status.code(), Some(127), "{}", stderr(&output));
+}
+
+#[test]
+fn the_shell_reads_a_pipe_and_the_end_of_input_ends_the_session() {
+    let output = run(&["run"], b"echo one-$((1 + 1))\ncat /proc/cpuinfo\n");
+    let text = stdout(&output);
+    assert!(text.contains("one-2"), "{text}\n{}", stderr(&output));
+    assert!(text.contains("ARMv7 Processor"), "{text}");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn four_cpus_come_up() {
+    let output = run(
+        &[
+            "run",
+            "--cpus",
+            "4",
+            "--",
+            "sh",
+            "-c",
+            "nproc; grep -c ^processor /proc/cpuinfo",
+        ],
+        b"",
+    );
+    assert_eq!(stdout(&output), "4\n4\n", "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn four_cpus_work_at_the_same_time() {
+    // Four writers in parallel, each checked: pages, pipes and locks shared between CPUs.
+    let script = "for i in 1 2 3 4; do (seq 1 20000 | sha256sum) & done; wait";
+    let output = run(&["run", "--cpus", "4", "--", "sh", "-c", script], b"");
+    let text = stdout(&output);
+    let sums: Vec<&str> = text.lines().collect();
+    assert_eq!(sums.len(), 4, "{text}\n{}", stderr(&output));
+    assert!(sums.iter().all(|sum| *sum == sums[0]), "{text}");
+}
+
+#[test]
+fn the_long_descriptor_kernel_boots() {
+    let output = run(&["run", "--guest", "debian-lpae", "--", "uname", "-r"], b"");
+    let text = stdout(&output);
+    assert!(
+        text.trim_end().ends_with("-armmp-lpae"),
+        "{text}\n{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_cortex_a7_boots() {
+    let output = run(
+        &[
+            "run",
+            "--cpu",
+            "cortex-a7",
+            "--",
+            "grep",
+            "CPU part",
+            "/proc/cpuinfo",
+        ],
+        b"",
+    );
+    assert!(
+        stdout(&output).contains("0xc07"),
+        "{}\n{}",
+        stdout(&output),
+        stderr(&output)
+    );
+}
+
+#[test]
+fn memory_is_what_was_asked_for() {
+    let output = run(
+        &[
+            "run",
+            "--memory",
+            "256M",
+            "--",
+            "awk",
+            "/MemTotal/ { print $2 }",
+            "/proc/meminfo",
+        ],
+        b"",
+    );
+    let total: u64 = stdout(&output).trim().parse().expect("a number of KiB");
+    assert!((200_000..262_144).contains(&total), "{total}");
+}
+
+#[test]
+fn a_disk_keeps_what_the_guest_wrote() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let disk = file(directory.path(), "disk.img", &vec![0; 4 << 20]);
+    let script = "echo kept | dd of=/dev/vda bs=512 seek=3 conv=fsync 2>/dev/null; \
+                  blockdev --getsize64 /dev/vda";
+    let output = run(&["run", "--disk", &disk, "--", "sh", "-c", script], b"");
+    assert_eq!(stdout(&output), "4194304\n", "{}", stderr(&output));
+    let contents = std::fs::read(&disk).expect("the disk is still there");
+    assert_eq!(&contents[3 * 512..3 * 512 + 5], b"kept\n");
+
+    let read_only = format!("{disk},readonly");
+    let script = "dd if=/dev/vda bs=512 skip=3 count=1 2>/dev/null | head -n 1; \
+                  echo no > /dev/vda || echo refused";
+    let output = run(
+        &["run", "--disk", &read_only, "--", "sh", "-c", script],
+        b"",
+    );
+    assert!(stdout(&output).starts_with("kept\n"), "{}", stdout(&output));
+    assert_eq!(
+        std::fs::read(&disk).expect("the disk is still there"),
+        contents
+    );
+}
+
+#[test]
+fn the_random_number_generator_works() {
+    let script = "dd if=/dev/hwrng bs=64 count=1 2>/dev/null | wc -c";
+    let output = run(&["run", "--", "sh", "-c", script], b"");
+    assert_eq!(stdout(&output), "64\n", "{}", stderr(&output));
+}
+
+#[test]
+fn a_guest_that_reboots_starts_again() {
+    let mut session = Session::start(&["run", "--append", "loglevel=7"]);
+    session.expect("Linux version");
+    session.send(b"reboot -f\n");
+    session.expect("Linux version");
+    session.send(b"echo again-$((40 + 2))\n");
+    session.expect("again-42");
+    session.end_input();
+    assert_eq!(session.finish().status.code(), Some(0));
+}
+
+#[test]
+fn random_bytes_end_in_a_fault_record() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    // Permanently undefined instructions, in memory and at the vector that they lead to.
+    let kernel = file(directory.path(), "noise", &[0xff; 4096]);
+    let output = run(&["run", "--kernel", &kernel], b"");
+    assert_eq!(output.status.code(), Some(124), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("the guest can't go on"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(stderr(&output).contains("PC 0x"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_signal_ends_the_session() {
+    let mut child = skep()
+        .args(["run"])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("skep");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+}
+
+#[test]
+fn a_missing_console_is_explained() {
+    let guest = skep_image::ensure(&skep_image::Options::default(), &skep_image::Silent)
+        .expect("the default guest");
+    let kernel = guest.kernel.to_str().expect("a path of the cache");
+    let mut session = Session::start(&["run", "--kernel", kernel, "--append", "quiet"]);
+    std::thread::sleep(std::time::Duration::from_secs(7));
+    session.end_input();
+    let errors = stderr(&session.finish());
+    assert!(errors.contains("printed nothing for 5 s"), "{errors}");
+    assert!(errors.contains("console=ttyAMA0"), "{errors}");
+}
+
+#[test]
+fn kernels_that_are_none_are_refused() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let write = |name, contents: &[u8]| file(directory.path(), name, contents);
+    let mut bzimage = vec![0; 4096];
+    bzimage[0x1fe..0x200].copy_from_slice(&[0x55, 0xaa]);
+    bzimage[0x202..0x206].copy_from_slice(b"HdrS");
+    let mut arm64 = vec![0; 4096];
+    arm64[0x38..0x3c].copy_from_slice(b"ARMd");
+    let guest = skep_image::ensure(&skep_image::Options::default(), &skep_image::Silent)
+        .expect("the default guest");
+    let zimage = std::fs::read(guest.kernel).expect("the cached kernel");
+
+    let cases = [
+        (write("x86", &bzimage), "x86"),
+        (write("arm64", &arm64), "AArch64"),
+        (
+            write(
+                "elf64",
+                b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xb7\0",
+            ),
+            "ELF",
+        ),
+        (write("truncated", &zimage[..100_000]), "truncated"),
+        (write("empty", b""), "empty"),
+        (
+            directory.path().to_str().expect("text").to_owned(),
+            "directory",
+        ),
+        ("/no/such/kernel".to_owned(), "does not exist"),
+    ];
+    for (path, part) in cases {
+        assert_refused(&run(&["run", "--kernel", &path], b""), &[part]);
+    }
+}
+
+#[test]
+fn options_that_make_no_sense_are_refused() {
+    assert_refused(
+        &run(&["run", "--memory", "lots"], b""),
+        &["not a size", "512M"],
+    );
+    assert_refused(&run(&["run", "--memory", "9999999G"], b""), &["MiB"]);
+    assert_refused(
+        &run(&["run", "--cpu", "cortex-m0"], b""),
+        &["cortex-a15", "cortex-a7"],
+    );
+    assert_refused(&run(&["run", "--cpus", "9"], b""), &["1..=8"]);
+    assert_refused(
+        &run(&["run", "--memory", "4M", "--", "true"], b""),
+        &["memory"],
+    );
+    assert_refused(
+        &run(&["run", "--disk", "/no/such/disk", "--", "true"], b""),
+        &["/no/such/disk"],
+    );
+}

@@ -1,0 +1,106 @@
+//! Compiles crates for `armv7a-none-eabi`, with whichever core library for it is there: rustup's
+//! target, rustup's library source, or Debian's packages.
+
+use crate::{Failure, packages, step};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const TARGET: &str = "armv7a-none-eabi";
+const DEBIAN: [(&str, &str); 3] = [
+    ("rustc-web", "/usr/bin/rustc"),
+    ("cargo-web", "/usr/bin/cargo"),
+    ("rust-web-src", "/usr/src"),
+];
+/// What `rust-web-src` brings, wherever its version puts it.
+const DEBIAN_LIBRARY: &str = "library/core/Cargo.toml";
+
+/// Where core for the target comes from.
+enum Core {
+    /// Compiled, with the toolchain.
+    Target,
+    /// As source, with the toolchain.
+    Source,
+    /// As source, with Debian's toolchain.
+    Debian,
+}
+
+/// Checks that the crates compile.
+pub fn check(crates: &[&str]) -> Result<(), Failure> {
+    let core = find_core()?;
+    let (cargo, rustc) = match core {
+        Core::Debian => ("/usr/bin/cargo", Some("/usr/bin/rustc")),
+        _ => (env!("CARGO"), None),
+    };
+    let mut command = Command::new(cargo);
+    command.args([
+        "check",
+        "--target",
+        TARGET,
+        "--target-dir",
+        "target/bare-metal",
+    ]);
+    for name in crates {
+        command.args(["--package", name]);
+    }
+    if !matches!(core, Core::Target) {
+        command
+            .args(["-Z", "build-std=core,alloc"])
+            .env("RUSTC_BOOTSTRAP", "1");
+    }
+    if let Some(rustc) = rustc {
+        command
+            .env("RUSTC", rustc)
+            .env_remove("RUSTUP_TOOLCHAIN")
+            .env_remove("CARGO");
+    }
+    step(&mut command)
+}
+
+fn find_core() -> Result<Core, Failure> {
+    let print = |args: &[&str]| -> Option<PathBuf> {
+        let output = Command::new("rustc").args(args).output().ok()?;
+        output.status.success().then(|| {
+            PathBuf::from(
+                String::from_utf8_lossy(&output.stdout)
+                    .trim_ascii()
+                    .to_owned(),
+            )
+        })
+    };
+    let target = print(&["--print", "target-libdir", "--target", TARGET]);
+    if target.is_some_and(|dir| dir.exists()) {
+        return Ok(Core::Target);
+    }
+    let source = print(&["--print", "sysroot"]);
+    if source.is_some_and(|dir| dir.join("lib/rustlib/src/rust/library/core").exists()) {
+        return Ok(Core::Source);
+    }
+    if debian_library() {
+        return Ok(Core::Debian);
+    }
+    packages::require(&[DEBIAN[0], DEBIAN[1], (DEBIAN[2].0, "/nowhere")])
+        .map_err(|failure| format!("{failure}; or, with rustup: rustup target add {TARGET}"))?;
+    if debian_library() {
+        Ok(Core::Debian)
+    } else {
+        Err(format!(
+            "no core library for {TARGET}: run rustup target add {TARGET}"
+        ))
+    }
+}
+
+/// Debian's rustc has its library source where it looks for it.
+fn debian_library() -> bool {
+    let output = Command::new("/usr/bin/rustc")
+        .args(["--print", "sysroot"])
+        .output();
+    let Ok(output) = output else { return false };
+    let sysroot = String::from_utf8_lossy(&output.stdout)
+        .trim_ascii()
+        .to_owned();
+    Path::new("/usr/bin/cargo").exists()
+        && Path::new(&sysroot)
+            .join("lib/rustlib/src/rust")
+            .join(DEBIAN_LIBRARY)
+            .exists()
+}
