@@ -20,6 +20,7 @@ pub mod exception;
 pub mod fp;
 pub mod insn;
 pub mod mmu;
+pub mod simd;
 pub mod state;
 
 pub use exception::{Exception, Fault, FaultKind};

@@ -96,7 +96,7 @@ impl<M: Machine> Core<M> {
                 self.set_reg(rd, self.reg(rd) & 0xffff | u32::from(imm) << 16);
                 Step::Next
             }
-            Insn::Simd(ref insn) => self.simd(insn, len),
+            Insn::Simd(ref insn) => self.execute_simd(insn),
             ref insn => or_raise(self.execute_rarer(insn, len)),
         }
     }

@@ -1,0 +1,1 @@
+//! Tests of instructions as a whole.
