@@ -6,6 +6,8 @@
 
 mod make;
 mod memory;
+#[cfg(test)]
+mod tests;
 
 use super::table::{Row, row};
 use crate::insn::simd::{
