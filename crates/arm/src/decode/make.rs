@@ -246,7 +246,7 @@ pub(super) fn bfi(d: u32, n: Option<u32>, lsb: u32, msb: u32) -> Insn {
             rd: r(d),
             rn: n.map(r),
             lsb: lsb as u8,
-            width: (msb.wrapping_sub(lsb) + 1) as u8,
+            width: (msb + 1).wrapping_sub(lsb) as u8,
         },
     )
 }

@@ -55,8 +55,7 @@ const COUNT: usize = {
     n
 };
 
-const TABLE: [Row; COUNT] = concat(PARTS);
-static ROWS: [Row; COUNT] = TABLE;
+static ROWS: [Row; COUNT] = concat(PARTS);
 
 /// The rows of all tables; [`Decoded::row`] is an index into them.
 pub fn rows() -> &'static [Row] {
@@ -65,8 +64,8 @@ pub fn rows() -> &'static [Row] {
 
 macro_rules! index {
     ($name:ident, $key:expr) => {
-        static $name: Index<{ $key.buckets() + 1 }, { $key.entries(&TABLE) }> =
-            Index::new($key, &TABLE);
+        static $name: Index<{ $key.buckets() + 1 }, { $key.entries(&ROWS) }> =
+            Index::new($key, &ROWS);
     };
 }
 

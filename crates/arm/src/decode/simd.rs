@@ -2,10 +2,12 @@
 //! derived from them.
 //!
 //! A row says what the manual's diagrams say; what depends on field values beyond that (element
-//! sizes, odd quadword registers) is decided in the functions below the tables.
+//! sizes, odd quadword registers) is decided by the functions of `make` and `memory`.
 
 mod make;
 mod memory;
+#[cfg(test)]
+mod tests;
 
 use super::table::{Row, row};
 use crate::insn::simd::{
@@ -55,8 +57,8 @@ pub(super) const ROWS: &[Row] = &[
 
     // Transfers of 8, 16 and 32 bits (A7.8).
     row!("VMOV (core and single) A1", "cccc 1110 000o nnnn tttt 1010 N(0)(0)1 (0)(0)(0)(0)", |o, n, t, N| core_single(o, n << 1 | N, t)),
-    row!("VMSR A1", "cccc 1110 1110 nnnn tttt 1010 (0)(0)(0)1 (0)(0)(0)(0)", |n, t| simd(Simd::Vmsr { reg: n as u8, rt: r(t) })),
-    row!("VMRS A1", "cccc 1110 1111 nnnn tttt 1010 (0)(0)(0)1 (0)(0)(0)(0)", |n, t| simd(Simd::Vmrs { reg: n as u8, rt: r(t) })),
+    row!("VMSR A1", "cccc 1110 1110 nnnn tttt 1010 (0)(0)(0)1 (0)(0)(0)(0)", |n, t| vmsr(n, t)),
+    row!("VMRS A1", "cccc 1110 1111 nnnn tttt 1010 (0)(0)(0)1 (0)(0)(0)(0)", |n, t| vmrs(n, t)),
     row!("VMOV (core register to scalar) A1", "cccc 1110 0ab0 dddd tttt 1011 Dxy1 (0)(0)(0)(0)", |a, b, d, t, D, x, y| to_scalar(a << 1 | b, x << 1 | y, D << 4 | d, t)),
     row!("VDUP (core register) A1", "cccc 1110 1bq0 dddd tttt 1011 D0e1 (0)(0)(0)(0)", |b, q, d, t, D, e| dup_core(b << 1 | e, q, D << 4 | d, t)),
     row!("VMOV (scalar to core register) A1", "cccc 1110 uab1 nnnn tttt 1011 Nxy1 (0)(0)(0)(0)", |u, a, b, n, t, N, x, y| from_scalar(u, a << 1 | b, x << 1 | y, N << 4 | n, t)),

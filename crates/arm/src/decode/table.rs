@@ -241,7 +241,7 @@ impl Row {
         let (mask, value) = if self.mask >> 28 == 0 {
             // cccc -> 1110
             (self.mask | 0xf000_0000, self.value | 0xe000_0000)
-        } else if self.value >> 25 == 0b1111_001 {
+        } else if self.value >> 25 == 0b111_1001 {
             // 1111 001U -> 111U 1111
             let u = 1 << 24;
             (
@@ -362,7 +362,7 @@ impl Key {
         let (mut i, mut n) = (0, 0);
         while i < rows.len() {
             if self.takes(&rows[i]) && rows[i].mask != 0 {
-                let free = self.buckets() as u32 - 1 & !(self.of(rows[i].mask) as u32);
+                let free = (self.buckets() - 1) & !self.of(rows[i].mask);
                 n += 1 << free.count_ones();
             }
             i += 1;

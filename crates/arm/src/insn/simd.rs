@@ -2,7 +2,8 @@
 //!
 //! Register numbers are whole: `d`, `n`, `m` are S0 to S31 or D0 to D31, as `double` or the
 //! instruction says. A quadword register Q`i` is given as D(2`i`), with `q` set. `size` is the base-2
-//! logarithm of an element's bytes: 0 to 3 for 8, 16, 32, 64 bits.
+//! logarithm of an element's bytes: 0 to 3 for 8, 16, 32, 64 bits. `unsigned` means nothing where
+//! the operation is the same for signed and unsigned numbers.
 
 use super::Reg;
 
@@ -377,7 +378,7 @@ pub enum Simd {
         m: u8,
     },
     /// VCVT between floating point and fixed point of 16 or 32 (`word`) bits, in place.
-    /// `fraction` may be negative as encoded (UNPREDICTABLE encodings are UNDEFINED).
+    /// `fraction`: 0 to the number's bits.
     VcvtFixed {
         double: bool,
         to_fixed: bool,
@@ -547,9 +548,10 @@ pub enum Simd {
         index: u8,
     },
 
-    /// VLD1 to VLD4, VST1 to VST4 (multiple structures): `regs` structures' first registers from
-    /// `d`, elements interleaved by `interleave` (1 to 4), registers of a structure `spacing` apart.
-    /// `align`: bytes that the address must be a multiple of, 1 for the element's own rule.
+    /// VLD1 to VLD4, VST1 to VST4 (multiple structures). A structure has `interleave` (1 to 4)
+    /// elements, each in a register `spacing` after the one before. There are `regs` such groups
+    /// of registers, the first ones from `d`, `d` + 1 and so on. `align`: the address must be a
+    /// multiple of so many bytes; 1 is the element's own rule. None of the registers is beyond D31.
     Multiple {
         load: bool,
         size: u8,

@@ -167,6 +167,29 @@ pub(super) fn from_scalar(u: u32, opc1: u32, opc2: u32, d: u32, t: u32) -> Insn 
     }
 }
 
+/// VMRS. There are FPSID, FPSCR (which may go to the flags), MVFR1, MVFR0 and FPEXC; others are
+/// UNPREDICTABLE or a subarchitecture's, which this one has none of.
+pub(super) fn vmrs(reg: u32, t: u32) -> Insn {
+    if !matches!(reg, 0 | 1 | 6 | 7 | 8) || (pc(t) && reg != 1) {
+        return Insn::Undefined;
+    }
+    simd(Simd::Vmrs {
+        reg: reg as u8,
+        rt: r(t),
+    })
+}
+
+/// VMSR. FPSID ignores it; MVFR0 and MVFR1 are UNPREDICTABLE.
+pub(super) fn vmsr(reg: u32, t: u32) -> Insn {
+    if !matches!(reg, 0 | 1 | 8) || pc(t) {
+        return Insn::Undefined;
+    }
+    simd(Simd::Vmsr {
+        reg: reg as u8,
+        rt: r(t),
+    })
+}
+
 pub(super) fn dup_core(be: u32, q: u32, d: u32, t: u32) -> Insn {
     let size = match be {
         0 => 2,

@@ -68,6 +68,7 @@ pub(super) fn multiple_registers(
     })
 }
 
+/// How the index register field says the base is written back.
 fn wback(m: u32) -> Wback {
     match m {
         15 => Wback::None,
@@ -76,8 +77,13 @@ fn wback(m: u32) -> Wback {
     }
 }
 
-/// VLD1 to VLD4, VST1 to VST4 (multiple structures; manual table A7-20). A base of PC, and a list
-/// beyond D31, are UNPREDICTABLE: UNDEFINED here.
+/// Whether the base and the registers of a structure access are such: PC as the base, and a list
+/// beyond D31, are UNPREDICTABLE, and UNDEFINED here.
+fn exists(interleave: u8, regs: u8, spacing: u8, d: u32, n: u32) -> bool {
+    n != 15 && d as u8 + (interleave - 1) * spacing + regs <= 32
+}
+
+/// VLD1 to VLD4, VST1 to VST4 (multiple structures; manual table A7-20).
 pub(super) fn structures(
     load: bool,
     kind: u32,
@@ -87,41 +93,33 @@ pub(super) fn structures(
     n: u32,
     m: u32,
 ) -> Insn {
-    // Elements interleaved, structures, registers between those of one structure.
-    let (interleave, regs, spacing) = match kind {
-        0b0111 => (1, 1, 1),
-        0b1010 => (1, 2, 1),
-        0b0110 => (1, 3, 1),
-        0b0010 => (1, 4, 1),
-        0b1000 => (2, 1, 1),
-        0b1001 => (2, 1, 2),
-        0b0011 => (2, 2, 2),
-        0b0100 => (3, 1, 1),
-        0b0101 => (3, 1, 2),
-        0b0000 => (4, 1, 1),
-        0b0001 => (4, 1, 2),
+    // Elements interleaved, structures, registers from one of a structure to the next, and the
+    // largest alignment field.
+    let (interleave, regs, spacing, largest) = match kind {
+        0b0111 => (1, 1, 1, 1),
+        0b1010 => (1, 2, 1, 2),
+        0b0110 => (1, 3, 1, 1),
+        0b0010 => (1, 4, 1, 3),
+        0b1000 => (2, 1, 1, 2),
+        0b1001 => (2, 1, 2, 2),
+        0b0011 => (2, 2, 2, 3),
+        0b0100 => (3, 1, 1, 1),
+        0b0101 => (3, 1, 2, 1),
+        0b0000 => (4, 1, 1, 3),
+        0b0001 => (4, 1, 2, 3),
         _ => return Insn::Undefined,
     };
-    let undefined = match kind {
-        0b0111 | 0b0110 | 0b0100 | 0b0101 => align & 2 != 0,
-        0b1010 | 0b1000 | 0b1001 => align == 3,
-        _ => false,
-    };
     // Only VLD1 and VST1 have 64-bit elements.
-    let last = if interleave == 1 || kind == 0b0011 {
-        d + if interleave == 1 { regs } else { 4 }
-    } else {
-        d + (interleave - 1) * spacing + 1
-    };
-    if undefined || (size == 3 && interleave != 1) || last > 32 || n == 15 {
+    let sized = size < 3 || interleave == 1;
+    if !sized || align > largest || !exists(interleave, regs, spacing, d, n) {
         return Insn::Undefined;
     }
     simd(Simd::Multiple {
         load,
         size: size as u8,
-        interleave: interleave as u8,
-        regs: regs as u8,
-        spacing: spacing as u8,
+        interleave,
+        regs,
+        spacing,
         d: d as u8,
         align: if align == 0 { 1 } else { 4 << align },
         rn: r(n),
@@ -130,6 +128,8 @@ pub(super) fn structures(
 }
 
 /// VLD1 to VLD4, VST1 to VST4 (single structure to or from one lane; manual table A7-21).
+/// `index_align` is the index above the bit that doubles the spacing (not with bytes) above the
+/// alignment (two bits with words).
 pub(super) fn one_lane(
     load: bool,
     interleave: u32,
@@ -139,76 +139,40 @@ pub(super) fn one_lane(
     n: u32,
     m: u32,
 ) -> Insn {
-    let low = index_align & ((1 << size) - 1);
-    let (index, wide, align) = match (size, interleave) {
-        (0, _) => (index_align >> 1, false, index_align & 1),
-        (1, _) => (index_align >> 2, index_align & 2 != 0, index_align & 1),
-        (2, _) => (index_align >> 3, index_align & 4 != 0, index_align & 3),
+    let (index, wide, align) = match size {
+        0 => (index_align >> 1, false, index_align & 1),
+        1 => (index_align >> 2, index_align & 2 != 0, index_align & 1),
+        2 => (index_align >> 3, index_align & 4 != 0, index_align & 3),
         _ => return Insn::Undefined,
     };
-    let bytes = match (interleave, size) {
-        (1, 0) if align == 0 => 1,
-        (1, 1) if low <= 1 => 1 << align,
-        (1, 2) if !wide && (align == 0 || align == 3) => {
-            if align == 0 {
-                1
-            } else {
-                4
-            }
-        }
-        (2, 0 | 1) => {
-            if align != 0 {
-                2 << size
-            } else {
-                1
-            }
-        }
-        (2, 2) if align < 2 => {
-            if align != 0 {
-                8
-            } else {
-                1
-            }
-        }
-        (3, _) if align == 0 => 1,
-        (4, 0 | 1) => {
-            if align != 0 {
-                4 << size
-            } else {
-                1
-            }
-        }
-        (4, 2) if align < 3 => {
-            if align == 0 {
-                1
-            } else {
-                4 << align
-            }
-        }
+    let align = match (interleave, size, align) {
+        (_, _, 0) => 1,
+        (1, 1, 1) => 2,
+        (1, 2, 3) => 4,
+        (2, _, 1) => 2 << size,
+        (4, 0 | 1, _) => 4 << size,
+        (4, 2, 1 | 2) => 4 << align,
         _ => return Insn::Undefined,
     };
-    // VLD1 has one register, and the bit that doubles the spacing must be 0.
-    if interleave == 1 && wide {
-        return Insn::Undefined;
-    }
-    let spacing = if wide { 2 } else { 1 };
-    if d + (interleave - 1) * spacing > 31 || n == 15 {
+    let (interleave, spacing) = (interleave as u8, if wide { 2 } else { 1 });
+    if interleave == 1 && wide || !exists(interleave, 1, spacing, d, n) {
         return Insn::Undefined;
     }
     simd(Simd::Lane {
         load,
         size: size as u8,
-        interleave: interleave as u8,
-        spacing: spacing as u8,
+        interleave,
+        spacing,
         index: index as u8,
         d: d as u8,
-        align: bytes,
+        align,
         rn: r(n),
         wback: wback(m),
     })
 }
 
-/// VLD1 to VLD4 (single structure to all lanes).
+/// VLD1 to VLD4 (single structure to all lanes). For VLD1, T gives the number of registers; for
+/// others the spacing.
 pub(super) fn all_lanes(
     interleave: u32,
     size: u32,
@@ -218,37 +182,31 @@ pub(super) fn all_lanes(
     n: u32,
     m: u32,
 ) -> Insn {
-    let (size, bytes) = match (interleave, size, a) {
-        (1, 0, 1) | (3, _, 1) => return Insn::Undefined,
+    let (interleave, t) = (interleave as u8, t as u8);
+    let (size, align) = match (interleave, size, a) {
         // Four words aligned to 16 bytes.
         (4, 3, 1) => (2, 16),
-        (_, 3, _) => return Insn::Undefined,
-        (_, size, 0) => (size, 1),
-        // VLD4 of words aligned to 8 bytes.
+        (_, 3, _) | (1, 0, 1) | (3, _, 1) => return Insn::Undefined,
+        (_, _, 0) => (size, 1),
+        // Four words aligned to 8 bytes.
         (4, 2, _) => (2, 8),
-        (_, size, _) => (size, interleave << size),
+        _ => (size, interleave << size),
     };
-    // For VLD1, T gives the number of registers; for others the spacing.
     let (regs, spacing) = if interleave == 1 {
-        (t + 1, 1)
+        (1 + t, 1)
     } else {
-        (1, t + 1)
+        (1, 1 + t)
     };
-    let last = if interleave == 1 {
-        d + regs - 1
-    } else {
-        d + (interleave - 1) * spacing
-    };
-    if last > 31 || n == 15 {
+    if !exists(interleave, regs, spacing, d, n) {
         return Insn::Undefined;
     }
     simd(Simd::AllLanes {
         size: size as u8,
-        interleave: interleave as u8,
-        regs: regs as u8,
-        spacing: spacing as u8,
+        interleave,
+        regs,
+        spacing,
         d: d as u8,
-        align: bytes as u8,
+        align,
         rn: r(n),
         wback: wback(m),
     })
