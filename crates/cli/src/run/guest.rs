@@ -66,7 +66,9 @@ const CONSOLE: &str = "console=ttyAMA0";
 /// Decides what to boot.
 pub fn choose(args: &RunArgs) -> Result<Session, Error> {
     let read = |path: &Option<std::path::PathBuf>, what| {
-        path.as_deref().map(|path| files::read(path, what)).transpose()
+        path.as_deref()
+            .map(|path| files::read(path, what))
+            .transpose()
     };
     if args.kernel.is_none() && args.bios.is_none() {
         return default_guest(args);
@@ -122,8 +124,16 @@ fn default_guest(args: &RunArgs) -> Result<Session, Error> {
         command_line: command_line.join(" "),
         command,
         output,
-        encode: if command { skep_image::encode_input } else { <[u8]>::to_vec },
-        at_end: if command { end_of_command_input } else { end_of_shell_input },
+        encode: if command {
+            skep_image::encode_input
+        } else {
+            <[u8]>::to_vec
+        },
+        at_end: if command {
+            end_of_command_input
+        } else {
+            end_of_shell_input
+        },
     })
 }
 

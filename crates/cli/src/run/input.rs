@@ -45,11 +45,7 @@ pub fn interactive(vm: VmHandle, quit: Arc<AtomicBool>) {
 
 /// Starts a thread that carries a pipe or file to the guest, as fast as it takes it, through
 /// `encode`; `at_end` is sent when the input ends.
-pub fn piped(
-    vm: VmHandle,
-    encode: fn(&[u8]) -> Vec<u8>,
-    at_end: fn(&VmHandle),
-) {
+pub fn piped(vm: VmHandle, encode: fn(&[u8]) -> Vec<u8>, at_end: fn(&VmHandle)) {
     std::thread::spawn(move || {
         let mut buffer = [0; 4096];
         loop {

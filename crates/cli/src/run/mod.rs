@@ -76,7 +76,7 @@ pub fn run(args: RunArgs) -> Result<u8, Error> {
     let command_status = output
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .finish();
+        .status();
     match outcome? {
         Outcome::Fault(record) => {
             let _ = writeln!(std::io::stderr(), "skep: the guest can't go on. {record}");

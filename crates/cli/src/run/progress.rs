@@ -11,7 +11,9 @@ pub struct Bar {
 impl Bar {
     /// A bar, hidden where standard error is not a terminal.
     pub fn new() -> Self {
-        Bar { bar: ProgressBar::no_length() }
+        Bar {
+            bar: ProgressBar::no_length(),
+        }
     }
 }
 
