@@ -12,13 +12,13 @@ pub(super) const fn ones(esize: u32) -> u64 {
 /// Element `e` of a doubleword.
 #[inline(always)]
 pub(super) const fn get(v: u64, esize: u32, e: u32) -> u64 {
-    v >> (e * esize & 63) & ones(esize)
+    v >> ((e * esize) & 63) & ones(esize)
 }
 
 /// `v` with element `e` replaced.
 #[inline(always)]
 pub(super) const fn set(v: u64, esize: u32, e: u32, x: u64) -> u64 {
-    let at = e * esize & 63;
+    let at = (e * esize) & 63;
     v & !(ones(esize) << at) | (x & ones(esize)) << at
 }
 
@@ -93,7 +93,7 @@ pub(super) fn build_long(esize: u32, mut f: impl FnMut(u32) -> u64) -> u128 {
 /// Element `e` of a quadword.
 #[inline(always)]
 pub(super) const fn get_long(v: u128, esize: u32, e: u32) -> u64 {
-    (v >> (e * esize & 127)) as u64 & ones(esize)
+    (v >> ((e * esize) & 127)) as u64 & ones(esize)
 }
 
 /// `x` as an element of `esize` bits, with the nearest bound where it doesn't fit; `qc` is set
