@@ -110,10 +110,13 @@ if [ -e /skep/run ]; then
     stty raw -echo < /dev/console
     if [ -e /skep/stdin ]; then
         stty icanon -icrnl < /dev/console
-        printf 'skep-%s-start\n' "$token"
+        mkfifo /tmp/stdin
+        # Beside the command, which may end before its input does.
         while read -r line && [ "$line" != . ]; do
             echo "$line" | base64 -d
-        done < /dev/console | sh /skep/run
+        done < /dev/console > /tmp/stdin &
+        printf 'skep-%s-start\n' "$token"
+        sh /skep/run < /tmp/stdin
         status=$?
     else
         printf 'skep-%s-start\n' "$token"

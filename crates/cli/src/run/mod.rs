@@ -19,6 +19,7 @@ use terminal::RawTerminal;
 /// Boots a virtual machine and returns Skep's exit status.
 pub fn run(args: RunArgs) -> Result<u8, Error> {
     let session = guest::choose(&args)?;
+    let default_guest = args.kernel.is_none() && args.bios.is_none();
     let config = VmConfig {
         memory: args.memory,
         cpus: usize::from(args.cpus),
@@ -63,6 +64,7 @@ pub fn run(args: RunArgs) -> Result<u8, Error> {
         vm.handle(),
         printed,
         session.command_line,
+        default_guest,
         terminal.is_some(),
     );
     if terminal.is_some() {

@@ -7,18 +7,31 @@ use std::time::Duration;
 
 /// How long a guest may print nothing before Skep says so.
 const SILENCE: Duration = Duration::from_secs(5);
+/// The same for the default guest, whose kernel is known to be silent at first.
+const DEFAULT_GUEST_SILENCE: Duration = Duration::from_secs(40);
 
 /// Starts a thread that waits for the guest's first output, and explains its absence on standard
 /// error. `printed` is set by whoever takes the output.
-pub fn start(vm: VmHandle, printed: Arc<AtomicBool>, command_line: String, interactive: bool) {
+pub fn start(
+    vm: VmHandle,
+    printed: Arc<AtomicBool>,
+    command_line: String,
+    default_guest: bool,
+    interactive: bool,
+) {
+    let silence = if default_guest {
+        DEFAULT_GUEST_SILENCE
+    } else {
+        SILENCE
+    };
     std::thread::spawn(move || {
-        std::thread::sleep(SILENCE);
+        std::thread::sleep(silence);
         if printed.load(SeqCst) {
             return;
         }
         let mut lines = vec![format!(
             "the guest has printed nothing for {} s; {}",
-            SILENCE.as_secs(),
+            silence.as_secs(),
             describe(&vm.progress())
         )];
         if command_line.contains("console=") {
