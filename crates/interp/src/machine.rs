@@ -12,8 +12,8 @@ pub struct BusError;
 ///
 /// `offset` is naturally aligned in every method; values are little-endian.
 pub trait DirectMemory: Sync {
-    /// Size in bytes.
-    fn len(&self) -> usize;
+    /// Size in bytes, not 0.
+    fn size(&self) -> usize;
     /// Loads a byte.
     fn load8(&self, offset: usize) -> u8;
     /// Loads a halfword.

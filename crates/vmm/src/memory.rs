@@ -57,7 +57,7 @@ impl Memory {
     #[inline(always)]
     fn at<T>(&self, offset: usize) -> Option<&T> {
         let size = size_of::<T>();
-        if offset > self.len - size || offset % size != 0 {
+        if offset > self.len - size || !offset.is_multiple_of(size) {
             return None;
         }
         // SAFETY: offset + size <= len, so the T lies inside the mapping (page-aligned, at least
@@ -75,7 +75,7 @@ impl Memory {
         }
         let mut rest = buf;
         while !rest.is_empty() {
-            if offset % 8 == 0 && rest.len() >= 8 {
+            if offset.is_multiple_of(8) && rest.len() >= 8 {
                 let (chunk, tail) = rest.split_at_mut(8);
                 chunk.copy_from_slice(&self.load64(offset).to_le_bytes());
                 rest = tail;
@@ -100,7 +100,7 @@ impl Memory {
         let mut rest = buf;
         while !rest.is_empty() {
             match rest.split_first_chunk::<8>() {
-                Some((chunk, tail)) if offset % 8 == 0 => {
+                Some((chunk, tail)) if offset.is_multiple_of(8) => {
                     self.store64(offset, u64::from_le_bytes(*chunk));
                     rest = tail;
                     offset += 8;
@@ -143,7 +143,7 @@ impl Drop for Memory {
 }
 
 impl DirectMemory for Memory {
-    fn len(&self) -> usize {
+    fn size(&self) -> usize {
         self.len
     }
 
@@ -241,7 +241,7 @@ impl GuestRam {
             .and_then(|size| size.checked_add(RAM_OFFSET))
             .ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidInput))?;
         let memory = Memory::new(len)?;
-        let code = CodeMap::new(memory.len());
+        let code = CodeMap::new(memory.size());
         Ok(Arc::new(GuestRam {
             memory,
             code,
@@ -314,7 +314,7 @@ impl GuestRam {
     pub fn clear_ram(&self) -> std::io::Result<()> {
         self.memory.discard_from(RAM_OFFSET)?;
         self.code
-            .written(RAM_OFFSET, self.memory.len() - RAM_OFFSET);
+            .written(RAM_OFFSET, self.memory.size() - RAM_OFFSET);
         Ok(())
     }
 
@@ -383,7 +383,7 @@ mod tests {
         }
         assert!(ram.read_u16_acquire(map::RAM_BASE + 1).is_err());
         assert_eq!(ram.memory.load32(usize::MAX), 0);
-        assert_eq!(ram.memory.load64(ram.memory.len() - 4), 0);
+        assert_eq!(ram.memory.load64(ram.memory.size() - 4), 0);
     }
 
     #[test]

@@ -195,7 +195,7 @@ impl Vm {
     pub fn new(config: VmConfig, output: Box<dyn FnMut(u8) + Send>) -> Result<Self, Error> {
         if config.memory < MIN_MEMORY
             || config.memory > MAX_MEMORY
-            || config.memory % MIN_MEMORY != 0
+            || !config.memory.is_multiple_of(MIN_MEMORY)
         {
             return Err(Error::MemorySize(config.memory >> 20));
         }
