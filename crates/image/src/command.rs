@@ -22,10 +22,12 @@ pub fn command_overlay(argv: &[String], token: &str, stdin: bool) -> Vec<u8> {
     archive.finish()
 }
 
-/// The archive that makes the guest's shell read commands from the console as from a pipe.
-pub fn pipe_overlay() -> Vec<u8> {
+/// The archive that makes the guest's shell read commands from the console as from a pipe. Its
+/// output is marked as a command's is.
+pub fn pipe_overlay(token: &str) -> Vec<u8> {
     let mut archive = Archive::default();
     archive.directory("skep");
+    archive.file("skep/token", 0o644, token.as_bytes());
     archive.file("skep/pipe", 0o644, b"");
     archive.finish()
 }
@@ -116,6 +118,11 @@ impl CommandOutput {
             }
             State::Ended(_) => {}
         }
+    }
+
+    /// The command has begun: the guest takes its input.
+    pub fn started(&self) -> bool {
+        !matches!(self.state, State::Before)
     }
 
     /// The command's exit status, once it is known.

@@ -130,8 +130,12 @@ if [ -e /skep/run ]; then
 fi
 cd /root
 if [ -e /skep/pipe ]; then
-    stty -echo < /dev/console
-    sh < /dev/console
+    token=$(cat /skep/token)
+    stty -echo -opost < /dev/console
+    printf 'skep-%s-start\n' "$token"
+    # Through a pipe, or the shell takes itself for an interactive one.
+    cat /dev/console | sh
+    printf 'skep-%s-end %s\n' "$token" 0
     off
 fi
 export TERM=vt102

@@ -15,6 +15,8 @@ const SLICE: u64 = 16_384;
 /// A WFE without event ends after this time: the architecture lets it end at any time, and the
 /// guest's event stream (CNTKCTL.EVNTEN) expects it about as often.
 const WFE_LIMIT: Duration = Duration::from_micros(100);
+/// The longest sleep while input waits for the guest to listen.
+const UNSETTLED_LIMIT: Duration = Duration::from_millis(5);
 /// The longest sleep, as a safety net.
 const SLEEP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -54,6 +56,7 @@ pub(crate) fn run(vcpu: &mut Vcpu<Bus>, shared: &Shared) {
     let interrupts = shared.bus.interrupts();
     interrupts.set_sleeper(index, Some(std::thread::current()));
     let mut driven = [false; TIMERS.len()];
+    let mut slept = false;
     while shared.may_run() {
         if !power_on(vcpu, shared, index) {
             std::thread::park_timeout(SLEEP_LIMIT);
@@ -62,6 +65,8 @@ pub(crate) fn run(vcpu: &mut Vcpu<Bus>, shared: &Shared) {
         drive_timers(vcpu.state(), shared, index, &mut driven);
         if index == 0 {
             lock(&shared.rtc).poll();
+            shared.console.tick(slept);
+            slept = false;
         }
         let exit = vcpu.run(SLICE);
         if let Some(progress) = shared.progress.get(index) {
@@ -73,7 +78,10 @@ pub(crate) fn run(vcpu: &mut Vcpu<Bus>, shared: &Shared) {
         match exit {
             Exit::Budget | Exit::Kicked | Exit::Timer => {}
             Exit::Yield => std::thread::yield_now(),
-            Exit::Wfi => sleep(vcpu.state(), shared, SLEEP_LIMIT),
+            Exit::Wfi => {
+                sleep(vcpu.state(), shared, SLEEP_LIMIT);
+                slept = true;
+            }
             Exit::Wfe => sleep(vcpu.state(), shared, WFE_LIMIT),
             Exit::Sev => {
                 for (cpu, control) in shared.cluster.controls().enumerate() {
@@ -153,6 +161,9 @@ fn sleep(state: &CpuState, shared: &Shared, limit: Duration) {
     if let Some(seconds) = lock(&shared.rtc).seconds_to_match() {
         // The clock's second may begin at any time within the next.
         wait = wait.min(Duration::from_secs(u64::from(seconds.max(1))) / 2);
+    }
+    if shared.console.unsettled() {
+        wait = wait.min(UNSETTLED_LIMIT);
     }
     let flags = shared
         .cluster

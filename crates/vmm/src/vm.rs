@@ -119,6 +119,7 @@ pub(crate) struct Shared {
     pub bus: Arc<Bus>,
     pub cluster: Arc<Cluster>,
     pub rtc: Arc<Mutex<Pl031<Spi, VmClock>>>,
+    pub console: Console,
     pub power: Mutex<Vec<Power>>,
     pub progress: Vec<Progress>,
     lifecycle: Mutex<Lifecycle>,
@@ -208,6 +209,7 @@ impl Vm {
             bus: Arc::new(bus),
             cluster: cluster.clone(),
             rtc: board.rtc.clone(),
+            console: board.console.clone(),
             power: Mutex::new(Vec::new()),
             progress: (0..config.cpus).map(|_| Progress::default()).collect(),
             lifecycle: Mutex::new(Lifecycle {

@@ -28,7 +28,7 @@ pub struct Session {
 pub enum Output {
     /// To standard output as it is.
     Plain,
-    /// Only the command's own output.
+    /// Only the output of the command, or of the shell that reads a pipe.
     Command(CommandOutput),
 }
 
@@ -48,6 +48,14 @@ impl Output {
                     let _ = stdout.write_all(&out).and_then(|()| stdout.flush());
                 }
             }
+        }
+    }
+
+    /// The guest takes input.
+    pub fn started(&self) -> bool {
+        match self {
+            Output::Plain => true,
+            Output::Command(filter) => filter.started(),
         }
     }
 
@@ -106,12 +114,13 @@ fn default_guest(args: &RunArgs) -> Result<Session, Error> {
     }
     command_line.push(format!("skep.modules={}", modules.join(",")));
     let mut output = Output::Plain;
+    let token = token();
     if command {
-        let token = token();
         initrd.extend(skep_image::command_overlay(&args.command, &token, piped));
         output = Output::Command(CommandOutput::new(&token));
     } else if piped {
-        initrd.extend(skep_image::pipe_overlay());
+        initrd.extend(skep_image::pipe_overlay(&token));
+        output = Output::Command(CommandOutput::new(&token));
     }
     if command || piped {
         command_line.push("quiet loglevel=0".into());

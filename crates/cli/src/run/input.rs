@@ -44,9 +44,17 @@ pub fn interactive(vm: VmHandle, quit: Arc<AtomicBool>) {
 }
 
 /// Starts a thread that carries a pipe or file to the guest, as fast as it takes it, through
-/// `encode`; `at_end` is sent when the input ends.
-pub fn piped(vm: VmHandle, encode: fn(&[u8]) -> Vec<u8>, at_end: fn(&VmHandle)) {
+/// `encode`, from when `started` says so; `at_end` is done when the input ends.
+pub fn piped(
+    vm: VmHandle,
+    started: impl Fn() -> bool + Send + 'static,
+    encode: fn(&[u8]) -> Vec<u8>,
+    at_end: fn(&VmHandle),
+) {
     std::thread::spawn(move || {
+        while !started() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let mut buffer = [0; 4096];
         loop {
             match std::io::stdin().read(&mut buffer) {

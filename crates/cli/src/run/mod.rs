@@ -70,7 +70,14 @@ pub fn run(args: RunArgs) -> Result<u8, Error> {
     if terminal.is_some() {
         input::interactive(vm.handle(), quit.clone());
     } else if !std::io::stdin().is_terminal() {
-        input::piped(vm.handle(), session.encode, session.at_end);
+        let output = output.clone();
+        let started = move || {
+            output
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .started()
+        };
+        input::piped(vm.handle(), started, session.encode, session.at_end);
     }
 
     let outcome = vm.run();

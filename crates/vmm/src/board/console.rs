@@ -20,6 +20,14 @@ impl ConsoleOut for Sink {
 /// So many looks at the flag register without a byte sent mean that the guest polls for input.
 const POLLS: u32 = 16;
 
+/// How long a guest must have listened before it gets input, in slices of execution of its first
+/// CPU: about a million instructions. Linux enables the receive interrupt when it begins to open
+/// the port, and empties the FIFO a little later.
+const SETTLED: u32 = 64;
+
+/// How many slices a sleep counts for: a CPU that sleeps has finished what it was at.
+const SLEEP_SLICES: u32 = 8;
+
 /// The serial port. Clones are the same port.
 #[derive(Clone)]
 pub(crate) struct Console {
@@ -31,16 +39,23 @@ struct Inner {
     waiting: VecDeque<u8>,
     /// Reads of the flag register since the last byte was sent.
     polls: u32,
+    /// Slices for which the guest has listened.
+    listened: u32,
     /// Bytes sent.
     sent: u64,
 }
 
 impl Inner {
+    /// The guest polls for input, or waits for its interrupt.
+    fn listens(&self) -> bool {
+        (self.polls >= POLLS && self.uart.receiver_enabled())
+            || self.uart.receive_interrupt_enabled()
+    }
+
     /// Gives the serial port as much as it has room for, once the guest listens: an operating
     /// system empties the FIFO when it opens the port, and would lose what came before.
     fn feed(&mut self) {
-        let polled = self.polls >= POLLS && self.uart.receiver_enabled();
-        if !polled && !self.uart.receive_interrupt_enabled() {
+        if self.listened < SETTLED {
             return;
         }
         while self.uart.room() > 0 {
@@ -58,11 +73,32 @@ impl Console {
             uart,
             waiting: VecDeque::new(),
             polls: 0,
+            listened: 0,
             sent: 0,
         };
         Console {
             inner: Arc::new(Mutex::new(inner)),
         }
+    }
+
+    /// Notes that a slice of execution, or a sleep, has passed.
+    pub fn tick(&self, slept: bool) {
+        let mut inner = lock(&self.inner);
+        if inner.listened < SETTLED {
+            let slices = if slept { SLEEP_SLICES } else { 1 };
+            inner.listened = if inner.listens() {
+                inner.listened + slices
+            } else {
+                0
+            };
+            inner.feed();
+        }
+    }
+
+    /// There is input that waits for the guest to listen: [`Console::tick`] is needed.
+    pub fn unsettled(&self) -> bool {
+        let inner = lock(&self.inner);
+        inner.listened < SETTLED && !inner.waiting.is_empty()
     }
 
     /// Adds input.
@@ -108,6 +144,7 @@ impl MmioDevice for Console {
     fn reset(&mut self) {
         let mut inner = lock(&self.inner);
         inner.polls = 0;
+        inner.listened = 0;
         inner.uart.reset();
     }
 }
