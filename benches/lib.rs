@@ -1,0 +1,1 @@
+//! Measurements: `cargo xtask bench`.
