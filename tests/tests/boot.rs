@@ -1,6 +1,18 @@
 //! Debian's kernels boot, unmodified, and do what a user asks of them.
 
+use std::path::Path;
+
 use skep_tests::{Session, assert_refused, file, run, skep, stderr, stdout};
+
+/// The default guest's files, fetched if need be.
+fn default_guest() -> skep_image::Guest {
+    skep_image::ensure(&skep_image::Options::default(), &skep_image::Silent)
+        .expect("the default guest")
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path of the cache")
+}
 
 #[test]
 fn a_command_prints_its_output_and_nothing_else() {
@@ -156,7 +168,9 @@ fn the_random_number_generator_works() {
 
 #[test]
 fn a_guest_that_reboots_starts_again() {
-    let mut session = Session::start(&["run", "--append", "loglevel=7"]);
+    let guest = default_guest();
+    let (kernel, initrd) = (text(&guest.kernel), text(&guest.initrd));
+    let mut session = Session::start(&["run", "--kernel", kernel, "--initrd", initrd]);
     session.expect("Linux version");
     session.send(b"reboot -f\n");
     session.expect("Linux version");
@@ -196,9 +210,8 @@ fn a_signal_ends_the_session() {
 
 #[test]
 fn a_missing_console_is_explained() {
-    let guest = skep_image::ensure(&skep_image::Options::default(), &skep_image::Silent)
-        .expect("the default guest");
-    let kernel = guest.kernel.to_str().expect("a path of the cache");
+    let guest = default_guest();
+    let kernel = text(&guest.kernel);
     let mut session = Session::start(&["run", "--kernel", kernel, "--append", "quiet"]);
     std::thread::sleep(std::time::Duration::from_secs(7));
     session.end_input();
@@ -216,8 +229,7 @@ fn kernels_that_are_none_are_refused() {
     bzimage[0x202..0x206].copy_from_slice(b"HdrS");
     let mut arm64 = vec![0; 4096];
     arm64[0x38..0x3c].copy_from_slice(b"ARMd");
-    let guest = skep_image::ensure(&skep_image::Options::default(), &skep_image::Silent)
-        .expect("the default guest");
+    let guest = default_guest();
     let zimage = std::fs::read(guest.kernel).expect("the cached kernel");
 
     let cases = [
