@@ -234,7 +234,7 @@ fn kernels_that_are_none_are_refused() {
 
     let cases = [
         (write("x86", &bzimage), "x86"),
-        (write("arm64", &arm64), "AArch64"),
+        (write("arm64", &arm64), "64-bit Arm"),
         (
             write(
                 "elf64",

@@ -49,11 +49,19 @@ pub(crate) struct Core<M: Machine> {
     /// Exceptions taken in a row without an instruction executed between.
     unproductive: u32,
     last_exception_at: u64,
+    /// Where the last exception was taken, if it was a prefetch abort of privileged code, and how
+    /// often in a row.
+    runaway_pc: Option<u32>,
+    runaways: u32,
 }
 
 /// So many exceptions in a row without progress mean that there will never be any: the vector
 /// itself faults.
 const STUCK: u32 = 1000;
+
+/// So many prefetch aborts of privileged code at one address, with no other exception between, mean
+/// the same: no operating system recovers from them in that way.
+const RUNAWAY: u32 = 16;
 
 impl<M: Machine> Core<M> {
     pub fn new(state: CpuState, machine: Arc<M>, cluster: Arc<Cluster>) -> Self {
@@ -77,6 +85,8 @@ impl<M: Machine> Core<M> {
             log_wanted: 0,
             unproductive: 0,
             last_exception_at: 0,
+            runaway_pc: None,
+            runaways: 0,
         };
         core.context_changed();
         core
@@ -152,6 +162,18 @@ impl<M: Machine> Core<M> {
             self.unproductive = 0;
         }
         self.last_exception_at = self.stats.instructions;
+        // Execution that runs off the end of memory, again and again from the vector.
+        let runaway = matches!(exception, Exception::PrefetchAbort(_)) && self.state.privileged();
+        if runaway && self.runaway_pc == Some(self.pc) {
+            self.runaways += 1;
+            if self.runaways >= RUNAWAY {
+                self.runaways = 0;
+                return Some(Exit::Stuck(exception));
+            }
+        } else {
+            self.runaways = 0;
+        }
+        self.runaway_pc = runaway.then_some(self.pc);
         self.stats.exceptions += 1;
         self.state.take_exception(exception, self.pc);
         self.context_changed();
