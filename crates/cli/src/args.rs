@@ -129,6 +129,18 @@ pub enum Engine {
     Auto,
     /// The interpreter
     Interp,
+    /// Translation to the host's code (x86-64 hosts)
+    Jit,
+}
+
+impl From<Engine> for skep_vmm::Engine {
+    fn from(engine: Engine) -> Self {
+        match engine {
+            Engine::Auto => skep_vmm::Engine::Auto,
+            Engine::Interp => skep_vmm::Engine::Interp,
+            Engine::Jit => skep_vmm::Engine::Jit,
+        }
+    }
 }
 
 /// A size such as 512M, in bytes.

@@ -27,6 +27,7 @@ pub fn run(args: RunArgs) -> Result<u8, Error> {
             Cpu::CortexA15 => CpuModel::CortexA15,
             Cpu::CortexA7 => CpuModel::CortexA7,
         },
+        engine: args.engine.into(),
         kernel: session.kernel,
         initrd: session.initrd,
         dtb: session.dtb,
