@@ -217,9 +217,10 @@ fn a_signal_ends_the_session() {
 
 #[test]
 fn a_missing_console_is_explained() {
-    let guest = default_guest();
-    let kernel = text(&guest.kernel);
-    let mut session = Session::start(&["run", "--kernel", kernel, "--append", "quiet"]);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    // `b .`
+    let kernel = file(directory.path(), "kernel", &0xeaff_fffe_u32.to_le_bytes());
+    let mut session = Session::start(&["run", "--kernel", &kernel, "--append", "quiet"]);
     std::thread::sleep(std::time::Duration::from_secs(7));
     session.end_input();
     let errors = stderr(&session.finish());
