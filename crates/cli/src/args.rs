@@ -2,6 +2,7 @@
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 const STYLES: Styles = Styles::styled()
@@ -95,13 +96,13 @@ pub struct RunArgs {
     pub bios: Option<PathBuf>,
     /// Disk: raw image file; FILE,readonly to protect it (may be repeated)
     #[arg(long, value_name = "FILE[,readonly]")]
-    pub disk: Vec<String>,
+    pub disk: Vec<OsString>,
     /// How guest code is executed
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub engine: Engine,
     /// Run this command in the default guest, print its output, and exit with its status
     #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["kernel", "bios"])]
-    pub command: Vec<String>,
+    pub command: Vec<OsString>,
 }
 
 /// CPU models.

@@ -13,6 +13,8 @@ use std::process::ExitCode;
 const STATUS_FAULT: u8 = 124;
 /// Exit status when Skep itself fails.
 const STATUS_ERROR: u8 = 125;
+/// Exit status when nobody reads standard output any more: that of a program that SIGPIPE ends.
+const STATUS_CLOSED: u8 = 141;
 /// Exit status after a quit or a signal.
 const STATUS_QUIT: u8 = 130;
 

@@ -85,13 +85,18 @@ impl<'a> Apt<'a> {
             update += 1;
             self.progress.stage("Fetching Debian's package lists");
             // One source's failure doesn't matter while the packages are in the others.
-            let said = complaints(&self.run("apt-get", ["update"])?);
+            let trouble = complaints(&self.run("apt-get", ["update"])?);
             match self.resolve_and_download(kernel, busybox) {
-                Err(Error::Fetch { .. }) if update < UPDATES => std::thread::sleep(PAUSE),
                 Err(Error::Fetch { what, detail }) => {
                     // The lists' trouble explains what came of it.
-                    let detail = if said.is_empty() { detail } else { said };
-                    return Err(Error::Fetch { what, detail });
+                    let detail = [trouble, detail]
+                        .into_iter()
+                        .find(|text| !text.is_empty())
+                        .unwrap_or_else(|| format!("no source has {what}"));
+                    if update == UPDATES {
+                        return Err(Error::Fetch { what, detail });
+                    }
+                    std::thread::sleep(PAUSE);
                 }
                 other => return other,
             }
@@ -222,7 +227,11 @@ impl<'a> Apt<'a> {
         })?;
         let mut text: String = String::from_utf8_lossy(&dump.stdout)
             .lines()
-            .filter(|line| ["Acquire::", "Dir::Etc"].iter().any(|key| line.starts_with(key)))
+            .filter(|line| {
+                ["Acquire::", "Dir::Etc"]
+                    .iter()
+                    .any(|key| line.starts_with(key))
+            })
             .flat_map(|line| [line, "\n"])
             .collect();
         let state = self.state.display();
@@ -275,32 +284,23 @@ impl<'a> Apt<'a> {
     }
 }
 
-/// What a program said of errors, on one line: apt's own last error lines, or else the last line.
+/// What a program complained of, on one line: what apt marks as error or warning, or else the last
+/// line. Empty if it said nothing.
 fn complaints(output: &Output) -> String {
     /// More would bury the sentence around it.
-    const LINES: usize = 3;
+    const LINES: usize = 2;
+    /// Says no more than that there are other complaints.
+    const SUMMARY: &str = "Some index files failed to download";
     let text = String::from_utf8_lossy(&output.stderr);
-    let lines: Vec<&str> = text
+    let marked: Vec<&str> = text
         .lines()
+        .filter_map(|line| line.strip_prefix("E: ").or(line.strip_prefix("W: ")))
+        .filter(|line| !line.starts_with(SUMMARY))
         .map(str::trim)
-        .filter(|line| !line.is_empty())
+        .take(LINES)
         .collect();
-    let errors: Vec<&str> = lines
-        .iter()
-        .filter_map(|line| line.strip_prefix("E: "))
-        .collect();
-    let chosen = match errors.as_slice() {
-        [] => lines.last().copied().into_iter().collect(),
-        errors => errors
-            .iter()
-            .rev()
-            .take(LINES)
-            .rev()
-            .copied()
-            .collect::<Vec<_>>(),
-    };
-    match chosen.as_slice() {
-        [] => "it gave no reason".into(),
-        lines => lines.join("; "),
+    if marked.is_empty() {
+        return text.lines().next_back().unwrap_or_default().trim().into();
     }
+    marked.join("; ")
 }

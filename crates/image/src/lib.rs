@@ -16,8 +16,6 @@ mod input;
 mod modules;
 mod output;
 mod package;
-#[cfg(test)]
-mod tests;
 mod unpacked;
 
 pub use command::command_overlay;
@@ -101,11 +99,7 @@ pub fn ensure(options: &Options, progress: &dyn Progress) -> Result<Guest, Error
         let packages = apt.fetch(package, "busybox-static")?;
         progress.stage("Unpacking the packages");
         let kernel = package::kernel(&apt, &packages.kernel)?;
-        let busybox = package::file(
-            &apt,
-            &packages.busybox,
-            &["bin/busybox", "usr/bin/busybox"],
-        )?;
+        let busybox = package::file(&apt, &packages.busybox, &["bin/busybox", "usr/bin/busybox"])?;
         progress.stage("Building the initial RAM disk");
         into.write(cache::KERNEL, &kernel.image)?;
         if let Some(unpacked) = unpacked::elf(&kernel.image) {
