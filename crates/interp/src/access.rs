@@ -1,10 +1,11 @@
 //! Loads and stores: the fast path through the remembered translations, and the slow one that
 //! walks tables, splits unaligned accesses, reaches devices, and faults.
 
+use crate::cluster::Request;
 use crate::core::{Core, Raised};
 use crate::machine::{DirectMemory, Machine};
 use crate::tlb::{Context, ContextKey, Page};
-use skep_arm::cp15::{Effect, TlbOp};
+use skep_arm::cp15::Effect;
 use skep_arm::exception::{Exception, Fault, FaultKind};
 use skep_arm::mmu::{self, Access, PhysMemory, Translation};
 use skep_arm::state::psr;
@@ -42,24 +43,18 @@ impl<M: Machine> PhysMemory for WalkMemory<'_, M> {
 
 impl<M: Machine> Core<M> {
     /// Looks up the contexts for the state as it stands. To be called after every change of mode,
-    /// ASID, domain access control, data endianness, or of the TLB.
+    /// ASID, domain access control or data endianness.
     pub fn context_changed(&mut self) {
-        let privileged = self.state.privileged();
-        self.tlb.fetch = self.context_of(privileged);
-        self.tlb.data = if self.state.cpsr & psr::E != 0 {
-            Context::NONE
-        } else {
-            self.tlb.fetch
-        };
+        let key = self.context_key(self.state.privileged());
+        self.tlb.enter(key, self.state.cpsr & psr::E != 0);
     }
 
-    fn context_of(&mut self, privileged: bool) -> Context {
-        let key = ContextKey {
+    fn context_key(&self, privileged: bool) -> ContextKey {
+        ContextKey {
             asid: self.state.asid(),
             dacr: self.state.cp15.dacr,
             privileged,
-        };
-        self.tlb.context(key)
+        }
     }
 
     /// Loads `size` (1, 2, 4, 8) bytes, zero-extended, with the mode's privilege. Unaligned is
@@ -86,7 +81,12 @@ impl<M: Machine> Core<M> {
 
     /// Faults unless `va` is a multiple of `align`.
     #[inline(always)]
-    pub fn check_alignment(&mut self, va: u32, align: u32, write: bool) -> Result<(), Raised> {
+    pub(crate) fn check_alignment(
+        &mut self,
+        va: u32,
+        align: u32,
+        write: bool,
+    ) -> Result<(), Raised> {
         if va & (align - 1) == 0 {
             Ok(())
         } else {
@@ -123,7 +123,7 @@ impl<M: Machine> Core<M> {
     /// A load that is unaligned, big-endian, of a device, unprivileged, or not remembered.
     #[cold]
     #[inline(never)]
-    pub fn load_slow(
+    pub(crate) fn load_slow(
         &mut self,
         va: u32,
         size: u32,
@@ -155,7 +155,7 @@ impl<M: Machine> Core<M> {
     /// As [`Core::load_slow`], for a store.
     #[cold]
     #[inline(never)]
-    pub fn store_slow(
+    pub(crate) fn store_slow(
         &mut self,
         va: u32,
         size: u32,
@@ -262,7 +262,7 @@ impl<M: Machine> Core<M> {
         let context = if privileged == self.state.privileged() {
             self.tlb.fetch
         } else {
-            self.context_of(privileged)
+            self.tlb.context(self.context_key(privileged))
         };
         let remembered = match access {
             Access::Read => self.tlb.read(context, va, 1),
@@ -370,7 +370,7 @@ impl<M: Machine> Core<M> {
     }
 
     /// LDREX of `size` bytes: reads, and makes the reservation. A doubleword is one access.
-    pub fn load_exclusive(&mut self, va: u32, size: u32) -> Result<u64, Raised> {
+    pub(crate) fn load_exclusive(&mut self, va: u32, size: u32) -> Result<u64, Raised> {
         self.check_alignment(va, size, false)?;
         let privileged = self.state.privileged();
         let (pa, value) = match self.locate(va, Access::Read, privileged, false)? {
@@ -387,7 +387,12 @@ impl<M: Machine> Core<M> {
 
     /// STREX of `size` bytes: true if it stored. The store happens if the reservation is for this
     /// address and memory still holds what the LDREX read.
-    pub fn store_exclusive(&mut self, va: u32, size: u32, value: u64) -> Result<bool, Raised> {
+    pub(crate) fn store_exclusive(
+        &mut self,
+        va: u32,
+        size: u32,
+        value: u64,
+    ) -> Result<bool, Raised> {
         self.check_alignment(va, size, true)?;
         let privileged = self.state.privileged();
         let Target::Memory(offset) = self.locate(va, Access::Write, privileged, false)? else {
@@ -409,7 +414,7 @@ impl<M: Machine> Core<M> {
     }
 
     /// SWP: an atomic exchange.
-    pub fn swap(&mut self, va: u32, size: u32, value: u32) -> Result<u32, Raised> {
+    pub(crate) fn swap(&mut self, va: u32, size: u32, value: u32) -> Result<u32, Raised> {
         self.check_alignment(va, size, true)?;
         let privileged = self.state.privileged();
         self.locate(va, Access::Read, privileged, false)?;
@@ -433,7 +438,7 @@ impl<M: Machine> Core<M> {
     }
 
     /// What a system register write asks for, beyond the register.
-    pub fn apply(&mut self, effect: Effect, len: u8) -> crate::core::Step {
+    pub(crate) fn apply(&mut self, effect: Effect, len: u8) -> crate::core::Step {
         use crate::Exit;
         match effect {
             Effect::None => return crate::core::Step::Next,
@@ -447,9 +452,10 @@ impl<M: Machine> Core<M> {
                 inner_shareable,
             } => {
                 self.tlb.maintain(op);
-                self.context_changed();
                 if inner_shareable && !self.cluster.alone() {
-                    self.log_wanted = self.cluster.broadcast(usize::from(self.state.index), op);
+                    self.log_wanted = self
+                        .cluster
+                        .broadcast(usize::from(self.state.index), Request::Tlb(op));
                 }
             }
             // Decoded code follows memory exactly: only the block under way may be old.
@@ -477,7 +483,7 @@ impl<M: Machine> Core<M> {
     }
 
     /// DSB: completes when all vCPUs have done the TLB maintenance that this one broadcast.
-    pub fn complete_maintenance(&mut self, len: u8) -> crate::core::Step {
+    pub(crate) fn complete_maintenance(&mut self, len: u8) -> crate::core::Step {
         core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
         if self.log_wanted == 0 {
             return crate::core::Step::Next;
@@ -500,29 +506,31 @@ impl<M: Machine> Core<M> {
         crate::core::Step::Exit
     }
 
-    /// Does the TLB maintenance that other vCPUs broadcast.
+    /// Does what other vCPUs asked for.
     pub fn drain_maintenance(&mut self) {
         let head = self.cluster.head();
         if self.log_seen == head {
             return;
         }
         if head - self.log_seen > 64 {
-            self.tlb.maintain(TlbOp::All);
+            self.tlb.flush_all();
         } else {
             for position in self.log_seen..head {
-                // An entry that was overwritten, or is being written, may be any operation.
-                let op = self.cluster.entry(position).unwrap_or(TlbOp::All);
-                self.tlb.maintain(op);
+                match self.cluster.entry(position) {
+                    Some(Request::Tlb(op)) => self.tlb.maintain(op),
+                    Some(Request::Protect(page)) => self.tlb.protect(page),
+                    // Overwritten, or being written: it may be anything.
+                    None => self.tlb.flush_all(),
+                }
             }
         }
         self.log_seen = head;
-        self.context_changed();
         self.cluster
             .acknowledge(usize::from(self.state.index), head);
     }
 
     /// WFI.
-    pub fn wait_for_interrupt(&mut self, len: u8) -> crate::core::Step {
+    pub(crate) fn wait_for_interrupt(&mut self, len: u8) -> crate::core::Step {
         if self.interrupt_pending() {
             crate::core::Step::Next
         } else {
