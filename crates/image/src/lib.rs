@@ -16,6 +16,8 @@ mod input;
 mod modules;
 mod output;
 mod package;
+#[cfg(test)]
+mod tests;
 mod unpacked;
 
 pub use command::command_overlay;
