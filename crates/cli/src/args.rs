@@ -50,11 +50,18 @@ Keys on a terminal:
 
 Exit status:
   0     the guest powered off, or the session ended
-  1-255 with a command after --: the command's own status
+  1-255 with a command after -- or on a pipe: its own status; as in a shell 126 if it can't be
+        executed, 127 if it is not found, 128 + N if signal N killed it
   2     the command line is wrong
   124   the guest can't go on: a fault record was printed
   125   Skep could not start or run the virtual machine
   130   quit with Ctrl-A x, or stopped by a signal
+  141   nobody reads standard output any more
+
+A command's input and output:
+  A command after -- runs in the default guest as root, in /root, with none of the host's
+  environment. It reads skep's standard input unless that is a terminal. Its standard error comes
+  out on standard output, too, in the order in which it wrote. What it leaves running is killed.
 
 Examples:
   skep run                                  a shell in the default guest
