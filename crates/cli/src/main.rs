@@ -42,9 +42,9 @@ type Error = Box<dyn std::error::Error>;
 fn completions(shell: clap_complete::Shell) -> Result<u8, Error> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "skep", &mut script);
-    std::io::stdout()
-        .write_all(&script)
-        .map_err(|error| format!("the completions could not be printed: {error}"))?;
+    std::io::stdout().write_all(&script).map_err(|error| {
+        format!("the completions could not be printed: {error}; check where they go")
+    })?;
     Ok(0)
 }
 

@@ -16,6 +16,9 @@ const UPDATES: u32 = 3;
 /// The pause before another try.
 const PAUSE: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 3 });
 
+/// What apt says of a full disk, to which a moment makes no difference.
+const FULL: [&str; 2] = ["No space left on device", "enough free space"];
+
 /// How often a download's size is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -93,7 +96,7 @@ impl<'a> Apt<'a> {
                         .into_iter()
                         .find(|text| !text.is_empty())
                         .unwrap_or_else(|| format!("no source has {what}"));
-                    if update == UPDATES {
+                    if update == UPDATES || FULL.iter().any(|words| detail.contains(words)) {
                         return Err(Error::Fetch { what, detail });
                     }
                     std::thread::sleep(PAUSE);
