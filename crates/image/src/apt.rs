@@ -235,6 +235,8 @@ impl<'a> Apt<'a> {
                     .iter()
                     .any(|key| line.starts_with(key))
             })
+            // Further indexes, of icons and the like, that other programs want.
+            .filter(|line| !line.starts_with("Acquire::IndexTargets"))
             .flat_map(|line| [line, "\n"])
             .collect();
         let state = self.state.display();

@@ -98,7 +98,9 @@ pub fn run(args: RunArgs) -> Result<u8, Error> {
 /// The guest ended, but not because its command had.
 fn unfinished(output: &Output) -> Error {
     let hidden = output.hidden();
-    let last = hidden.lines().next_back().unwrap_or_default();
+    // A panic's first line says what it is; what follows is a dump of registers and memory.
+    let panic = hidden.lines().find(|line| line.contains("Kernel panic"));
+    let last = panic.or(hidden.lines().next_back()).unwrap_or_default();
     let before = if output.started() { "ended" } else { "started" };
     let said = match last {
         _ if output.started() => String::new(),

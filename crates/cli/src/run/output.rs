@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Output that may wait to be written, bytes: beyond it, the guest waits.
 const AHEAD: usize = 1 << 20;
 /// How much is kept of what is not shown, bytes.
-const HIDDEN: usize = 1024;
+const HIDDEN: usize = 16 << 10;
 /// How often a wait looks whether the user wants to quit.
 const LOOK: Duration = Duration::from_millis(50);
 
