@@ -32,6 +32,8 @@ pub struct VmConfig {
     pub firmware: Option<Vec<u8>>,
     /// Disks, in the order of their virtio slots.
     pub disks: Vec<Disk>,
+    /// A guest that resets ends, as if it had powered off.
+    pub no_restart: bool,
 }
 
 impl Default for VmConfig {
@@ -47,6 +49,7 @@ impl Default for VmConfig {
             command_line: String::new(),
             firmware: None,
             disks: Vec::new(),
+            no_restart: false,
         }
     }
 }

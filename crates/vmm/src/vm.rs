@@ -273,7 +273,7 @@ impl Vm {
     }
 
     /// Runs the guest until it powers off, can't go on, or is stopped. A guest that resets is
-    /// loaded anew and goes on. May be called again after [`Outcome::Stopped`]: the guest goes on
+    /// loaded anew and goes on, unless the configuration has [`VmConfig::no_restart`]. May be called again after [`Outcome::Stopped`]: the guest goes on
     /// where it was.
     ///
     /// # Errors
@@ -289,6 +289,7 @@ impl Vm {
                 End::PowerOff => return Ok(Outcome::PoweredOff),
                 End::Stop => return Ok(Outcome::Stopped),
                 End::Fault(record) => return Ok(Outcome::Fault(record)),
+                End::Reset if self.config.no_restart => return Ok(Outcome::PoweredOff),
                 End::Reset => self.reset()?,
             }
         }
