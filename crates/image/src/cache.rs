@@ -5,7 +5,7 @@ use crate::{Error, Guest, Options, Progress, initrd};
 use std::path::{Path, PathBuf};
 
 /// Changes when what is built changes: an older cache is not used.
-const VERSION: u32 = 4;
+const VERSION: u32 = 6;
 
 /// The default guest: from the cache, or fetched and built there. Only that needs a network.
 ///

@@ -94,6 +94,10 @@ for word in $(cat /proc/cmdline); do
                 tries=$((tries + 1))
             done
         esac
+        case $word in *virtio_console*)
+            # The kernel had no console to start this program with, if it is to be a virtio one.
+            exec 0<> /dev/console 1>&0 2>&0
+        esac
         ;;
     esac
 done

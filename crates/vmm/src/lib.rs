@@ -36,8 +36,9 @@ mod memory;
 mod vcpu;
 mod vm;
 
-pub use config::{Disk, VmConfig};
+pub use config::{ConsoleDevice, Disk, VmConfig};
 pub use error::Error;
 pub use skep_arm::state::{CpuModel, CpuState};
+pub use skep_board::virtio::Version as VirtioVersion;
 pub use skep_interp::Stats;
 pub use vm::{FaultRecord, Outcome, Vm, VmHandle};

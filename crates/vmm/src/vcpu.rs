@@ -65,7 +65,7 @@ pub(crate) fn run(vcpu: &mut Vcpu<Bus>, shared: &Shared) {
         drive_timers(vcpu.state(), shared, index, &mut driven);
         if index == 0 {
             lock(&shared.rtc).poll();
-            shared.console.tick(slept);
+            shared.serial.tick(slept);
             slept = false;
         }
         let exit = vcpu.run(SLICE);
@@ -162,7 +162,7 @@ fn sleep(state: &CpuState, shared: &Shared, limit: Duration) {
         // The clock's second may begin at any time within the next.
         wait = wait.min(Duration::from_secs(u64::from(seconds.max(1))) / 2);
     }
-    if shared.console.held_back() {
+    if shared.serial.held_back() {
         wait = wait.min(INPUT_LIMIT);
     }
     let flags = shared

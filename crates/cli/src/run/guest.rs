@@ -1,7 +1,7 @@
 //! What to boot: the user's files, or the default guest.
 
 use crate::Error;
-use crate::args::{Guest, RunArgs};
+use crate::args::{Console, Guest, RunArgs};
 use crate::run::files;
 use crate::run::progress::Bar;
 use skep_image::{CommandOutput, Flavour, Options};
@@ -68,8 +68,13 @@ impl Output {
     }
 }
 
-/// The serial port as the kernel's console.
-const CONSOLE: &str = "console=ttyAMA0";
+/// What makes the terminal the kernel's console.
+pub fn console(args: &RunArgs) -> &'static str {
+    match args.console {
+        Console::Pl011 => "console=ttyAMA0",
+        Console::Virtio => "console=hvc0",
+    }
+}
 
 /// Decides what to boot.
 pub fn choose(args: &RunArgs) -> Result<Session, Error> {
@@ -85,7 +90,7 @@ pub fn choose(args: &RunArgs) -> Result<Session, Error> {
         kernel: read(&args.kernel, "kernel")?,
         initrd: read(&args.initrd, "initial RAM disk")?,
         dtb: read(&args.dtb, "device tree")?,
-        command_line: args.append.clone().unwrap_or_else(|| CONSOLE.into()),
+        command_line: args.append.clone().unwrap_or_else(|| console(args).into()),
         command: false,
         output: Output::Plain,
         encode: <[u8]>::to_vec,
@@ -107,8 +112,11 @@ fn default_guest(args: &RunArgs) -> Result<Session, Error> {
 
     let command = !args.command.is_empty();
     let piped = !std::io::stdin().is_terminal();
-    let mut command_line = vec![CONSOLE.to_owned()];
+    let mut command_line = vec![console(args).to_owned()];
     let mut modules = vec!["virtio-rng"];
+    if args.console == Console::Virtio || !args.console_file.is_empty() {
+        modules.push("virtio_console");
+    }
     if !args.disk.is_empty() {
         modules.push("virtio_blk");
     }
