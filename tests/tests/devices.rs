@@ -1,6 +1,6 @@
 //! Linux uses the board's devices.
 
-use skep_tests::{assert_refused, run, stderr, stdout};
+use skep_tests::{assert_refused, file, run, stderr, stdout};
 
 #[test]
 fn the_terminal_can_be_a_virtio_console() {
@@ -23,6 +23,33 @@ fn the_terminal_can_be_a_virtio_console() {
     // The terminal driver ends lines with a carriage return, too.
     let second = std::fs::read_to_string(path).expect("the file was created");
     assert_eq!(second, "to the file\r\n");
+}
+
+#[test]
+fn legacy_virtio_devices_work() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let disk = file(directory.path(), "disk.img", &vec![0; 1 << 20]);
+    // Bit 32 of the features, the 33rd character, is VIRTIO_F_VERSION_1: not for a legacy device.
+    let script = "cut -c 33 /sys/bus/virtio/devices/*/features; \
+                  dd if=/dev/hwrng bs=64 count=1 2>/dev/null | wc -c; \
+                  echo kept | dd of=/dev/vda bs=512 seek=3 conv=fsync 2>/dev/null; \
+                  dd if=/dev/vda bs=512 skip=3 count=1 2>/dev/null | head -n 1; \
+                  cat /sys/class/tty/console/active";
+    let options = ["--virtio", "legacy", "--console", "virtio"];
+    let words = [
+        &["run", "--disk", &disk][..],
+        &options,
+        &["--", "sh", "-c", script],
+    ];
+    let output = run(&words.concat(), b"");
+    assert_eq!(
+        stdout(&output),
+        "0\n0\n0\n64\nkept\nhvc0\n",
+        "{}",
+        stderr(&output)
+    );
+    let contents = std::fs::read(&disk).expect("the disk is still there");
+    assert_eq!(&contents[3 * 512..3 * 512 + 5], b"kept\n");
 }
 
 #[test]
