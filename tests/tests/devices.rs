@@ -57,3 +57,14 @@ fn a_console_file_that_can_not_be_written_is_refused() {
     let words = ["run", "--console-file", "/no/such/file", "--", "true"];
     assert_refused(&run(&words, b""), &["/no/such/file", "check the path"]);
 }
+
+#[test]
+fn linux_finds_the_performance_monitors() {
+    let output = run(
+        &["run", "--", "sh", "-c", "dmesg | grep 'hw perfevents'"],
+        b"",
+    );
+    let text = stdout(&output);
+    let expected = "enabled with armv7_cortex_a15 PMU driver, 7 counters";
+    assert!(text.contains(expected), "{text}\n{}", stderr(&output));
+}

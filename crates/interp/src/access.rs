@@ -461,7 +461,7 @@ impl<M: Machine> Core<M> {
             // Decoded code follows memory exactly: only the block under way may be old.
             Effect::InstructionCache | Effect::CacheOp => {}
             Effect::Barrier(op) => return self.barrier(op, len),
-            Effect::CoprocessorAccess | Effect::PmuChanged => {}
+            Effect::CoprocessorAccess => {}
             Effect::Wfi => return self.wait_for_interrupt(len),
             Effect::TranslateAddress {
                 va,
@@ -477,7 +477,7 @@ impl<M: Machine> Core<M> {
                     privileged,
                 );
             }
-            Effect::TimerChanged => return self.exit_after(len, Exit::Timer),
+            Effect::TimerChanged | Effect::PmuChanged => return self.exit_after(len, Exit::Timer),
         }
         self.resync(len)
     }

@@ -1,4 +1,4 @@
-//! The thread of a vCPU: runs the engine, drives the timers' interrupts, sleeps in WFI, and serves
+//! The thread of a vCPU: runs the engine, drives its own interrupts, sleeps in WFI, and serves
 //! what the guest asks of the firmware (PSCI).
 
 use crate::bus::{Bus, lock};
@@ -6,7 +6,7 @@ use crate::vm::{End, FaultRecord, Shared};
 use skep_arm::state::{CpuModel, CpuState, psr};
 use skep_board::map;
 use skep_board::psci::{self, Outcome, PowerState};
-use skep_interp::{Exit, Vcpu};
+use skep_interp::{Counters, Exit, Machine, Vcpu};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -55,14 +55,14 @@ pub(crate) fn run(vcpu: &mut Vcpu<Bus>, shared: &Shared) {
     let index = usize::from(vcpu.state().index);
     let interrupts = shared.bus.interrupts();
     interrupts.set_sleeper(index, Some(std::thread::current()));
-    let mut driven = [false; TIMERS.len()];
+    let mut driven = [false; 3];
     let mut slept = false;
     while shared.may_run() {
         if !power_on(vcpu, shared, index) {
             std::thread::park_timeout(SLEEP_LIMIT);
             continue;
         }
-        drive_timers(vcpu.state(), shared, index, &mut driven);
+        drive_own(vcpu.state(), shared, index, &mut driven);
         if index == 0 {
             lock(&shared.rtc).poll();
             shared.serial.tick(slept);
@@ -127,21 +127,21 @@ fn power_on(vcpu: &mut Vcpu<Bus>, shared: &Shared, index: usize) -> bool {
     }
 }
 
-/// The timers whose outputs exist without Hyp mode: interrupt ID, and whether it is the virtual one.
-const TIMERS: [(u32, bool); 2] = [
-    (map::INTID_TIMER_PHYS, false),
-    (map::INTID_TIMER_VIRT, true),
-];
+/// The interrupts that a vCPU itself asserts, those of the timers that exist without Hyp mode and of
+/// the performance monitors: interrupt IDs and levels.
+fn own_interrupts(state: &CpuState, now: Counters) -> [(u32, bool); 3] {
+    let (timer, pmu) = (&state.timer, &state.cp15.pmu);
+    [
+        (map::INTID_TIMER_PHYS, timer.phys_pending(now.physical)),
+        (map::INTID_TIMER_VIRT, timer.virt_pending(now.physical)),
+        (map::INTID_PMU, pmu.interrupt(now.cycles)),
+    ]
+}
 
-/// Sets the timers' interrupts to what the count says.
-fn drive_timers(state: &CpuState, shared: &Shared, index: usize, driven: &mut [bool; 2]) {
-    let count = shared.bus.clock().count();
-    for ((intid, virt), driven) in TIMERS.into_iter().zip(driven) {
-        let level = if virt {
-            state.timer.virt_pending(count)
-        } else {
-            state.timer.phys_pending(count)
-        };
+/// Tells the interrupt controller which of a vCPU's own interrupts are asserted now.
+fn drive_own(state: &CpuState, shared: &Shared, index: usize, driven: &mut [bool; 3]) {
+    let now = shared.bus.counters();
+    for ((intid, level), driven) in own_interrupts(state, now).into_iter().zip(driven) {
         if level != *driven {
             *driven = level;
             shared
@@ -155,8 +155,14 @@ fn drive_timers(state: &CpuState, shared: &Shared, index: usize, driven: &mut [b
 /// Sleeps until an interrupt, an event, a timer, a request of the host, or `limit`.
 fn sleep(state: &CpuState, shared: &Shared, limit: Duration) {
     let mut wait = limit;
-    if let Some(deadline) = state.timer.deadline(shared.bus.clock().count()) {
-        wait = wait.min(shared.bus.clock().until(deadline));
+    let clock = shared.bus.clock();
+    let now = shared.bus.counters();
+    if let Some(deadline) = state.timer.deadline(now.physical) {
+        wait = wait.min(clock.until(deadline));
+    }
+    if let Some(deadline) = state.cp15.pmu.deadline(now.cycles) {
+        // A cycle is a nanosecond.
+        wait = wait.min(Duration::from_nanos(deadline - now.cycles));
     }
     if let Some(seconds) = lock(&shared.rtc).seconds_to_match() {
         // The clock's second may begin at any time within the next.
