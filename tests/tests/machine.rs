@@ -1,6 +1,7 @@
 //! The machine as a few instructions on it see it.
 
-use skep_tests::program;
+use skep_tests::program::{self, Machine};
+use skep_vmm::Outcome;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -69,4 +70,79 @@ wrong:  put     '!'
     assert_eq!(printed, "ces");
     // A WFI that misses its interrupt lasts ten seconds.
     assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn the_event_stream_ends_wfe() {
+    // A hundred periods of 2^16 ticks. Nothing else ends a WFE in less than ten milliseconds.
+    let printed = program::run(
+        r"
+        mov     r0, #0xf4                       @ EVNTEN, EVNTI = 15
+        mcr     p15, 0, r0, c14, c1, 0          @ CNTKCTL
+        wfe
+        mrrc    p15, 1, r4, r5, c14             @ CNTVCT
+        mov     r6, #100
+1:      wfe
+        subs    r6, r6, #1
+        bne     1b
+        mrrc    p15, 1, r6, r7, c14
+        subs    r6, r6, r4
+        lsr     r6, r6, #16
+        cmp     r6, #90
+        blo     wrong
+        cmp     r6, #600
+        bhi     wrong
+        put     'e'
+        off
+wrong:  put     '!'
+        off
+        ",
+    );
+    assert_eq!(printed, "e");
+}
+
+#[test]
+fn sev_ends_wfe_on_another_cpu() {
+    // CPU 1 is told of 200 flags, one after the other, while it waits: without the event, each would
+    // take ten milliseconds.
+    let mut machine = Machine::new(
+        program::raw(
+            r"
+        .equ    FLAG, 0x40800000
+        adr     r2, second
+        mov     r1, #1
+        mov     r3, #0
+        call    0x84000003                      @ CPU_ON
+        ldr     r8, =FLAG
+        mov     r9, #0
+1:      add     r9, r9, #1
+        str     r9, [r8]
+        dsb
+        sev
+2:      ldr     r0, [r8, #64]                   @ what CPU 1 has seen
+        cmp     r0, r9
+        bne     2b
+        cmp     r9, #200
+        bne     1b
+        put     's'
+        off
+
+second: ldr     r8, =FLAG
+        mov     r9, #0
+3:      ldr     r0, [r8]
+        cmp     r0, r9
+        wfeeq
+        beq     3b
+        mov     r9, r0
+        str     r9, [r8, #64]
+        b       3b
+        ",
+            0,
+        ),
+        2,
+    );
+    let started = Instant::now();
+    assert_eq!(machine.run(), Outcome::PoweredOff);
+    assert_eq!(machine.printed(), "s");
+    assert!(started.elapsed() < Duration::from_millis(1500));
 }

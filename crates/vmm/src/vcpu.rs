@@ -6,15 +6,15 @@ use crate::vm::{End, FaultRecord, Shared};
 use skep_arm::state::{CpuModel, CpuState, psr};
 use skep_board::map;
 use skep_board::psci::{self, Outcome, PowerState};
-use skep_interp::{Counters, Exit, Machine, Vcpu};
+use skep_interp::{Counters, Exit, Machine, Vcpu, control};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 /// Instructions between two looks at the timers: about 0.1 ms.
 const SLICE: u64 = 16_384;
-/// A WFE without event ends after this time: the architecture lets it end at any time, and the
-/// guest's event stream (CNTKCTL.EVNTEN) expects it about as often.
-const WFE_LIMIT: Duration = Duration::from_micros(100);
+/// A WFE without event ends after this time, as the architecture lets it: for guests that expect
+/// more wake-up events than ARMv7 has, such as another CPU's write to what they have reserved.
+const WFE_LIMIT: Duration = Duration::from_millis(10);
 /// The longest sleep while input waits for the next slice.
 const INPUT_LIMIT: Duration = Duration::from_micros(100);
 /// The longest sleep, as a safety net.
@@ -57,6 +57,7 @@ pub(crate) fn run(vcpu: &mut Vcpu<Bus>, shared: &Shared) {
     interrupts.set_sleeper(index, Some(std::thread::current()));
     let mut driven = [false; 3];
     let mut slept = false;
+    let mut stream = None;
     while shared.may_run() {
         if !power_on(vcpu, shared, index) {
             std::thread::park_timeout(SLEEP_LIMIT);
@@ -76,16 +77,19 @@ pub(crate) fn run(vcpu: &mut Vcpu<Bus>, shared: &Shared) {
             progress.pc.store(vcpu.state().regs[15], Relaxed);
         }
         match exit {
-            Exit::Budget | Exit::Kicked | Exit::Timer => {}
+            Exit::Budget | Exit::Kicked => {}
+            Exit::Timer => stream = stream_fires(vcpu.state(), shared),
             Exit::Yield => std::thread::yield_now(),
             Exit::Wfi => {
                 sleep(vcpu.state(), shared, SLEEP_LIMIT);
                 slept = true;
             }
-            Exit::Wfe => sleep(vcpu.state(), shared, WFE_LIMIT),
+            Exit::Wfe => wait_for_event(vcpu.state(), shared, &mut stream),
+            // The engine has set the event register of the CPU that executed it.
             Exit::Sev => {
-                for (cpu, control) in shared.cluster.controls().enumerate() {
-                    control.set(skep_interp::control::EVENT, true);
+                let controls = shared.cluster.controls().enumerate();
+                for (cpu, control) in controls.filter(|(cpu, _)| *cpu != index) {
+                    control.set(control::EVENT, true);
                     interrupts.wake(cpu);
                 }
             }
@@ -150,6 +154,23 @@ fn drive_own(state: &CpuState, shared: &Shared, index: usize, driven: &mut [bool
                 .with(|gic| gic.set_ppi(index, intid, level));
         }
     }
+}
+
+/// The count at which the guest's event stream fires next.
+fn stream_fires(state: &CpuState, shared: &Shared) -> Option<u64> {
+    state.timer.event_deadline(shared.bus.clock().count())
+}
+
+/// WFE with the event register clear. `stream` is when the event stream fires for the first time
+/// since an event was last consumed: if that is past, the register is set by now.
+fn wait_for_event(state: &CpuState, shared: &Shared, stream: &mut Option<u64>) {
+    let limit = stream.map_or(WFE_LIMIT, |at| shared.bus.clock().until(at).min(WFE_LIMIT));
+    sleep(state, shared, limit);
+    // What ended the wait is consumed by it.
+    if let Some(control) = shared.cluster.control(usize::from(state.index)) {
+        control.take(control::EVENT);
+    }
+    *stream = stream_fires(state, shared);
 }
 
 /// Sleeps until an interrupt, an event, a timer, a request of the host, or `limit`.
