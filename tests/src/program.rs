@@ -5,6 +5,7 @@ use skep_vmm::{Outcome, Vm, VmConfig, VmHandle};
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// Macros for programs: `put` prints a character, `call` calls PSCI, `off` switches the machine
 /// off; `gic_on` enables the interrupt controller and the private interrupt `id`.
@@ -129,6 +130,17 @@ impl Machine {
             drop(ended);
             outcome
         })
+    }
+
+    /// Runs until the guest has printed so many bytes, since the machine was made, and stops it.
+    pub fn run_until_printed(&mut self, bytes: u64) {
+        let outcome = self.run_while(|vm| {
+            while vm.output_count() < bytes {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            vm.stop();
+        });
+        assert_eq!(outcome, Outcome::Stopped, "{}", self.printed());
     }
 
     /// Runs until the guest ends.

@@ -146,3 +146,41 @@ second: ldr     r8, =FLAG
     assert_eq!(machine.printed(), "s");
     assert!(started.elapsed() < Duration::from_millis(1500));
 }
+
+#[test]
+fn a_reservation_is_at_a_physical_address_and_outlives_a_stop() {
+    let mut machine = Machine::new(
+        program::raw(
+            r"
+        ldr     r12, =UART
+        ldr     r0, =0x301                      @ UARTCR: on, both ways
+        str     r0, [r12, #0x30]
+        ldr     r8, =0x40800010
+        mov     r0, #5
+        str     r0, [r8]
+        ldrex   r1, [r8]
+        put     'l'
+1:      ldr     r0, [r12, #0x18]                @ UARTFR
+        tst     r0, #0x10
+        bne     1b
+        strex   r2, r1, [r8]
+        add     r0, r2, #'0'
+        str     r0, [r12]
+        strex   r2, r1, [r8]                    @ the reservation is used up
+        add     r0, r2, #'0'
+        str     r0, [r12]
+        off
+        ",
+            0,
+        ),
+        1,
+    );
+    machine.run_until_printed(1);
+    let state = machine.vm.states().next().expect("one CPU");
+    let reservation = state.exclusive.expect("LDREX made one");
+    assert_eq!((reservation.pa, reservation.size), (0x4080_0010, 4));
+    assert_eq!(reservation.value, 5);
+    let outcome = machine.run_while(|vm| vm.input(b"x"));
+    assert_eq!(outcome, Outcome::PoweredOff);
+    assert_eq!(machine.printed(), "l01");
+}
