@@ -184,3 +184,110 @@ fn a_reservation_is_at_a_physical_address_and_outlives_a_stop() {
     assert_eq!(outcome, Outcome::PoweredOff);
     assert_eq!(machine.printed(), "l01");
 }
+
+#[test]
+fn cpu_suspend_waits_for_an_interrupt() {
+    // In standby and in a state that may lose context: both return 0 with everything kept, and the
+    // timer's interrupt pending, though masked.
+    let started = Instant::now();
+    let printed = program::run(
+        r"
+        .equ    TIMER, 27
+        gic_on  TIMER
+        .macro  call_suspend
+        mov     r1, r5
+        adr     r2, wrong                       @ entry point, were context lost
+        call    0x84000001                      @ CPU_SUSPEND
+        .endm
+        mov     r5, #0                          @ power_state: standby
+        bl      suspend
+        mov     r5, #0x10000                    @ power down
+        bl      suspend
+        mov     r5, #0x1000000                  @ of the cluster: not here
+        call_suspend
+        cmn     r0, #2                          @ INVALID_PARAMETERS
+        bne     wrong
+        put     'i'
+        off
+
+suspend:
+        ldr     r0, =625000                     @ 10 ms
+        mcr     p15, 0, r0, c14, c3, 0          @ CNTV_TVAL
+        mov     r0, #1
+        mcr     p15, 0, r0, c14, c3, 1          @ CNTV_CTL
+1:      call_suspend
+        cmp     r0, #0
+        bne     wrong
+        mrc     p15, 0, r0, c14, c3, 1
+        tst     r0, #4                          @ ISTATUS; waking up early is allowed
+        beq     1b
+        ldr     r1, =GICC
+        ldr     r2, [r1, #0x18]                 @ GICC_HPPIR
+        cmp     r2, #TIMER
+        bne     wrong
+        mov     r0, #0
+        mcr     p15, 0, r0, c14, c3, 1
+        put     's'
+        bx      lr
+wrong:  put     '!'
+        off
+        ",
+    );
+    assert_eq!(printed, "ssi");
+    let passed = started.elapsed();
+    assert!(passed > Duration::from_millis(20) && passed < Duration::from_secs(5));
+}
+
+#[test]
+fn a_cpu_is_switched_on_and_off_again() {
+    let mut machine = Machine::new(
+        program::raw(
+            r"
+        mov     r6, #3                          @ so many times
+again:  mov     r1, #1
+        adr     r2, arm_entry
+        tst     r6, #1
+        addeq   r2, r2, #thumb_entry + 1 - arm_entry
+        add     r3, r6, #'0'
+        call    0x84000003                      @ CPU_ON
+        cmp     r0, #0
+        bne     wrong
+        mov     r1, #1
+        call    0x84000003
+        cmn     r0, #4                          @ ALREADY_ON
+        cmnne   r0, #5                          @ ON_PENDING
+        bne     wrong
+1:      mov     r1, #1
+        mov     r2, #0
+        call    0x84000004                      @ AFFINITY_INFO
+        cmp     r0, #1                          @ OFF
+        bne     1b
+        subs    r6, r6, #1
+        bne     again
+        off
+wrong:  put     '!'
+        off
+
+        @ CPU 1 prints what it was given, and goes.
+        .align  2
+arm_entry:
+        ldr     r1, =UART
+        str     r0, [r1]
+        call    0x84000002                      @ CPU_OFF
+        put     '?'
+        .align  2
+        .thumb
+thumb_entry:
+        adds    r0, #'a' - '0'
+        ldr     r1, =UART
+        str     r0, [r1]
+        call    0x84000002
+        put     '?'
+        ",
+            0,
+        ),
+        2,
+    );
+    assert_eq!(machine.run(), Outcome::PoweredOff);
+    assert_eq!(machine.printed(), "3c1");
+}
