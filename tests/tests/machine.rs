@@ -1,7 +1,7 @@
 //! The machine as a few instructions on it see it.
 
 use skep_tests::program::{self, Machine};
-use skep_vmm::Outcome;
+use skep_vmm::{Outcome, VmHandle};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -108,7 +108,7 @@ fn sev_ends_wfe_on_another_cpu() {
     let mut machine = Machine::new(
         program::raw(
             r"
-        .equ    FLAG, 0x40800000
+        .equ    FLAG, 0x40f00000
         adr     r2, second
         mov     r1, #1
         mov     r3, #0
@@ -155,7 +155,7 @@ fn a_reservation_is_at_a_physical_address_and_outlives_a_stop() {
         ldr     r12, =UART
         ldr     r0, =0x301                      @ UARTCR: on, both ways
         str     r0, [r12, #0x30]
-        ldr     r8, =0x40800010
+        ldr     r8, =0x40f00010
         mov     r0, #5
         str     r0, [r8]
         ldrex   r1, [r8]
@@ -178,7 +178,7 @@ fn a_reservation_is_at_a_physical_address_and_outlives_a_stop() {
     machine.run_until_printed(1);
     let state = machine.vm.states().next().expect("one CPU");
     let reservation = state.exclusive.expect("LDREX made one");
-    assert_eq!((reservation.pa, reservation.size), (0x4080_0010, 4));
+    assert_eq!((reservation.pa, reservation.size), (0x40f0_0010, 4));
     assert_eq!(reservation.value, 5);
     let outcome = machine.run_while(|vm| vm.input(b"x"));
     assert_eq!(outcome, Outcome::PoweredOff);
@@ -252,10 +252,9 @@ again:  mov     r1, #1
         call    0x84000003                      @ CPU_ON
         cmp     r0, #0
         bne     wrong
-        mov     r1, #1
+        mov     r1, #0
         call    0x84000003
-        cmn     r0, #4                          @ ALREADY_ON
-        cmnne   r0, #5                          @ ON_PENDING
+        cmn     r0, #4                          @ ALREADY_ON: it calls
         bne     wrong
 1:      mov     r1, #1
         mov     r2, #0
@@ -290,4 +289,95 @@ thumb_entry:
     );
     assert_eq!(machine.run(), Outcome::PoweredOff);
     assert_eq!(machine.printed(), "3c1");
+}
+
+/// Prints 'a' and waits for a byte on the serial port; prints 'o' if less than a second has passed
+/// meanwhile, and 'l' otherwise.
+const STOPWATCH: &str = r"
+        ldr     r8, =UART
+        ldr     r0, =0x301                      @ UARTCR: on, both ways
+        str     r0, [r8, #0x30]
+        mrrc    p15, 1, r4, r5, c14             @ CNTVCT
+        put     'a'
+1:      ldr     r0, [r8, #0x18]                 @ UARTFR
+        tst     r0, #0x10
+        bne     1b
+        mrrc    p15, 1, r6, r7, c14
+        subs    r6, r6, r4
+        ldr     r0, =62500000
+        cmp     r6, r0
+        movlo   r0, #'o'
+        movhs   r0, #'l'
+        str     r0, [r8]
+        off
+";
+
+fn wait_for_output(vm: &VmHandle, bytes: u64) {
+    while vm.output_count() < bytes {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn time_and_execution_stand_still_during_a_pause() {
+    // The second CPU is off, and must not keep the pause waiting.
+    let mut machine = Machine::new(program::raw(STOPWATCH, 0), 2);
+    let outcome = machine.run_while(|vm| {
+        wait_for_output(&vm, 1);
+        vm.pause();
+        assert!(vm.paused());
+        let before = vm.progress();
+        std::thread::sleep(Duration::from_millis(1500));
+        assert_eq!(vm.progress(), before);
+        vm.resume();
+        assert!(!vm.paused());
+        vm.input(b"x");
+    });
+    assert_eq!(outcome, Outcome::PoweredOff);
+    assert_eq!(machine.printed(), "ao");
+    // Without a pause, the stopwatch runs.
+    let mut machine = Machine::new(program::raw(STOPWATCH, 0), 1);
+    machine.run_while(|vm| {
+        wait_for_output(&vm, 1);
+        std::thread::sleep(Duration::from_millis(1100));
+        vm.input(b"x");
+    });
+    assert_eq!(machine.printed(), "al");
+}
+
+/// Prints 'n' if memory is new, 'u' if it is used, and sleeps for ever.
+const SLEEPER: &str = r"
+        ldr     r8, =0x40f00000
+        ldr     r1, [r8]
+        mov     r0, #1
+        str     r0, [r8]
+        cmp     r1, #0
+        moveq   r0, #'n'
+        movne   r0, #'u'
+        ldr     r8, =UART
+        str     r0, [r8]
+1:      wfi
+        b       1b
+";
+
+#[test]
+fn a_reset_starts_anew_from_any_state() {
+    let mut machine = Machine::new(program::raw(SLEEPER, 0), 2);
+    let outcome = machine.run_while(|vm| {
+        wait_for_output(&vm, 1);
+        vm.reset();
+        wait_for_output(&vm, 2);
+        vm.pause();
+        vm.reset();
+        wait_for_output(&vm, 3);
+        assert!(!vm.paused());
+        vm.pause();
+        vm.stop();
+    });
+    assert_eq!(outcome, Outcome::Stopped);
+    assert_eq!(machine.printed(), "nnn");
+    // It goes on where it was, asleep.
+    let outcome = machine.run_while(|vm| vm.stop());
+    assert_eq!(outcome, Outcome::Stopped);
+    assert_eq!(machine.printed(), "nnn");
 }
