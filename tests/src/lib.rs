@@ -1,5 +1,7 @@
 //! Drives the `skep` command as a person or a script would.
 
+pub mod program;
+
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};

@@ -87,7 +87,11 @@ fn bare_metal() -> Result<(), Failure> {
 }
 
 fn e2e() -> Result<(), Failure> {
-    packages::require(&[("u-boot-qemu", "/usr/lib/u-boot/qemu_arm/u-boot.bin")])?;
+    packages::require(&[
+        ("binutils-arm-none-eabi", "/usr/bin/arm-none-eabi-as"),
+        ("u-boot-qemu", "/usr/lib/u-boot/qemu_arm/u-boot.bin"),
+        ("u-boot-tools", "/usr/bin/mkimage"),
+    ])?;
     cargo(&["build", "--release", "--package", "skep-cli"])?;
     // One guest at a time: two vCPU threads each would fight for the cores.
     cargo(&[

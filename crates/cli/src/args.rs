@@ -83,7 +83,7 @@ pub struct RunArgs {
     /// Device tree instead of the board's own
     #[arg(long, value_name = "FILE", requires = "kernel")]
     pub dtb: Option<PathBuf>,
-    /// Kernel command line [default: console=ttyAMA0; added to it for the default guest]
+    /// Kernel command line [default: console=ttyAMA0 or hvc0; added to it for the default guest]
     #[arg(long, value_name = "STRING", allow_hyphen_values = true)]
     pub append: Option<String>,
     /// Which default guest, when there is no --kernel
@@ -104,6 +104,15 @@ pub struct RunArgs {
     /// Disk: raw image file; FILE,readonly to protect it (may be repeated)
     #[arg(long, value_name = "FILE[,readonly]")]
     pub disk: Vec<OsString>,
+    /// Device that the terminal is connected to
+    #[arg(long, value_name = "DEVICE", default_value = "pl011")]
+    pub console: Console,
+    /// Another virtio console, whose output goes to a file (may be repeated)
+    #[arg(long, value_name = "FILE")]
+    pub console_file: Vec<PathBuf>,
+    /// Register interface of virtio devices
+    #[arg(long, value_name = "VERSION", default_value = "modern")]
+    pub virtio: Virtio,
     /// How guest code is executed
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub engine: Engine,
@@ -119,6 +128,24 @@ pub enum Cpu {
     CortexA15,
     /// Cortex-A7
     CortexA7,
+}
+
+/// Devices for the terminal.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Console {
+    /// The serial port (Linux: ttyAMA0)
+    Pl011,
+    /// A virtio console (Linux: hvc0)
+    Virtio,
+}
+
+/// Register interfaces of virtio-mmio.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Virtio {
+    /// Version 2, of VIRTIO 1.0 and later
+    Modern,
+    /// Version 1, from before the standard, for old guests
+    Legacy,
 }
 
 /// Default guests.

@@ -374,7 +374,10 @@ impl<M: Machine> Core<M> {
         self.check_alignment(va, size, false)?;
         let privileged = self.state.privileged();
         let (pa, value) = match self.locate(va, Access::Read, privileged, false)? {
-            Target::Memory(offset) => (offset as u64, self.load_memory(offset, size)),
+            Target::Memory(offset) => (
+                self.machine.physical(offset),
+                self.load_memory(offset, size),
+            ),
             Target::Device(_) => return Err(self.external_abort(va, false)),
         };
         self.state.exclusive = Some(skep_arm::state::Exclusive {
@@ -401,7 +404,7 @@ impl<M: Machine> Core<M> {
         let Some(reservation) = self.state.exclusive.take() else {
             return Ok(false);
         };
-        if reservation.pa != offset as u64 || u32::from(reservation.size) != size {
+        if reservation.pa != self.machine.physical(offset) || u32::from(reservation.size) != size {
             return Ok(false);
         }
         let value = self.order(value, size, size.min(4));
@@ -461,7 +464,7 @@ impl<M: Machine> Core<M> {
             // Decoded code follows memory exactly: only the block under way may be old.
             Effect::InstructionCache | Effect::CacheOp => {}
             Effect::Barrier(op) => return self.barrier(op, len),
-            Effect::CoprocessorAccess | Effect::PmuChanged => {}
+            Effect::CoprocessorAccess => {}
             Effect::Wfi => return self.wait_for_interrupt(len),
             Effect::TranslateAddress {
                 va,
@@ -477,7 +480,7 @@ impl<M: Machine> Core<M> {
                     privileged,
                 );
             }
-            Effect::TimerChanged => return self.exit_after(len, Exit::Timer),
+            Effect::TimerChanged | Effect::PmuChanged => return self.exit_after(len, Exit::Timer),
         }
         self.resync(len)
     }

@@ -43,7 +43,8 @@ pub enum Exit {
     /// The guest spins (YIELD), or waits for other vCPUs to finish TLB maintenance: let other
     /// threads run.
     Yield,
-    /// A timer register changed: look at the timers' outputs and deadlines anew.
+    /// A register of a timer or of the performance monitors changed: look at their outputs and
+    /// deadlines anew.
     Timer,
     /// HVC with this immediate; PSCI when that is the conduit. The PC is after it.
     Hvc(u16),

@@ -68,6 +68,9 @@ pub trait Machine: Sync {
     /// reads as an array). May be remembered until [`crate::Control::flush_mappings`].
     fn direct(&self, pa: u64) -> Option<Direct>;
 
+    /// The physical address of the byte at `offset` in memory: [`Machine::direct`]'s inverse.
+    fn physical(&self, offset: usize) -> u64;
+
     /// Reads `size` (1, 2, 4, 8) bytes of a device, for the vCPU numbered `vcpu`.
     fn mmio_read(&self, vcpu: usize, pa: u64, size: u8) -> Result<u64, BusError>;
 

@@ -3,12 +3,15 @@
 mod console;
 mod disk;
 mod flash;
+mod terminal;
+mod virtio;
 
-pub(crate) use console::Console;
+pub(crate) use console::Console as SerialPort;
+pub(crate) use terminal::Terminal;
 
 use crate::bus::{Bus, SharedDevice};
 use crate::clock::VmClock;
-use crate::config::VmConfig;
+use crate::config::{ConsoleDevice, VmConfig};
 use crate::error::Error;
 use crate::irq::{Interrupts, Spi};
 use crate::memory::GuestRam;
@@ -17,19 +20,17 @@ use skep_board::fw_cfg::FwCfg;
 use skep_board::pl011::Pl011;
 use skep_board::pl031::Pl031;
 use skep_board::pl061::Pl061;
-use skep_board::virtio::block::Block;
-use skep_board::virtio::rng::{Entropy, Rng};
-use skep_board::virtio::{EmptySlot, Transport, Version};
 use skep_board::{MmioDevice, map};
 use skep_interp::Cluster;
 use std::sync::{Arc, Mutex};
 
-/// Takes what the guest writes to its serial port.
+/// Takes what the guest writes to a console.
 pub type Output = Box<dyn FnMut(u8) + Send>;
 
 /// The parts of the board that the host reaches directly.
 pub(crate) struct Board {
-    pub console: Console,
+    pub serial: SerialPort,
+    pub terminal: Terminal,
     pub rtc: Arc<Mutex<Pl031<Spi, VmClock>>>,
 }
 
@@ -54,8 +55,13 @@ impl Board {
             number,
         };
 
-        let console = Console::new(Pl011::new(spi(map::SPI_UART), console::Sink(output)));
-        bus.attach(map::UART, shared(console.clone()));
+        let (serial_output, virtio_output): (Output, Option<Output>) = match config.console {
+            ConsoleDevice::Pl011 => (output, None),
+            ConsoleDevice::Virtio => (Box::new(|_| ()), Some(output)),
+        };
+        let uart = Pl011::new(spi(map::SPI_UART), console::Sink(serial_output));
+        let serial = SerialPort::new(uart);
+        bus.attach(map::UART, shared(serial.clone()));
         let rtc = Arc::new(Mutex::new(Pl031::new(spi(map::SPI_RTC), clock)));
         bus.attach(map::RTC, rtc.clone());
         bus.attach(map::GPIO, shared(Pl061::new(spi(map::SPI_GPIO))));
@@ -64,61 +70,23 @@ impl Board {
             let bank = flash::Bank::new(index, ram.clone(), cluster.clone());
             bus.attach(bank.range(), shared(bank));
         }
-        virtio(config, &mut bus, &ram, &interrupts)?;
-        Ok((bus, Board { console, rtc }))
+        let terminal = match virtio::attach(config, virtio_output, &mut bus, &ram, &interrupts)? {
+            Some(console) => Terminal::Virtio(console),
+            None => Terminal::Serial(serial.clone()),
+        };
+        Ok((
+            bus,
+            Board {
+                serial,
+                terminal,
+                rtc,
+            },
+        ))
     }
 }
 
 fn shared(device: impl MmioDevice + 'static) -> SharedDevice {
     Arc::new(Mutex::new(device))
-}
-
-/// The virtio transports: disks from the first slot on, then the entropy source, then empty slots.
-fn virtio(
-    config: &VmConfig,
-    bus: &mut Bus,
-    ram: &Arc<GuestRam>,
-    interrupts: &Arc<Interrupts>,
-) -> Result<(), Error> {
-    const VERSION: Version = Version::Modern;
-    let mut slots: Vec<SharedDevice> = Vec::new();
-    let irq = |slot: usize| Spi {
-        interrupts: interrupts.clone(),
-        number: map::SPI_VIRTIO + slot as u32,
-    };
-    for (index, disk) in config.disks.iter().enumerate() {
-        let block = Block::new(disk::RawDisk::open(disk)?, &format!("skep-disk{index}"));
-        let transport = Transport::new(VERSION, block, ram.clone(), irq(slots.len()));
-        slots.push(shared(transport));
-    }
-    let entropy = Transport::new(
-        VERSION,
-        Rng::new(HostEntropy),
-        ram.clone(),
-        irq(slots.len()),
-    );
-    slots.push(shared(entropy));
-    if slots.len() > map::VIRTIO_SLOTS {
-        return Err(Error::TooManyDevices);
-    }
-    slots.resize_with(map::VIRTIO_SLOTS, || shared(EmptySlot::new(VERSION)));
-    for (slot, device) in slots.into_iter().enumerate() {
-        let range = map::Range {
-            base: map::VIRTIO.base + slot as u64 * map::VIRTIO_SLOT_SIZE,
-            size: map::VIRTIO_SLOT_SIZE,
-        };
-        bus.attach(range, device);
-    }
-    Ok(())
-}
-
-/// Random numbers from the host.
-struct HostEntropy;
-
-impl Entropy for HostEntropy {
-    fn fill(&mut self, buf: &mut [u8]) {
-        host_random(buf);
-    }
 }
 
 /// Fills a buffer with random bytes from the host. What it does not provide stays as it was.

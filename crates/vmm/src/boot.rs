@@ -129,8 +129,7 @@ fn board_config(config: &VmConfig) -> BoardConfig {
             virt: map::INTID_TIMER_VIRT,
             hyp: map::INTID_TIMER_HYP,
         },
-        // The cycle counter works; its overflow interrupt is not wired.
-        pmu: None,
+        pmu: Some(map::INTID_PMU),
         psci: PsciMethod::Hvc,
         flash: Some([bank(0), bank(1)]),
         uart: (range(map::UART), map::SPI_UART),

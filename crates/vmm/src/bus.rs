@@ -126,6 +126,11 @@ impl Machine for Bus {
         }
     }
 
+    #[inline]
+    fn physical(&self, offset: usize) -> u64 {
+        GuestRam::physical(offset)
+    }
+
     fn mmio_read(&self, vcpu: usize, pa: u64, size: u8) -> Result<u64, BusError> {
         match gic_part(pa) {
             Some(GicPart::CpuInterface(at)) => {

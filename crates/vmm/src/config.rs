@@ -2,6 +2,7 @@
 
 use crate::engine::Engine;
 use skep_arm::state::CpuModel;
+use skep_board::virtio::Version;
 use std::path::PathBuf;
 
 /// The least RAM, bytes.
@@ -34,6 +35,15 @@ pub struct VmConfig {
     pub disks: Vec<Disk>,
     /// A guest that resets ends, as if it had powered off.
     pub no_restart: bool,
+    /// The device that [`crate::Vm`]'s output comes from and [`crate::VmHandle::input`] goes to.
+    pub console: ConsoleDevice,
+    /// Columns and rows of the terminal, if it has a size. Virtio consoles tell the guest.
+    pub terminal_size: Option<(u16, u16)>,
+    /// Files that take what the guest writes to further virtio consoles, which follow the one of
+    /// `console`, if that is one. They are created, or emptied.
+    pub virtio_consoles: Vec<PathBuf>,
+    /// The register interface of virtio-mmio transports.
+    pub virtio: Version,
 }
 
 impl Default for VmConfig {
@@ -50,6 +60,10 @@ impl Default for VmConfig {
             firmware: None,
             disks: Vec::new(),
             no_restart: false,
+            console: ConsoleDevice::Pl011,
+            terminal_size: None,
+            virtio_consoles: Vec::new(),
+            virtio: Version::Modern,
         }
     }
 }
@@ -61,4 +75,14 @@ pub struct Disk {
     pub path: PathBuf,
     /// The guest can't write.
     pub read_only: bool,
+}
+
+/// A device that a terminal can be connected to.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum ConsoleDevice {
+    /// The serial port: `/dev/ttyAMA0` in Linux.
+    #[default]
+    Pl011,
+    /// The first virtio console: `/dev/hvc0` in Linux. The serial port is connected to nothing.
+    Virtio,
 }

@@ -49,8 +49,18 @@ pub enum Error {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// The file for a console's output can't be created.
+    #[error(
+        "the file {path:?} for a console's output can't be created ({source}); check the path and its permissions"
+    )]
+    ConsoleFile {
+        /// The file.
+        path: PathBuf,
+        /// The host's error.
+        source: std::io::Error,
+    },
     /// There are more disks and other devices than the board has slots.
-    #[error("the board has {max} virtio slots, and more devices are configured; remove some disks", max = skep_board::map::VIRTIO_SLOTS)]
+    #[error("the board has {max} virtio slots, and more devices are configured; remove disks or consoles", max = skep_board::map::VIRTIO_SLOTS)]
     TooManyDevices,
     /// A thread could not be started.
     #[error(

@@ -38,9 +38,10 @@ mod ticker;
 mod vcpu;
 mod vm;
 
-pub use config::{Disk, VmConfig};
+pub use config::{ConsoleDevice, Disk, VmConfig};
 pub use engine::Engine;
 pub use error::Error;
 pub use skep_arm::state::{CpuModel, CpuState};
+pub use skep_board::virtio::Version as VirtioVersion;
 pub use skep_interp::Stats;
 pub use vm::{FaultRecord, Outcome, Vm, VmHandle};

@@ -286,6 +286,15 @@ impl GuestRam {
         })
     }
 
+    /// The guest-physical address of what is at `offset` in [`GuestRam::memory`].
+    #[inline]
+    pub fn physical(offset: usize) -> u64 {
+        match offset.checked_sub(RAM_OFFSET) {
+            Some(into) => map::RAM_BASE + into as u64,
+            None => offset as u64,
+        }
+    }
+
     /// Notes whether a flash bank reads as memory.
     pub fn set_flash_mapped(&self, bank: usize, mapped: bool) {
         if let Some(flag) = self.flash_mapped.get(bank) {
@@ -393,6 +402,20 @@ mod tests {
         assert!(ram.read_u16_acquire(map::RAM_BASE + 1).is_err());
         assert_eq!(ram.memory.load32(usize::MAX), 0);
         assert_eq!(ram.memory.load64(ram.memory.size() - 4), 0);
+    }
+
+    #[test]
+    fn physical_addresses_are_found_again() {
+        let ram = GuestRam::new(1 << 20, Vec::new()).unwrap();
+        let end = map::RAM_BASE + ram.ram_size();
+        for pa in [map::RAM_BASE, map::RAM_BASE + 0x1_2000, end - 4096] {
+            let direct = ram.direct_ram(pa).unwrap();
+            assert_eq!(GuestRam::physical(direct.offset + 4), pa + 4);
+        }
+        for pa in [0, map::FLASH_BANK, map::FLASH.size - 4096] {
+            let direct = ram.direct_flash(pa).unwrap();
+            assert_eq!(GuestRam::physical(direct.offset + 4), pa + 4);
+        }
     }
 
     #[test]

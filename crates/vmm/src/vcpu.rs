@@ -1,4 +1,4 @@
-//! The thread of a vCPU: runs the engine, drives the timers' interrupts, sleeps in WFI, and serves
+//! The thread of a vCPU: runs the engine, drives its own interrupts, sleeps in WFI, and serves
 //! what the guest asks of the firmware (PSCI).
 
 use crate::bus::lock;
@@ -7,15 +7,15 @@ use crate::vm::{End, FaultRecord, Shared};
 use skep_arm::state::{CpuModel, CpuState, psr};
 use skep_board::map;
 use skep_board::psci::{self, Outcome, PowerState};
-use skep_interp::Exit;
+use skep_interp::{Counters, Exit, Machine, control};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
 
 /// Instructions between two looks at the timers: about 0.1 ms.
 const SLICE: u64 = 16_384;
-/// A WFE without event ends after this time: the architecture lets it end at any time, and the
-/// guest's event stream (CNTKCTL.EVNTEN) expects it about as often.
-const WFE_LIMIT: Duration = Duration::from_micros(100);
+/// A WFE without event ends after this time, as the architecture lets it: for guests that expect
+/// more wake-up events than ARMv7 has, such as another CPU's write to what they have reserved.
+const WFE_LIMIT: Duration = Duration::from_millis(10);
 /// The longest sleep while input waits for the next slice.
 const INPUT_LIMIT: Duration = Duration::from_micros(100);
 /// The longest sleep, as a safety net.
@@ -56,18 +56,19 @@ pub(crate) fn run(vcpu: &mut Vcpu, shared: &Shared) {
     let index = usize::from(vcpu.state().index);
     let interrupts = shared.bus.interrupts();
     interrupts.set_sleeper(index, Some(std::thread::current()));
-    let mut driven = [false; TIMERS.len()];
+    let mut driven = [false; 3];
     let mut slept = false;
+    let mut stream = None;
     while shared.may_run() {
         if !power_on(vcpu, shared, index) {
             set_busy(shared, index, false);
             std::thread::park_timeout(SLEEP_LIMIT);
             continue;
         }
-        drive_timers(vcpu.state(), shared, index, &mut driven);
+        drive_own(vcpu.state(), shared, index, &mut driven);
         if index == 0 {
             lock(&shared.rtc).poll();
-            shared.console.tick(slept);
+            shared.serial.tick(slept);
             slept = false;
         }
         set_busy(shared, index, true);
@@ -79,16 +80,19 @@ pub(crate) fn run(vcpu: &mut Vcpu, shared: &Shared) {
             progress.pc.store(vcpu.state().regs[15], Relaxed);
         }
         match exit {
-            Exit::Budget | Exit::Kicked | Exit::Timer => {}
+            Exit::Budget | Exit::Kicked => {}
+            Exit::Timer => stream = stream_fires(vcpu.state(), shared),
             Exit::Yield => std::thread::yield_now(),
             Exit::Wfi => {
                 sleep(vcpu.state(), shared, SLEEP_LIMIT);
                 slept = true;
             }
-            Exit::Wfe => sleep(vcpu.state(), shared, WFE_LIMIT),
+            Exit::Wfe => wait_for_event(vcpu.state(), shared, &mut stream),
+            // The engine has set the event register of the CPU that executed it.
             Exit::Sev => {
-                for (cpu, control) in shared.cluster.controls().enumerate() {
-                    control.set(skep_interp::control::EVENT, true);
+                let controls = shared.cluster.controls().enumerate();
+                for (cpu, control) in controls.filter(|(cpu, _)| *cpu != index) {
+                    control.set(control::EVENT, true);
                     interrupts.wake(cpu);
                 }
             }
@@ -142,21 +146,21 @@ fn power_on(vcpu: &mut Vcpu, shared: &Shared, index: usize) -> bool {
     }
 }
 
-/// The timers whose outputs exist without Hyp mode: interrupt ID, and whether it is the virtual one.
-const TIMERS: [(u32, bool); 2] = [
-    (map::INTID_TIMER_PHYS, false),
-    (map::INTID_TIMER_VIRT, true),
-];
+/// The interrupts that a vCPU itself asserts, those of the timers that exist without Hyp mode and of
+/// the performance monitors: interrupt IDs and levels.
+fn own_interrupts(state: &CpuState, now: Counters) -> [(u32, bool); 3] {
+    let (timer, pmu) = (&state.timer, &state.cp15.pmu);
+    [
+        (map::INTID_TIMER_PHYS, timer.phys_pending(now.physical)),
+        (map::INTID_TIMER_VIRT, timer.virt_pending(now.physical)),
+        (map::INTID_PMU, pmu.interrupt(now.cycles)),
+    ]
+}
 
-/// Sets the timers' interrupts to what the count says.
-fn drive_timers(state: &CpuState, shared: &Shared, index: usize, driven: &mut [bool; 2]) {
-    let count = shared.bus.clock().count();
-    for ((intid, virt), driven) in TIMERS.into_iter().zip(driven) {
-        let level = if virt {
-            state.timer.virt_pending(count)
-        } else {
-            state.timer.phys_pending(count)
-        };
+/// Tells the interrupt controller which of a vCPU's own interrupts are asserted now.
+fn drive_own(state: &CpuState, shared: &Shared, index: usize, driven: &mut [bool; 3]) {
+    let now = shared.bus.counters();
+    for ((intid, level), driven) in own_interrupts(state, now).into_iter().zip(driven) {
         if level != *driven {
             *driven = level;
             shared
@@ -167,17 +171,40 @@ fn drive_timers(state: &CpuState, shared: &Shared, index: usize, driven: &mut [b
     }
 }
 
+/// The count at which the guest's event stream fires next.
+fn stream_fires(state: &CpuState, shared: &Shared) -> Option<u64> {
+    state.timer.event_deadline(shared.bus.clock().count())
+}
+
+/// WFE with the event register clear. `stream` is when the event stream fires for the first time
+/// since an event was last consumed: if that is past, the register is set by now.
+fn wait_for_event(state: &CpuState, shared: &Shared, stream: &mut Option<u64>) {
+    let limit = stream.map_or(WFE_LIMIT, |at| shared.bus.clock().until(at).min(WFE_LIMIT));
+    sleep(state, shared, limit);
+    // What ended the wait is consumed by it.
+    if let Some(control) = shared.cluster.control(usize::from(state.index)) {
+        control.take(control::EVENT);
+    }
+    *stream = stream_fires(state, shared);
+}
+
 /// Sleeps until an interrupt, an event, a timer, a request of the host, or `limit`.
 fn sleep(state: &CpuState, shared: &Shared, limit: Duration) {
     let mut wait = limit;
-    if let Some(deadline) = state.timer.deadline(shared.bus.clock().count()) {
-        wait = wait.min(shared.bus.clock().until(deadline));
+    let clock = shared.bus.clock();
+    let now = shared.bus.counters();
+    if let Some(deadline) = state.timer.deadline(now.physical) {
+        wait = wait.min(clock.until(deadline));
+    }
+    if let Some(deadline) = state.cp15.pmu.deadline(now.cycles) {
+        // A cycle is a nanosecond.
+        wait = wait.min(Duration::from_nanos(deadline - now.cycles));
     }
     if let Some(seconds) = lock(&shared.rtc).seconds_to_match() {
         // The clock's second may begin at any time within the next.
         wait = wait.min(Duration::from_secs(u64::from(seconds.max(1))) / 2);
     }
-    if shared.console.held_back() {
+    if shared.serial.held_back() {
         wait = wait.min(INPUT_LIMIT);
     }
     let flags = shared

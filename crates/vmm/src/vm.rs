@@ -1,6 +1,6 @@
 //! The virtual machine: built from a configuration, run, paused, reset, stopped.
 
-use crate::board::{Board, Console};
+use crate::board::{Board, SerialPort, Terminal};
 use crate::boot;
 use crate::bus::{Bus, lock};
 use crate::clock::VmClock;
@@ -123,7 +123,7 @@ pub(crate) struct Shared {
     pub bus: Arc<Bus>,
     pub cluster: Arc<Cluster>,
     pub rtc: Arc<Mutex<Pl031<Spi, VmClock>>>,
-    pub console: Console,
+    pub serial: SerialPort,
     pub power: Mutex<Vec<Power>>,
     pub progress: Vec<Progress>,
     pub ticker: Ticker,
@@ -194,12 +194,12 @@ pub struct Vm {
 #[derive(Clone)]
 pub struct VmHandle {
     shared: Arc<Shared>,
-    console: Console,
+    terminal: Terminal,
 }
 
 impl Vm {
-    /// Builds the board and loads the guest. Bytes that the guest writes to its serial port go to
-    /// `output`, on the thread of the vCPU that writes them.
+    /// Builds the board and loads the guest. Bytes that the guest writes to its console
+    /// ([`VmConfig::console`]) go to `output`, on the thread of the vCPU that writes them.
     ///
     /// # Errors
     /// Whatever is wrong with the configuration: see [`Error`].
@@ -219,7 +219,7 @@ impl Vm {
             bus: Arc::new(bus),
             cluster: cluster.clone(),
             rtc: board.rtc.clone(),
-            console: board.console.clone(),
+            serial: board.serial.clone(),
             power: Mutex::new(Vec::new()),
             progress: (0..config.cpus).map(|_| Progress::default()).collect(),
             ticker: Ticker::default(),
@@ -268,7 +268,7 @@ impl Vm {
     pub fn handle(&self) -> VmHandle {
         VmHandle {
             shared: self.shared.clone(),
-            console: self.board.console.clone(),
+            terminal: self.board.terminal.clone(),
         }
     }
 
@@ -350,19 +350,25 @@ impl Vm {
 }
 
 impl VmHandle {
-    /// Gives bytes to the guest's serial port. They wait until the guest takes them.
+    /// Gives bytes to the guest's console. They wait until the guest takes them.
     pub fn input(&self, bytes: &[u8]) {
-        self.console.input(bytes);
+        self.terminal.input(bytes);
     }
 
-    /// How many bytes the guest has written to its serial port.
+    /// How many bytes the guest has written to its console.
     pub fn output_count(&self) -> u64 {
-        self.console.sent()
+        self.terminal.sent()
     }
 
     /// How many bytes of input the guest has not taken yet.
     pub fn input_waiting(&self) -> usize {
-        self.console.waiting()
+        self.terminal.waiting()
+    }
+
+    /// Tells the guest the terminal's new size in columns and rows. Only virtio consoles that were
+    /// given one at first ([`VmConfig::terminal_size`]) can.
+    pub fn resize(&self, columns: u16, rows: u16) {
+        self.terminal.resize(columns, rows);
     }
 
     /// Stops all vCPUs and the VM's time, and returns when they stand still. Does nothing unless

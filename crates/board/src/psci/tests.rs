@@ -1,4 +1,5 @@
 use super::*;
+use alloc::vec::Vec;
 use proptest::prelude::*;
 
 const CPUS: [PowerState; 3] = [PowerState::On, PowerState::Off, PowerState::OnPending];
@@ -18,12 +19,31 @@ fn versions_and_features() {
     for known in [CPU_SUSPEND, CPU_ON, SYSTEM_RESET, SMCCC_VERSION] {
         assert_eq!(returned(PSCI_FEATURES, [known, 0, 0]), 0);
     }
-    for unknown in [MIGRATE, 0x8400_000e, 0xc400_0003, QEMU_0_1_CPU_ON, 0] {
+    for unknown in [0xc400_0003, QEMU_0_1_MIGRATE, SMCCC_ARCH_FEATURES, 0] {
         assert_eq!(returned(PSCI_FEATURES, [unknown, 0, 0]), -1);
     }
     assert_eq!(returned(SMCCC_ARCH_FEATURES, [0x8000_8000, 0, 0]), -1);
     assert_eq!(returned(MIGRATE, [0; 3]), -1);
     assert_eq!(returned(0xdead_beef, [0; 3]), -1);
+}
+
+/// What PSCI 1.0 and later may have and this one does not (5.1): CPU_FREEZE, CPU_DEFAULT_SUSPEND,
+/// NODE_HW_STATE, SYSTEM_SUSPEND, SET_SUSPEND_MODE, STAT_RESIDENCY, STAT_COUNT, SYSTEM_RESET2,
+/// MEM_PROTECT, MEM_PROTECT_CHECK_RANGE, and after a gap SYSTEM_OFF2. QEMU's board answers the same.
+#[test]
+fn optional_functions_are_not_there() {
+    for function in (0x8400_000b..=0x8400_0015).chain([MIGRATE, MIGRATE_INFO_UP_CPU]) {
+        assert_eq!(returned(PSCI_FEATURES, [function, 0, 0]), -1);
+        assert_eq!(returned(function, [0; 3]), -1);
+    }
+    let offered: Vec<u32> = (PSCI_VERSION..0x8400_0020)
+        .filter(|function| returned(PSCI_FEATURES, [*function, 0, 0]) == 0)
+        .map(|function| function - PSCI_VERSION)
+        .collect();
+    assert_eq!(offered, [0, 1, 2, 3, 4, 6, 8, 9, 10]);
+    for function in [QEMU_0_1_CPU_SUSPEND, QEMU_0_1_CPU_OFF, QEMU_0_1_CPU_ON] {
+        assert_eq!(returned(PSCI_FEATURES, [function, 0, 0]), 0);
+    }
 }
 
 #[test]

@@ -10,12 +10,14 @@ pub mod console;
 mod queue;
 pub mod rng;
 pub mod spec;
+mod state;
 mod transport;
 
 #[cfg(test)]
 mod tests;
 
 pub use queue::{Chain, MAX_INDIRECT, QueueError};
+pub use state::{QueueState, TransportState};
 pub use transport::{EmptySlot, Transport, Version};
 
 use crate::GuestMemory;
@@ -23,6 +25,9 @@ use queue::Queue;
 
 /// What makes a virtio device the device it is.
 pub trait VirtioDevice: Send {
+    /// Saved form: everything that the device itself holds between two accesses.
+    type State: Clone + Eq + core::fmt::Debug;
+
     /// Kind of device (section 5): an `ID_` of [`spec`].
     fn id(&self) -> u32;
 
@@ -42,6 +47,13 @@ pub trait VirtioDevice: Send {
 
     /// Back to the state after power-on, as far as the driver can tell.
     fn reset(&mut self);
+
+    /// Exports the state.
+    fn save(&self) -> Self::State;
+
+    /// Takes over a saved state. True if the configuration is no longer what the driver read,
+    /// because the host has something else now.
+    fn restore(&mut self, state: &Self::State) -> bool;
 
     /// The driver notified about a queue. An error means that the queue is broken.
     fn notify(&mut self, queue: usize, queues: &mut Queues<'_>) -> Result<(), QueueError>;

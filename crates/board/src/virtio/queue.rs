@@ -4,6 +4,7 @@
 //! wrong ends in a [`QueueError`], after which the transport asks for a reset.
 
 use super::spec::*;
+use super::state::QueueState;
 use crate::{BadAddress, GuestMemory};
 use alloc::vec::Vec;
 use core::sync::atomic::{Ordering, fence};
@@ -234,6 +235,49 @@ impl Queue {
             signalled: None,
             used: false,
         }
+    }
+
+    /// Exports the state, but for what only a legacy transport knows.
+    pub fn save(&self) -> QueueState {
+        QueueState {
+            size: self.size,
+            desc: self.desc,
+            driver: self.driver,
+            device: self.device,
+            ready: self.ready,
+            next_avail: self.next_avail,
+            next_used: self.next_used,
+            signalled: self.signalled,
+            used: self.used,
+            align: 0,
+            pfn: 0,
+        }
+    }
+
+    /// Takes over a saved state. An error means that the queue can't be used as it says, and is
+    /// not.
+    pub fn restore(&mut self, state: &QueueState) -> Result<(), QueueError> {
+        let QueueState {
+            size,
+            desc,
+            driver,
+            device,
+            ready,
+            next_avail,
+            next_used,
+            signalled,
+            used,
+            align: _,
+            pfn: _,
+        } = *state;
+        self.disable();
+        (self.size, self.desc, self.driver, self.device) = (size, desc, driver, device);
+        if ready {
+            self.enable()?;
+        }
+        (self.next_avail, self.next_used) = (next_avail, next_used);
+        (self.signalled, self.used) = (signalled, used);
+        Ok(())
     }
 
     pub fn ready(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use super::queue::{Queue, QueueError};
 use super::spec::*;
+use super::state::{QueueState, TransportState};
 use super::{Queues, VirtioDevice};
 use crate::{GuestMemory, IrqLine, MmioDevice};
 use alloc::sync::Arc;
@@ -122,6 +123,78 @@ impl<D: VirtioDevice, M: GuestMemory, I: IrqLine> Transport<D, M, I> {
     /// What was wrong with a queue, when the device asks for a reset because of it.
     pub fn error(&self) -> Option<QueueError> {
         self.error
+    }
+
+    /// Exports the state.
+    pub fn save(&self) -> TransportState<D::State> {
+        let queues = self.queues.iter().zip(&self.legacy);
+        TransportState {
+            status: self.status,
+            interrupt: self.interrupt,
+            device_features_sel: self.device_features_sel,
+            driver_features_sel: self.driver_features_sel,
+            driver_features: self.driver_features,
+            queue_sel: self.queue_sel,
+            generation: self.generation,
+            page_size: self.page_size,
+            error: self.error,
+            queues: queues
+                .map(|(queue, legacy)| QueueState {
+                    align: legacy.align,
+                    pfn: legacy.pfn,
+                    ..queue.save()
+                })
+                .collect(),
+            device: self.device.save(),
+        }
+    }
+
+    /// Takes over a state saved by a transport of the same version, and drives the interrupt line
+    /// accordingly. Bits that a register does not have, and queues that the device does not have,
+    /// are dropped; a queue that can't be is as one that the driver broke.
+    pub fn restore(&mut self, state: &TransportState<D::State>) {
+        let TransportState {
+            status,
+            interrupt,
+            device_features_sel,
+            driver_features_sel,
+            driver_features,
+            queue_sel,
+            generation,
+            page_size,
+            error,
+            queues,
+            device,
+        } = state;
+        self.reset_device();
+        self.status = status & 0xff;
+        self.interrupt = interrupt & (INT_USED | INT_CONFIG);
+        self.device_features_sel = *device_features_sel;
+        self.driver_features_sel = *driver_features_sel;
+        self.driver_features = *driver_features;
+        self.queue_sel = *queue_sel;
+        self.generation = *generation;
+        self.page_size = *page_size;
+        self.error = *error;
+        let mut broken = None;
+        let ours = self.queues.iter_mut().zip(&mut self.legacy);
+        for ((queue, legacy), saved) in ours.zip(queues) {
+            let QueueState { align, pfn, .. } = *saved;
+            *legacy = LegacyQueue { align, pfn };
+            if let Err(error) = queue.restore(saved) {
+                broken = Some(error);
+            }
+        }
+        if self.device.restore(device) {
+            self.generation = self.generation.wrapping_add(1);
+            if self.live() {
+                self.interrupt |= INT_CONFIG;
+            }
+        }
+        if let Some(error) = broken {
+            self.fail(error);
+        }
+        self.irq.set(self.interrupt != 0);
     }
 
     /// Lets the host do something to the device, with its queues: hand it input, for example.

@@ -1,7 +1,7 @@
 //! What to boot: the user's files, or the default guest.
 
 use crate::Error;
-use crate::args::{Guest, RunArgs};
+use crate::args::{Console, Guest, RunArgs};
 use crate::run::files;
 use crate::run::progress::Bar;
 use skep_image::{CommandOutput, Flavour, Options};
@@ -26,8 +26,13 @@ pub struct Session {
     pub at_end: fn(&VmHandle),
 }
 
-/// The serial port as the kernel's console.
-const CONSOLE: &str = "console=ttyAMA0";
+/// What makes the terminal the kernel's console.
+pub fn console(args: &RunArgs) -> &'static str {
+    match args.console {
+        Console::Pl011 => "console=ttyAMA0",
+        Console::Virtio => "console=hvc0",
+    }
+}
 
 /// With less, the default guest's kernel has no room for its initial RAM disk.
 const LEAST_MEMORY: u64 = 64 << 20;
@@ -46,7 +51,7 @@ pub fn choose(args: &RunArgs) -> Result<Session, Error> {
         kernel: read(&args.kernel, "kernel")?,
         initrd: read(&args.initrd, "initial RAM disk")?,
         dtb: read(&args.dtb, "device tree")?,
-        command_line: args.append.clone().unwrap_or_else(|| CONSOLE.into()),
+        command_line: args.append.clone().unwrap_or_else(|| console(args).into()),
         command: None,
         encode: <[u8]>::to_vec,
         at_end: end_of_plain_input,
@@ -74,11 +79,14 @@ fn default_guest(args: &RunArgs) -> Result<Session, Error> {
     let mut initrd = files::read(&guest.initrd, "initial RAM disk")?;
 
     let mut modules = vec!["virtio_rng"];
+    if args.console == Console::Virtio || !args.console_file.is_empty() {
+        modules.push("virtio_console");
+    }
     if !args.disk.is_empty() {
         modules.push("virtio_blk");
     }
     let mut command_line = vec![
-        CONSOLE.to_owned(),
+        console(args).to_owned(),
         format!("skep.modules={}", modules.join(",")),
         // They would take more time than all the rest of the boot.
         "cryptomgr.notests".into(),

@@ -9,10 +9,10 @@ mod progress;
 mod terminal;
 mod watch;
 
-use crate::args::{Cpu, RunArgs};
+use crate::args::{Console, Cpu, RunArgs, Virtio};
 use crate::{Error, STATUS_CLOSED, STATUS_FAULT, STATUS_QUIT};
 use output::Output;
-use skep_vmm::{CpuModel, Outcome, Vm, VmConfig};
+use skep_vmm::{ConsoleDevice, CpuModel, Outcome, VirtioVersion, Vm, VmConfig};
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -21,6 +21,7 @@ use terminal::RawTerminal;
 /// Boots a virtual machine and returns Skep's exit status.
 pub fn run(args: RunArgs) -> Result<u8, Error> {
     let session = guest::choose(&args)?;
+    let console = guest::console(&args);
     let default_guest = args.kernel.is_none() && args.bios.is_none();
     let config = VmConfig {
         memory: args.memory,
@@ -42,6 +43,16 @@ pub fn run(args: RunArgs) -> Result<u8, Error> {
         disks: args.disk.iter().map(|text| files::disk(text)).collect(),
         // A command runs once.
         no_restart: session.command.is_some(),
+        console: match args.console {
+            Console::Pl011 => ConsoleDevice::Pl011,
+            Console::Virtio => ConsoleDevice::Virtio,
+        },
+        terminal_size: terminal::size(),
+        virtio_consoles: args.console_file,
+        virtio: match args.virtio {
+            Virtio::Modern => VirtioVersion::Modern,
+            Virtio::Legacy => VirtioVersion::Legacy,
+        },
     };
 
     let quit = Arc::new(AtomicBool::new(false));
@@ -50,7 +61,7 @@ pub fn run(args: RunArgs) -> Result<u8, Error> {
     let sink = output.clone();
     let mut vm = Vm::new(config, Box::new(move |byte| sink.put(byte)))?;
 
-    stop_on_signals(&vm, quit.clone())?;
+    handle_signals(&vm, quit.clone())?;
     let handle = vm.handle();
     output.write(move || handle.stop());
     let terminal = if command { None } else { RawTerminal::enter()? };
@@ -58,6 +69,7 @@ pub fn run(args: RunArgs) -> Result<u8, Error> {
         vm.handle(),
         output.clone(),
         session.command_line,
+        console,
         default_guest,
         terminal.is_some(),
     );
@@ -115,15 +127,23 @@ fn unfinished(output: &Output) -> Error {
     .into()
 }
 
-/// Makes the signals that end a program stop the VM, so that the terminal is given back.
-fn stop_on_signals(vm: &Vm, quit: Arc<AtomicBool>) -> Result<(), Error> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
-    let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
+/// Makes the signals that end a program stop the VM, so that the terminal is given back, and the
+/// guest follow the terminal's size.
+fn handle_signals(vm: &Vm, quit: Arc<AtomicBool>) -> Result<(), Error> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH};
+    let mut signals =
+        signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH])?;
     let vm = vm.handle();
     std::thread::spawn(move || {
-        for _ in signals.forever() {
-            quit.store(true, SeqCst);
-            vm.stop();
+        for signal in signals.forever() {
+            if signal == SIGWINCH {
+                if let Some((columns, rows)) = terminal::size() {
+                    vm.resize(columns, rows);
+                }
+            } else {
+                quit.store(true, SeqCst);
+                vm.stop();
+            }
         }
     });
     Ok(())

@@ -1,6 +1,6 @@
 //! The user's terminal: raw while the guest has it, always given back as it was.
 
-use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
+use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 use std::io;
 
 /// Standard input in raw mode, until dropped.
@@ -26,6 +26,12 @@ impl RawTerminal {
         tcsetattr(stdin, OptionalActions::Now, &raw)?;
         Ok(Some(RawTerminal { saved }))
     }
+}
+
+/// Columns and rows of the terminal, if standard output is one.
+pub fn size() -> Option<(u16, u16)> {
+    let size = tcgetwinsize(rustix::stdio::stdout()).ok()?;
+    Some((size.ws_col, size.ws_row))
 }
 
 impl Drop for RawTerminal {

@@ -10,11 +10,12 @@ const SILENCE: Duration = Duration::from_secs(5);
 const DEFAULT_GUEST_SILENCE: Duration = Duration::from_secs(40);
 
 /// Starts a thread that waits for the guest's first output, and explains its absence on standard
-/// error.
+/// error. `console` is the kernel's option for the console that is looked at.
 pub fn start(
     vm: VmHandle,
     output: Output,
     command_line: String,
+    console: &'static str,
     default_guest: bool,
     interactive: bool,
 ) {
@@ -41,7 +42,7 @@ pub fn start(
         } else {
             lines.push(format!(
                 "its command line is {command_line:?}, without console=; a Linux kernel wants \
-                 --append console=ttyAMA0"
+                 --append {console}"
             ));
         }
         if interactive {

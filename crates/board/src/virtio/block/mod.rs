@@ -1,6 +1,7 @@
 //! Block device (VIRTIO 1.2, section 5.2).
 
 pub mod spec;
+mod state;
 
 use super::spec::ID_BLOCK;
 use super::{Chain, QueueError, Queues, VirtioDevice, read_config};
@@ -8,6 +9,7 @@ use crate::GuestMemory;
 use alloc::vec;
 use alloc::vec::Vec;
 use spec::*;
+pub use state::BlockState;
 
 /// The backend could not do what it was asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,9 +86,14 @@ impl<B: BlockBackend> Block<B> {
         &mut self.backend
     }
 
+    /// Whole sectors.
+    fn capacity(&self) -> u64 {
+        self.backend.len() / SECTOR
+    }
+
     /// The byte at which `len` bytes from `sector` start, if all of them exist.
     fn locate(&self, sector: u64, len: u64) -> Option<u64> {
-        let capacity = self.backend.len() / SECTOR * SECTOR;
+        let capacity = self.capacity() * SECTOR;
         let start = sector.checked_mul(SECTOR)?;
         let end = start.checked_add(len)?;
         (end <= capacity && len.is_multiple_of(SECTOR)).then_some(start)
@@ -194,6 +201,8 @@ impl<B: BlockBackend> Block<B> {
 }
 
 impl<B: BlockBackend> VirtioDevice for Block<B> {
+    type State = BlockState;
+
     fn id(&self) -> u32 {
         ID_BLOCK
     }
@@ -211,7 +220,7 @@ impl<B: BlockBackend> VirtioDevice for Block<B> {
         let mut config = [0; CONFIG_SIZE];
         let (capacity, rest) = config.split_at_mut(CONFIG_SEG_MAX);
         let (seg_max, rest) = rest.split_at_mut(CONFIG_BLK_SIZE - CONFIG_SEG_MAX);
-        capacity[..8].copy_from_slice(&(self.backend.len() / SECTOR).to_le_bytes());
+        capacity[..8].copy_from_slice(&self.capacity().to_le_bytes());
         // The header and the status take a descriptor each.
         seg_max[..4].copy_from_slice(&(u32::from(QUEUE_SIZE) - 2).to_le_bytes());
         rest[..4].copy_from_slice(&(SECTOR as u32).to_le_bytes());
@@ -221,6 +230,18 @@ impl<B: BlockBackend> VirtioDevice for Block<B> {
     fn config_write(&mut self, _offset: u64, _bytes: &[u8]) {}
 
     fn reset(&mut self) {}
+
+    fn save(&self) -> BlockState {
+        BlockState {
+            capacity: self.capacity(),
+        }
+    }
+
+    fn restore(&mut self, state: &BlockState) -> bool {
+        // The capacity is the backend's.
+        let BlockState { capacity } = *state;
+        capacity != self.capacity()
+    }
 
     fn notify(&mut self, queue: usize, queues: &mut Queues<'_>) -> Result<(), QueueError> {
         while let Some(chain) = queues.pop(queue)? {

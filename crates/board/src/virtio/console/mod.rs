@@ -1,5 +1,9 @@
 //! Console with one port (VIRTIO 1.2, section 5.3).
 
+mod state;
+
+pub use state::ConsoleState;
+
 use super::spec::ID_CONSOLE;
 use super::{QueueError, Queues, Transport, VirtioDevice, read_config};
 use crate::pl011::ConsoleOut;
@@ -102,6 +106,8 @@ impl<C: ConsoleOut> Console<C> {
 }
 
 impl<C: ConsoleOut> VirtioDevice for Console<C> {
+    type State = ConsoleState;
+
     fn id(&self) -> u32 {
         ID_CONSOLE
     }
@@ -131,6 +137,23 @@ impl<C: ConsoleOut> VirtioDevice for Console<C> {
 
     fn reset(&mut self) {
         self.received.clear();
+    }
+
+    fn save(&self) -> ConsoleState {
+        ConsoleState {
+            received: self.received.iter().copied().collect(),
+            size: self.size,
+        }
+    }
+
+    /// Input beyond what may wait is dropped. The terminal's size is the saved one until
+    /// [`Transport::resize`].
+    fn restore(&mut self, state: &ConsoleState) -> bool {
+        let ConsoleState { received, size } = state;
+        self.received.clear();
+        self.received.extend(received.iter().take(BACKLOG));
+        self.size = *size;
+        false
     }
 
     fn notify(&mut self, queue: usize, queues: &mut Queues<'_>) -> Result<(), QueueError> {

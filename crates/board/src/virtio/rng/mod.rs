@@ -1,5 +1,9 @@
 //! Entropy source (VIRTIO 1.2, section 5.4).
 
+mod state;
+
+pub use state::RngState;
+
 use super::spec::ID_RNG;
 use super::{QueueError, Queues, VirtioDevice};
 
@@ -36,6 +40,8 @@ impl<E: Entropy> Rng<E> {
 }
 
 impl<E: Entropy> VirtioDevice for Rng<E> {
+    type State = RngState;
+
     fn id(&self) -> u32 {
         ID_RNG
     }
@@ -53,6 +59,14 @@ impl<E: Entropy> VirtioDevice for Rng<E> {
     fn config_write(&mut self, _offset: u64, _bytes: &[u8]) {}
 
     fn reset(&mut self) {}
+
+    fn save(&self) -> RngState {
+        RngState
+    }
+
+    fn restore(&mut self, _state: &RngState) -> bool {
+        false
+    }
 
     fn notify(&mut self, queue: usize, queues: &mut Queues<'_>) -> Result<(), QueueError> {
         while let Some(chain) = queues.pop(queue)? {

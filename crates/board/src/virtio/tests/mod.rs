@@ -4,6 +4,7 @@ mod devices;
 mod hostile;
 mod queue;
 mod random;
+mod saved;
 mod transport;
 
 use super::block::{Block, BlockBackend, BlockError};

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::pl011::ConsoleOut;
+use crate::virtio::QueueState;
 use crate::virtio::console::Console;
 use crate::virtio::rng::Rng;
 use proptest::prelude::*;
@@ -22,6 +23,10 @@ enum Step {
     Publish(usize, u16),
     Notify(usize),
     Restart,
+    /// Saved, and restored after a reset.
+    Restore,
+    /// Restored with a queue that says something else.
+    Alter(usize, QueueState),
 }
 
 fn number() -> impl Strategy<Value = u64> {
@@ -31,6 +36,26 @@ fn number() -> impl Strategy<Value = u64> {
         BASE..BASE + RAM_SIZE,
         (0..64u32).prop_map(|n| 1 << n)
     ]
+}
+
+fn queue_state() -> impl Strategy<Value = QueueState> {
+    let size = prop_oneof![Just(16u32), any::<u32>()];
+    let indices = (any::<u16>(), any::<u16>(), any::<Option<u16>>());
+    let flags = (any::<bool>(), any::<bool>());
+    let rest = (number(), number(), number(), any::<u32>(), any::<u32>());
+    (size, indices, flags, rest).prop_map(|(size, indices, flags, rest)| QueueState {
+        size,
+        desc: rest.0,
+        driver: rest.1,
+        device: rest.2,
+        ready: flags.0,
+        next_avail: indices.0,
+        next_used: indices.1,
+        signalled: indices.2,
+        used: flags.1,
+        align: rest.3,
+        pfn: rest.4,
+    })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -48,6 +73,8 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0..2usize, 0..16u16).prop_map(|(q, head)| Step::Publish(q, head)),
         4 => (0..2usize).prop_map(Step::Notify),
         1 => Just(Step::Restart),
+        1 => Just(Step::Restore),
+        1 => (0..2usize, queue_state()).prop_map(|(q, state)| Step::Alter(q, state)),
     ]
 }
 
@@ -98,6 +125,20 @@ fn hammer<D: VirtioDevice>(
             Step::Publish(queue, head) => driver.publish(*queue % driver.rings.len(), *head),
             Step::Notify(queue) => driver.notify(*queue),
             Step::Restart => bring_up(&mut driver),
+            Step::Restore => {
+                let (saved, level) = (driver.transport.save(), driver.line.high());
+                driver.transport.reset();
+                driver.transport.restore(&saved);
+                assert_eq!(driver.transport.save(), saved);
+                assert_eq!(driver.line.high(), level);
+            }
+            Step::Alter(queue, state) => {
+                let mut saved = driver.transport.save();
+                if let Some(queue) = saved.queues.get_mut(*queue) {
+                    *queue = *state;
+                }
+                driver.transport.restore(&saved);
+            }
         }
         input(&mut driver);
         assert_eq!(driver.line.high(), driver.get(INTERRUPT_STATUS) != 0);

@@ -1,0 +1,93 @@
+//! The virtio transports: which device is in which slot.
+
+use crate::board::terminal::VirtioConsole;
+use crate::board::{Output, disk, host_random, shared};
+use crate::bus::{Bus, SharedDevice};
+use crate::config::VmConfig;
+use crate::error::Error;
+use crate::irq::{Interrupts, Spi};
+use crate::memory::GuestRam;
+use skep_board::map;
+use skep_board::virtio::block::Block;
+use skep_board::virtio::rng::{Entropy, Rng};
+use skep_board::virtio::{EmptySlot, Transport};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Fills the transports. The last slots are used, as QEMU does: what a guest finds in slot 31 there
+/// (a single disk) is there here. Within them the order is that in which a guest that probes by
+/// address names devices: the entropy source, consoles, and disks from the first on. (QEMU goes
+/// downwards from slot 31, and its first disk is the last that Linux finds.)
+///
+/// Returns the console that `terminal` was for.
+pub(super) fn attach(
+    config: &VmConfig,
+    terminal: Option<Output>,
+    bus: &mut Bus,
+    ram: &Arc<GuestRam>,
+    interrupts: &Arc<Interrupts>,
+) -> Result<Option<VirtioConsole>, Error> {
+    let version = config.virtio;
+    let consoles = usize::from(terminal.is_some()) + config.virtio_consoles.len();
+    let count = 1 + consoles + config.disks.len();
+    let first = map::VIRTIO_SLOTS
+        .checked_sub(count)
+        .ok_or(Error::TooManyDevices)?;
+    let mut slots: Vec<SharedDevice> = Vec::with_capacity(map::VIRTIO_SLOTS);
+    slots.resize_with(first, || shared(EmptySlot::new(version)));
+    let irq = |slot: usize| Spi {
+        interrupts: interrupts.clone(),
+        number: map::SPI_VIRTIO + slot as u32,
+    };
+
+    let entropy = Rng::new(HostEntropy);
+    let transport = Transport::new(version, entropy, ram.clone(), irq(slots.len()));
+    slots.push(shared(transport));
+    let mut console = |output, size| {
+        let slot = slots.len();
+        let console = VirtioConsole::new(version, output, size, ram.clone(), irq(slot));
+        slots.push(shared(console.clone()));
+        console
+    };
+    let terminal = terminal.map(|output| console(output, config.terminal_size));
+    for path in &config.virtio_consoles {
+        console(output_file(path)?, None);
+    }
+    for (index, disk) in config.disks.iter().enumerate() {
+        let block = Block::new(disk::RawDisk::open(disk)?, &format!("skep-disk{index}"));
+        let transport = Transport::new(version, block, ram.clone(), irq(slots.len()));
+        slots.push(shared(transport));
+    }
+
+    for (slot, device) in slots.into_iter().enumerate() {
+        let range = map::Range {
+            base: map::VIRTIO.base + slot as u64 * map::VIRTIO_SLOT_SIZE,
+            size: map::VIRTIO_SLOT_SIZE,
+        };
+        bus.attach(range, device);
+    }
+    Ok(terminal)
+}
+
+/// Output to a file, which is created or emptied.
+fn output_file(path: &Path) -> Result<Output, Error> {
+    let mut file = File::create(path).map_err(|source| Error::ConsoleFile {
+        path: path.to_owned(),
+        source,
+    })?;
+    // A full disk of the host must not disturb the guest.
+    Ok(Box::new(move |byte| {
+        let _ = file.write_all(&[byte]);
+    }))
+}
+
+/// Random numbers from the host.
+struct HostEntropy;
+
+impl Entropy for HostEntropy {
+    fn fill(&mut self, buf: &mut [u8]) {
+        host_random(buf);
+    }
+}
