@@ -307,7 +307,7 @@ impl<M: Machine> Core<M> {
             read: allowed(Access::Read),
             write: allowed(Access::Write) && direct.writable,
             execute: allowed(Access::Execute),
-            large: translation.page_shift > 12,
+            mapping_shift: translation.page_shift,
             unaligned: translation.attributes.memory_type().allows_unaligned(),
         };
         self.tlb.insert(context, va, page);

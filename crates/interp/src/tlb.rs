@@ -83,8 +83,8 @@ pub(crate) struct Page {
     pub execute: bool,
     /// Unaligned accesses are allowed (normal memory).
     pub unaligned: bool,
-    /// The mapping that the page belongs to is larger than a page.
-    pub large: bool,
+    /// The size of the mapping that the page belongs to, as a power of two.
+    pub mapping_shift: u8,
 }
 
 pub(crate) struct Tlb {
@@ -97,7 +97,8 @@ pub(crate) struct Tlb {
     used: usize,
     /// Numbers handed out before the last flush: numbers are not used again until they wrap.
     base: u32,
-    /// Addresses for which an entry may be part of a large mapping.
+    /// The first and the last address of the mappings larger than a page that entries belong to:
+    /// an operation on any address of a mapping is on the whole of it (manual B3.10.1).
     large: Option<(u32, u32)>,
     /// Counts changes that may have removed an execute permission.
     pub epoch: u32,
@@ -178,9 +179,13 @@ impl Tlb {
             addend_high: (addend >> 32) as u16,
             unaligned: page.unaligned,
         };
-        if page.large {
+        if page.mapping_shift > 12 {
+            let offset = 1u32
+                .checked_shl(page.mapping_shift.into())
+                .unwrap_or(0)
+                .wrapping_sub(1);
             let (low, high) = self.large.unwrap_or((va, va));
-            self.large = Some((low.min(va & PAGE_MASK), high.max(va | !PAGE_MASK)));
+            self.large = Some((low.min(va & !offset), high.max(va | offset)));
         }
     }
 
@@ -233,5 +238,55 @@ impl Tlb {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(mapping_shift: u8) -> Page {
+        Page {
+            offset: 0x5000,
+            read: true,
+            write: true,
+            execute: true,
+            unaligned: true,
+            mapping_shift,
+        }
+    }
+
+    #[test]
+    fn maintenance_by_any_address_of_a_large_mapping_drops_all_of_it() {
+        for (shift, elsewhere) in [(16, 0xf000), (20, 0), (21, 0x1f_f000), (30, 0x3fff_f000)] {
+            let mut tlb = Tlb::new();
+            let key = ContextKey {
+                asid: 1,
+                dacr: 1,
+                privileged: true,
+            };
+            let context = tlb.context(key);
+            let va = 0x4000_3000;
+            tlb.insert(context, va, page(shift));
+            assert_eq!(tlb.read(context, va + 4, 4), Some(0x5004));
+            tlb.maintain(TlbOp::VaAllAsids(0x4000_0000 + elsewhere));
+            let context = tlb.context(key);
+            assert_eq!(tlb.read(context, va + 4, 4), None, "2^{shift} bytes");
+        }
+    }
+
+    #[test]
+    fn maintenance_of_another_page_keeps_a_page() {
+        let mut tlb = Tlb::new();
+        let key = ContextKey {
+            asid: 1,
+            dacr: 1,
+            privileged: true,
+        };
+        let context = tlb.context(key);
+        tlb.insert(context, 0x4000_3000, page(12));
+        tlb.maintain(TlbOp::VaAllAsids(0x4000_4000));
+        let context = tlb.context(key);
+        assert_eq!(tlb.read(context, 0x4000_3004, 4), Some(0x5004));
     }
 }
