@@ -338,7 +338,7 @@ fn attributes_by_tex_c_b() {
         let expected = if mair & 0xf0 == 0 {
             Shareability::Outer
         } else {
-            Shareability::Inner
+            Shareability::Outer
         };
         assert_eq!(found.shareability, expected);
     }
@@ -568,10 +568,10 @@ fn par_short() {
         translate_to_par(&mut state, memory, VA, write, privileged);
         state.cp15.par
     };
-    // Write-back, write-allocate, shareable.
+    // Write-back, write-allocate, shareable: outer shareable, without TEX remap.
     let section = first(0xabc0_0000 | 1 << 12 | 3 << 2 | 1 << 16 | 1 << 10 | 2);
     let value = par(&state, &section, true, true);
-    assert_eq!(value, 0xabc4_5000 | 0x400 | 0x200 | 0x80 | 0x50 | 0x4);
+    assert_eq!(value, 0xabc4_5000 | 0x200 | 0x80 | 0x50 | 0x4);
     // User mode may not: a permission fault, first level.
     assert_eq!(par(&state, &section, false, false), 0xd << 1 | 1);
     assert_eq!(par(&state, &first(0), false, true), 5 << 1 | 1);

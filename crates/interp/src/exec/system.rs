@@ -26,7 +26,8 @@ impl<M: Machine> Core<M> {
             Insn::Bkpt { .. } => {
                 let fault = Fault {
                     kind: FaultKind::Debug,
-                    va: self.pc,
+                    // IFAR is UNKNOWN after a debug event (manual C4.2.2): QEMU's choice.
+                    va: 0,
                     level: 0,
                     domain: 0,
                     write: false,
