@@ -6,6 +6,7 @@ use crate::{board, mcr, mmio, mrc};
 use core::arch::global_asm;
 use core::fmt;
 use core::mem::offset_of;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// Instructions to run.
 #[derive(Clone, Copy)]
@@ -52,30 +53,41 @@ macro_rules! snippet {
     }};
 }
 
-/// Where generated instructions are put.
-const BUFFER: u32 = board::FREE - 0x1000;
+/// Where generated instructions are put: buffers that are used in turn.
+const BUFFERS: u32 = board::FREE - 0x1000;
+const BUFFER_SIZE: u32 = 0x40;
+const BUFFER_COUNT: u32 = 64;
+static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// A snippet of A32 instructions given as words.
+fn buffer() -> u32 {
+    let next = NEXT.load(Ordering::Relaxed);
+    NEXT.store((next + 1) % BUFFER_COUNT, Ordering::Relaxed);
+    BUFFERS + next * BUFFER_SIZE
+}
+
+/// A snippet of at most 15 A32 instructions given as words. It stays for the next 63.
 pub fn a32(words: &[u32]) -> Snippet {
+    let address = buffer();
     for (i, word) in words.iter().chain(&[0xef00_0000 | END]).enumerate() {
-        mmio::write32(BUFFER + 4 * i as u32, *word);
+        mmio::write32(address + 4 * i as u32, *word);
     }
     // ICIALLU.
     mcr!("p15, 0, {}, c7, c5, 0", 0);
     Snippet {
-        address: BUFFER,
+        address,
         thumb: false,
     }
 }
 
-/// A snippet of T32 instructions given as halfwords.
+/// A snippet of at most 31 halfwords of T32 instructions. It stays for the next 63.
 pub fn t32(halfwords: &[u16]) -> Snippet {
+    let address = buffer();
     for (i, half) in halfwords.iter().chain(&[0xdf00 | END as u16]).enumerate() {
-        mmio::write16(BUFFER + 2 * i as u32, *half);
+        mmio::write16(address + 2 * i as u32, *half);
     }
     mcr!("p15, 0, {}, c7, c5, 0", 0);
     Snippet {
-        address: BUFFER,
+        address,
         thumb: true,
     }
 }
