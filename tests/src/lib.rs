@@ -30,6 +30,12 @@ pub fn skep_path() -> PathBuf {
     path
 }
 
+/// The default guest's files, fetched if need be.
+pub fn default_guest() -> skep_image::Guest {
+    skep_image::ensure(&skep_image::Options::default(), &skep_image::Silent)
+        .expect("the default guest")
+}
+
 /// Runs skep to its end with this standard input; panics when that takes longer than [`PATIENCE`].
 pub fn run(args: &[&str], input: &[u8]) -> Output {
     let mut session = Session::start(args);

@@ -2,13 +2,7 @@
 
 use std::path::Path;
 
-use skep_tests::{Session, assert_refused, file, run, skep, stderr, stdout};
-
-/// The default guest's files, fetched if need be.
-fn default_guest() -> skep_image::Guest {
-    skep_image::ensure(&skep_image::Options::default(), &skep_image::Silent)
-        .expect("the default guest")
-}
+use skep_tests::{Session, assert_refused, default_guest, file, run, skep, stderr, stdout};
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("a path of the cache")
@@ -43,6 +37,19 @@ fn a_command_reads_standard_input_byte_for_byte() {
 fn a_command_that_does_not_exist_fails_as_in_a_shell() {
     let output = run(&["run", "--", "no-such-command"], b"");
     assert_eq!(output.status.code(), Some(127), "{}", stderr(&output));
+}
+
+#[test]
+fn a_large_input_arrives_whole() {
+    let lines: String = (0..8000).map(|n| format!("{n:032}\n")).collect();
+    let script = format!("cat > /tmp/x <<'END'\n{lines}END\nwc -c < /tmp/x; md5sum /tmp/x\n");
+    let output = run(&["run"], script.as_bytes());
+    assert_eq!(
+        stdout(&output),
+        "264000\n085fc649ae52956fb374e89935ca592e  /tmp/x\n",
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]

@@ -42,24 +42,18 @@ impl<M: Machine> PhysMemory for WalkMemory<'_, M> {
 
 impl<M: Machine> Core<M> {
     /// Looks up the contexts for the state as it stands. To be called after every change of mode,
-    /// ASID, domain access control, data endianness, or of the TLB.
+    /// ASID, domain access control or data endianness.
     pub fn context_changed(&mut self) {
-        let privileged = self.state.privileged();
-        self.tlb.fetch = self.context_of(privileged);
-        self.tlb.data = if self.state.cpsr & psr::E != 0 {
-            Context::NONE
-        } else {
-            self.tlb.fetch
-        };
+        let key = self.context_key(self.state.privileged());
+        self.tlb.enter(key, self.state.cpsr & psr::E != 0);
     }
 
-    fn context_of(&mut self, privileged: bool) -> Context {
-        let key = ContextKey {
+    fn context_key(&self, privileged: bool) -> ContextKey {
+        ContextKey {
             asid: self.state.asid(),
             dacr: self.state.cp15.dacr,
             privileged,
-        };
-        self.tlb.context(key)
+        }
     }
 
     /// Loads `size` (1, 2, 4, 8) bytes, zero-extended, with the mode's privilege. Unaligned is
@@ -262,7 +256,7 @@ impl<M: Machine> Core<M> {
         let context = if privileged == self.state.privileged() {
             self.tlb.fetch
         } else {
-            self.context_of(privileged)
+            self.tlb.context(self.context_key(privileged))
         };
         let remembered = match access {
             Access::Read => self.tlb.read(context, va, 1),
@@ -447,7 +441,6 @@ impl<M: Machine> Core<M> {
                 inner_shareable,
             } => {
                 self.tlb.maintain(op);
-                self.context_changed();
                 if inner_shareable && !self.cluster.alone() {
                     self.log_wanted = self.cluster.broadcast(usize::from(self.state.index), op);
                 }
@@ -516,7 +509,6 @@ impl<M: Machine> Core<M> {
             }
         }
         self.log_seen = head;
-        self.context_changed();
         self.cluster
             .acknowledge(usize::from(self.state.index), head);
     }

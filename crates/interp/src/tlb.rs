@@ -92,6 +92,8 @@ pub(crate) struct Tlb {
     pub fetch: Context,
     /// The context of data accesses on the fast path: `fetch`, or none for big-endian data.
     pub data: Context,
+    /// What `fetch` stands for, once the vCPU has entered a context.
+    current: Option<(ContextKey, bool)>,
     entries: Box<[Entry]>,
     contexts: [Option<ContextKey>; CONTEXTS],
     used: usize,
@@ -109,6 +111,7 @@ impl Tlb {
         Tlb {
             fetch: Context::NONE,
             data: Context::NONE,
+            current: None,
             entries: vec![EMPTY; ENTRIES].into_boxed_slice(),
             contexts: [None; CONTEXTS],
             used: 0,
@@ -116,6 +119,18 @@ impl Tlb {
             large: None,
             epoch: 0,
         }
+    }
+
+    /// Makes a context the one of instruction fetches and, unless they are big-endian, of data
+    /// accesses.
+    pub fn enter(&mut self, key: ContextKey, big_endian: bool) {
+        self.fetch = self.context(key);
+        self.data = if big_endian {
+            Context::NONE
+        } else {
+            self.fetch
+        };
+        self.current = Some((key, big_endian));
     }
 
     /// The number of a context, a new one if it is not known.
@@ -201,10 +216,17 @@ impl Tlb {
             self.base = 0;
             self.entries.fill(EMPTY);
         }
+        self.enter_again();
     }
 
-    /// Forgets what a TLB operation names, in contexts of every privilege and domain setting. The
-    /// caller must look up its own context anew.
+    /// Gives the current context a number after its own was forgotten.
+    fn enter_again(&mut self) {
+        if let Some((key, big_endian)) = self.current {
+            self.enter(key, big_endian);
+        }
+    }
+
+    /// Forgets what a TLB operation names, in contexts of every privilege and domain setting.
     pub fn maintain(&mut self, op: TlbOp) {
         self.epoch = self.epoch.wrapping_add(1);
         match op {
@@ -216,6 +238,7 @@ impl Tlb {
                         self.contexts[slot] = None;
                     }
                 }
+                self.enter_again();
             }
             // Global entries match any ASID, and an entry does not tell that it was global.
             TlbOp::Va { va, .. } | TlbOp::VaAllAsids(va) => {

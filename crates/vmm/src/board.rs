@@ -131,13 +131,36 @@ pub(crate) fn host_random(buf: &mut [u8]) {
     }
 }
 
-/// Firmware configuration, with what firmware for QEMU's board reads: the kernel command line and
-/// the number of CPUs.
+/// Firmware configuration, with what firmware for QEMU's board reads: the number of CPUs, and the
+/// kernel that it is to boot with initial RAM disk and command line. Keys and formats are QEMU's
+/// (docs/specs/fw_cfg, and its `standard-headers/linux/qemu_fw_cfg.h`).
 fn fw_cfg(config: &VmConfig, ram: Arc<GuestRam>) -> FwCfg<Arc<GuestRam>> {
-    /// Number of CPUs, 16 bits.
     const NB_CPUS: u16 = 0x05;
+    const KERNEL: (u16, u16) = (0x08, 0x11);
+    const INITRD: (u16, u16) = (0x0b, 0x12);
+    const COMMAND_LINE: (u16, u16) = (0x14, 0x15);
+
     let mut device = FwCfg::new(ram);
-    // The keys are fixed and distinct, so that none is refused.
-    let _ = device.add_item(NB_CPUS, (config.cpus as u16).to_le_bytes().to_vec());
+    // The keys are fixed and distinct, and the files were small enough to load: none is refused.
+    let mut add = |key, contents| {
+        let _ = device.add_item(key, contents);
+    };
+    add(NB_CPUS, (config.cpus as u16).to_le_bytes().to_vec());
+    if config.firmware.is_some() {
+        let mut add_sized = |(size, data), contents: Vec<u8>| {
+            add(size, (contents.len() as u32).to_le_bytes().to_vec());
+            add(data, contents);
+        };
+        if let Some(kernel) = &config.kernel {
+            add_sized(KERNEL, kernel.clone());
+            // A string with its terminator.
+            let mut line = config.command_line.clone().into_bytes();
+            line.push(0);
+            add_sized(COMMAND_LINE, line);
+        }
+        if let Some(initrd) = &config.initrd {
+            add_sized(INITRD, initrd.clone());
+        }
+    }
     device
 }

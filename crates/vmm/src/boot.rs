@@ -30,18 +30,29 @@ pub(crate) fn load(config: &VmConfig, ram: &GuestRam) -> Result<Entry, Error> {
         }
     }
     match (&config.kernel, &config.firmware) {
-        (Some(kernel), _) => load_kernel(config, kernel, ram),
-        (None, Some(_)) => {
-            // Firmware for this board looks for the device tree at the start of RAM.
-            let tree = skep_loader::fdt::board(&board_config(config), &chosen(config));
-            write(ram, map::RAM_BASE, &tree)?;
-            Ok(Entry {
-                pc: 0,
-                regs: [0; 3],
-            })
-        }
+        (_, Some(_)) => load_for_firmware(config, ram),
+        (Some(kernel), None) => load_kernel(config, kernel, ram),
         (None, None) => Err(Error::NothingToBoot),
     }
+}
+
+/// Firmware for this board looks for the device tree at the start of RAM, and gets kernel, initial
+/// RAM disk and command line from the firmware configuration device.
+fn load_for_firmware(config: &VmConfig, ram: &GuestRam) -> Result<Entry, Error> {
+    /// For what firmware adds to the tree: bootargs, the initial RAM disk's place, memory, quirks.
+    const ROOM: usize = 64 << 10;
+    let board = board_config(config);
+    let mut tree = match &config.dtb {
+        Some(blob) => skep_loader::fdt::amend(blob, &[board.memory], &chosen(config))
+            .map_err(skep_loader::BootError::UserTree)?,
+        None => skep_loader::fdt::board(&board, &chosen(config)),
+    };
+    skep_loader::fdt::add_room(&mut tree, ROOM);
+    write(ram, map::RAM_BASE, &tree)?;
+    Ok(Entry {
+        pc: 0,
+        regs: [0; 3],
+    })
 }
 
 fn load_kernel(config: &VmConfig, bytes: &[u8], ram: &GuestRam) -> Result<Entry, Error> {
@@ -60,15 +71,10 @@ fn load_kernel(config: &VmConfig, bytes: &[u8], ram: &GuestRam) -> Result<Entry,
     for blob in &boot.blobs {
         write(ram, blob.addr, &blob.data)?;
     }
-    let mut entry = Entry {
+    Ok(Entry {
         pc: boot.entry.pc | u32::from(boot.entry.thumb),
         regs: boot.entry.registers,
-    };
-    // Firmware, when there is some, runs first, and finds the kernel in memory.
-    if config.firmware.is_some() {
-        entry.pc = 0;
-    }
-    Ok(entry)
+    })
 }
 
 fn write(ram: &GuestRam, addr: u64, bytes: &[u8]) -> Result<(), Error> {

@@ -15,8 +15,8 @@ const SLICE: u64 = 16_384;
 /// A WFE without event ends after this time: the architecture lets it end at any time, and the
 /// guest's event stream (CNTKCTL.EVNTEN) expects it about as often.
 const WFE_LIMIT: Duration = Duration::from_micros(100);
-/// The longest sleep while input waits for the guest to listen.
-const UNSETTLED_LIMIT: Duration = Duration::from_millis(5);
+/// The longest sleep while input waits for the next slice.
+const INPUT_LIMIT: Duration = Duration::from_micros(100);
 /// The longest sleep, as a safety net.
 const SLEEP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -162,8 +162,8 @@ fn sleep(state: &CpuState, shared: &Shared, limit: Duration) {
         // The clock's second may begin at any time within the next.
         wait = wait.min(Duration::from_secs(u64::from(seconds.max(1))) / 2);
     }
-    if shared.console.unsettled() {
-        wait = wait.min(UNSETTLED_LIMIT);
+    if shared.console.held_back() {
+        wait = wait.min(INPUT_LIMIT);
     }
     let flags = shared
         .cluster

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::{MIB, RAM_BASE, board_config, range};
 use crate::fdt::{
     BoardConfig, Chosen, FdtError, Gic, MAX_DEPTH, MAX_SIZE, Node, Property, PsciMethod,
-    Reservation, Tree, amend, board, to_dts,
+    Reservation, Tree, add_room, amend, board, to_dts,
 };
 
 /// Set to write the expected files instead of comparing with them.
@@ -46,6 +46,19 @@ fn the_board_as_qemu_has_it() {
         "board.dts",
         &to_dts(&board(&board_config(), &chosen())).unwrap(),
     );
+}
+
+#[test]
+fn room_at_the_end_is_part_of_the_tree() {
+    let blob = board(&board_config(), &chosen());
+    let mut roomy = blob.clone();
+    add_room(&mut roomy, 0x1_0000);
+    assert_eq!(roomy.len(), blob.len() + 0x1_0000);
+    assert_eq!(roomy[4..8], (roomy.len() as u32).to_be_bytes());
+    assert_eq!(to_dts(&roomy).unwrap(), to_dts(&blob).unwrap());
+    let mut nothing = vec![0; 7];
+    add_room(&mut nothing, 8);
+    assert_eq!(nothing, [0; 7]);
 }
 
 #[test]

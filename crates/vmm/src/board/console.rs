@@ -28,6 +28,11 @@ const SETTLED: u32 = 64;
 /// How many slices a sleep counts for: a CPU that sleeps has finished what it was at.
 const SLEEP_SLICES: u32 = 8;
 
+/// How many bytes the port takes in a slice. Without a limit, a guest would find the next byte in
+/// the FIFO as soon as it has read one, as no real line could deliver them: Linux's interrupt
+/// handler then reads on until the terminal layer's buffers are full and drops the rest.
+const BYTES_PER_SLICE: usize = spec::FIFO_DEPTH;
+
 /// The serial port. Clones are the same port.
 #[derive(Clone)]
 pub(crate) struct Console {
@@ -41,6 +46,8 @@ struct Inner {
     polls: u32,
     /// Slices for which the guest has listened.
     listened: u32,
+    /// Bytes that the port may still take in this slice.
+    credit: usize,
     /// Bytes sent.
     sent: u64,
 }
@@ -58,12 +65,19 @@ impl Inner {
         if self.listened < SETTLED {
             return;
         }
-        while self.uart.room() > 0 {
+        while self.credit > 0 && self.uart.room() > 0 {
             let Some(byte) = self.waiting.pop_front() else {
                 return;
             };
             self.uart.receive(&[byte]);
+            self.credit -= 1;
         }
+    }
+
+    /// There is input that only the next slice can move on.
+    fn held_back(&self) -> bool {
+        !self.waiting.is_empty()
+            && (self.listened < SETTLED || (self.credit == 0 && self.uart.room() > 0))
     }
 }
 
@@ -74,6 +88,7 @@ impl Console {
             waiting: VecDeque::new(),
             polls: 0,
             listened: 0,
+            credit: BYTES_PER_SLICE,
             sent: 0,
         };
         Console {
@@ -91,14 +106,14 @@ impl Console {
             } else {
                 0
             };
-            inner.feed();
         }
+        inner.credit = BYTES_PER_SLICE;
+        inner.feed();
     }
 
-    /// There is input that waits for the guest to listen: [`Console::tick`] is needed.
-    pub fn unsettled(&self) -> bool {
-        let inner = lock(&self.inner);
-        inner.listened < SETTLED && !inner.waiting.is_empty()
+    /// There is input that needs [`Console::tick`] to move on.
+    pub fn held_back(&self) -> bool {
+        lock(&self.inner).held_back()
     }
 
     /// Adds input.
@@ -138,6 +153,10 @@ impl MmioDevice for Console {
             inner.sent += 1;
         }
         inner.uart.write(offset, size, value);
+        if !inner.uart.receiver_enabled() {
+            // Closed: whoever opens the port next empties the FIFO again.
+            inner.listened = 0;
+        }
         inner.feed();
     }
 
