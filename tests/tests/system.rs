@@ -131,3 +131,13 @@ fn compare(name: &str) {
 fn short_descriptors() {
     compare("mmu_short");
 }
+
+#[test]
+fn long_descriptors() {
+    compare("mmu_long");
+}
+
+#[test]
+fn exceptions_and_modes() {
+    compare("exceptions");
+}

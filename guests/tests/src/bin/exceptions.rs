@@ -51,15 +51,34 @@ fn entries() {
         }
     }
     // What entry leaves of the masks, the flags and E.
-    for (name, bits) in [("none", 0), ("a", psr::A), ("i", psr::I), ("f", psr::F), ("e", psr::E), ("flags", 0xf80f_0000)] {
-        for (what, snippet) in [("svc", snippet!(arm, "svc #1")), ("udf", snippet!(arm, "udf #1")), ("bkpt", snippet!(arm, "bkpt #1"))] {
-            let probe = Probe::new(snippet).clear(psr::A | psr::I | psr::F).set(bits);
+    for (name, bits) in [
+        ("none", 0),
+        ("a", psr::A),
+        ("i", psr::I),
+        ("f", psr::F),
+        ("e", psr::E),
+        ("flags", 0xf80f_0000),
+    ] {
+        for (what, snippet) in [
+            ("svc", snippet!(arm, "svc #1")),
+            ("udf", snippet!(arm, "udf #1")),
+            ("bkpt", snippet!(arm, "bkpt #1")),
+        ] {
+            let probe = Probe::new(snippet)
+                .clear(psr::A | psr::I | psr::F)
+                .set(bits);
             println!("{what} with {name}: {}", probe.run().details());
         }
     }
     let bx = snippet!(arm, "bx r0");
-    println!("bx to an odd word: {}", Probe::new(bx).r(0, board::NOTHING + 1).run().details());
-    println!("bx to nothing: {}", Probe::new(bx).r(0, board::NOTHING).run().details());
+    println!(
+        "bx to an odd word: {}",
+        Probe::new(bx).r(0, board::NOTHING + 1).run().details()
+    );
+    println!(
+        "bx to nothing: {}",
+        Probe::new(bx).r(0, board::NOTHING).run().details()
+    );
 }
 
 /// Pends a shared interrupt at the CPU.
@@ -77,50 +96,107 @@ fn unpend() {
 fn interrupts() {
     pend();
     for (m, name) in mode::ALL {
-        let a = Probe::new(snippet!(arm, "nop", "nop")).mode(m).clear(psr::I | psr::F | psr::A);
+        let a = Probe::new(snippet!(arm, "nop", "nop"))
+            .mode(m)
+            .clear(psr::I | psr::F | psr::A);
         println!("irq a32 {name}: {}", a.run().details());
-        let t = Probe::new(snippet!(thumb, "nop", "nop")).mode(m).clear(psr::I).set(psr::E);
+        let t = Probe::new(snippet!(thumb, "nop", "nop"))
+            .mode(m)
+            .clear(psr::I)
+            .set(psr::E);
         println!("irq t32 {name}: {}", t.run().details());
     }
     // Masked, and then not.
     let masked = Probe::new(snippet!(arm, "mov r0, #1"));
     println!("irq masked: {}", masked.run().details());
-    let opened = Probe::new(snippet!(arm, "mov r0, #1\n cpsie i\n mov r0, #2\n mov r0, #3"));
+    let opened = Probe::new(snippet!(
+        arm,
+        "mov r0, #1\n cpsie i\n mov r0, #2\n mov r0, #3"
+    ));
     let outcome = opened.run();
     println!("irq after cpsie: {} r0={}", outcome.details(), outcome.r(0));
-    let opened = Probe::new(snippet!(thumb, "movs r0, #1\n cpsie i\n movs r0, #2\n movs r0, #3"));
+    let opened = Probe::new(snippet!(
+        thumb,
+        "movs r0, #1\n cpsie i\n movs r0, #2\n movs r0, #3"
+    ));
     let outcome = opened.run();
-    println!("irq after cpsie, t32: {} r0={}", outcome.details(), outcome.r(0));
-    let opened = Probe::new(snippet!(arm, "mrs r1, cpsr\n bic r1, #0x80\n msr cpsr_c, r1\n mov r0, #2"));
+    println!(
+        "irq after cpsie, t32: {} r0={}",
+        outcome.details(),
+        outcome.r(0)
+    );
+    let opened = Probe::new(snippet!(
+        arm,
+        "mrs r1, cpsr\n bic r1, #0x80\n msr cpsr_c, r1\n mov r0, #2"
+    ));
     let outcome = opened.run();
     println!("irq after msr: {} r0={}", outcome.details(), outcome.r(0));
     // In an IT block.
-    let t = Probe::new(snippet!(thumb, "nop", "nop", "nop", "nop")).clear(psr::I).set(IT & !psr::E);
+    let t = Probe::new(snippet!(thumb, "nop", "nop", "nop", "nop"))
+        .clear(psr::I)
+        .set(IT & !psr::E);
     println!("irq in an it block: {}", t.run().details());
     // WFI wakes with the interrupt masked.
-    println!("wfi with a masked interrupt: {}", Probe::new(snippet!(arm, "wfi")).run());
-    println!("wfe with a masked interrupt: {}", Probe::new(snippet!(arm, "sev\n wfe")).run());
+    println!(
+        "wfi with a masked interrupt: {}",
+        Probe::new(snippet!(arm, "wfi")).run()
+    );
+    println!(
+        "wfe with a masked interrupt: {}",
+        Probe::new(snippet!(arm, "sev\n wfe")).run()
+    );
     unpend();
 }
 
 fn it_state() {
     // ITTE EQ with Z set: the second instruction faults.
     for (what, snippet) in [
-        ("load", snippet!(thumb, "cmp r0, r0\n itte eq\n moveq r1, r1\n ldreq r1, [r2]\n movne r1, r1")),
-        ("svc", snippet!(thumb, "cmp r0, r0\n itte eq\n moveq r1, r1\n svceq #1\n movne r1, r1")),
+        (
+            "load",
+            snippet!(
+                thumb,
+                "cmp r0, r0\n itte eq\n moveq r1, r1\n ldreq r1, [r2]\n movne r1, r1"
+            ),
+        ),
+        (
+            "svc",
+            snippet!(
+                thumb,
+                "cmp r0, r0\n itte eq\n moveq r1, r1\n svceq #1\n movne r1, r1"
+            ),
+        ),
         ("udf", t32(&[0x4280, 0xbf06, 0x4609, 0xde01, 0x4609])),
         ("last svc", snippet!(thumb, "cmp r0, r0\n it eq\n svceq #1")),
         ("bkpt", t32(&[0x4280, 0xbf1c, 0xbe01, 0x4609])),
-        ("load not done", snippet!(thumb, "cmp r0, r0\n ite ne\n ldrne r1, [r2]\n moveq r1, r1")),
+        (
+            "load not done",
+            snippet!(thumb, "cmp r0, r0\n ite ne\n ldrne r1, [r2]\n moveq r1, r1"),
+        ),
     ] {
-        println!("it block, {what}: {}", Probe::new(snippet).r(2, board::NOTHING).run().details());
+        println!(
+            "it block, {what}: {}",
+            Probe::new(snippet).r(2, board::NOTHING).run().details()
+        );
     }
     // A return into the middle of a block.
-    let snippet = snippet!(thumb, "movs r0, #1", "movs r1, #1", "movs r2, #1", "movs r3, #1");
+    let snippet = snippet!(
+        thumb,
+        "movs r0, #1",
+        "movs r1, #1",
+        "movs r2, #1",
+        "movs r3, #1"
+    );
     for it in [0x08u32, 0x18, 0x04, 0x14, 0x0f, 0xe8] {
         let bits = (it & 3) << 25 | (it >> 2) << 10;
         let outcome = Probe::new(snippet).set(bits).run();
-        println!("it={it:02x}: {} {} {} {} {}", outcome, outcome.r(0), outcome.r(1), outcome.r(2), outcome.r(3));
+        println!(
+            "it={it:02x}: {} {} {} {} {}",
+            outcome,
+            outcome.r(0),
+            outcome.r(1),
+            outcome.r(2),
+            outcome.r(3)
+        );
     }
 }
 
@@ -146,11 +222,29 @@ fn high_vectors() {
     with_sctlr(sctlr::V, || {
         // The low table is not used now.
         mcr!("p15, 0, {}, c12, c0, 0", board::NOTHING);
-        println!("high vectors, svc: {}", Probe::new(snippet!(arm, "svc #1")).run().details());
-        println!("high vectors, udf: {}", Probe::new(snippet!(thumb, "udf #1")).run().details());
-        println!("high vectors, ldr: {}", Probe::new(snippet!(arm, "ldr r1, [r0]")).r(0, 4).run().details());
+        println!(
+            "high vectors, svc: {}",
+            Probe::new(snippet!(arm, "svc #1")).run().details()
+        );
+        println!(
+            "high vectors, udf: {}",
+            Probe::new(snippet!(thumb, "udf #1")).run().details()
+        );
+        println!(
+            "high vectors, ldr: {}",
+            Probe::new(snippet!(arm, "ldr r1, [r0]"))
+                .r(0, 4)
+                .run()
+                .details()
+        );
         pend();
-        println!("high vectors, irq: {}", Probe::new(snippet!(arm, "nop")).clear(psr::I).run().details());
+        println!(
+            "high vectors, irq: {}",
+            Probe::new(snippet!(arm, "nop"))
+                .clear(psr::I)
+                .run()
+                .details()
+        );
         unpend();
     });
     vectors::record();
@@ -164,17 +258,31 @@ fn high_vectors() {
 fn thumb_and_big_endian() {
     with_sctlr(sctlr::TE, || {
         vectors::record_thumb();
-        for (what, snippet) in [("svc", snippet!(arm, "svc #1")), ("udf", snippet!(thumb, "udf #1")), ("bkpt", snippet!(arm, "bkpt #1"))] {
+        for (what, snippet) in [
+            ("svc", snippet!(arm, "svc #1")),
+            ("udf", snippet!(thumb, "udf #1")),
+            ("bkpt", snippet!(arm, "bkpt #1")),
+        ] {
             println!("te, {what}: {}", Probe::new(snippet).run().details());
         }
         vectors::record();
     });
     with_sctlr(sctlr::EE, || {
-        for (what, snippet) in [("svc", snippet!(arm, "svc #1")), ("udf", snippet!(thumb, "udf #1")), ("bkpt", snippet!(arm, "bkpt #1"))] {
+        for (what, snippet) in [
+            ("svc", snippet!(arm, "svc #1")),
+            ("udf", snippet!(thumb, "udf #1")),
+            ("bkpt", snippet!(arm, "bkpt #1")),
+        ] {
             println!("ee, {what}: {}", Probe::new(snippet).run().details());
         }
         pend();
-        println!("ee, irq: {}", Probe::new(snippet!(arm, "nop")).clear(psr::I).run().details());
+        println!(
+            "ee, irq: {}",
+            Probe::new(snippet!(arm, "nop"))
+                .clear(psr::I)
+                .run()
+                .details()
+        );
         unpend();
     });
 }
@@ -187,28 +295,55 @@ fn banked() {
     );
     for (i, (m, _)) in mode::ALL.into_iter().enumerate() {
         let i = i as u32;
-        Probe::new(write).mode(m).r(0, 0x1000 + i).r(1, 0x2000 + i).r(2, 0x3000 + i).r(4, m).r(5, 0x10 | i << 28).sp(0x1000 + i).lr(0x2000 + i).run();
+        Probe::new(write)
+            .mode(m)
+            .r(0, 0x1000 + i)
+            .r(1, 0x2000 + i)
+            .r(2, 0x3000 + i)
+            .r(4, m)
+            .r(5, 0x10 | i << 28)
+            .sp(0x1000 + i)
+            .lr(0x2000 + i)
+            .run();
     }
-    // SVC's own are used by the end of each snippet.
-    let read = snippet!(
-        arm,
-        "mrs r0, sp_usr\n mrs r1, lr_usr\n mrs r2, sp_fiq\n mrs r3, lr_fiq\n mrs r4, spsr_fiq\n mrs r5, sp_irq\n mrs r6, lr_irq\n mrs r7, spsr_irq"
-    );
-    let o = Probe::new(read).run();
-    println!("usr {:x} {:x} fiq {:x} {:x} {:08x} irq {:x} {:x} {:08x}", o.r(0), o.r(1), o.r(2), o.r(3), o.r(4), o.r(5), o.r(6), o.r(7));
-    let read = snippet!(arm, "mrs r0, sp_abt\n mrs r1, spsr_abt\n mrs r2, r8_fiq\n mrs r3, r9_fiq\n mrs r4, r12_fiq\n mov r5, r8");
-    let o = Probe::new(read).r(8, 0x88).run();
-    println!("abt {:x} {:08x} fiq r8 {:x} r9 {:x} r12 {:x}, r8 {:x}", o.r(0), o.r(1), o.r(2), o.r(3), o.r(4), o.r(5));
-    let write = snippet!(
-        arm,
-        "msr r8_fiq, r0\n msr lr_irq, r1\n msr sp_abt, r2\n msr spsr_irq, r3\n msr sp_usr, r4\n mrs r5, r8_fiq\n mrs r6, lr_irq\n mrs r7, sp_abt\n mrs r8, spsr_irq\n mrs r9, sp_usr"
-    );
-    let o = Probe::new(write).r(0, 1).r(1, 2).r(2, 3).r(3, 0xffff_ffff).r(4, 5).run();
-    println!("written: {:x} {:x} {:x} {:08x} {:x}", o.r(5), o.r(6), o.r(7), o.r(8), o.r(9));
+    // SVC's own are used by the end of each snippet, and System mode has User mode's.
+    for (m, name) in mode::ALL
+        .into_iter()
+        .filter(|(m, _)| *m != mode::USR && *m != mode::SVC)
+    {
+        let read = snippet!(
+            arm,
+            "msr cpsr_c, r5\n mov r0, sp\n mov r1, lr\n mov r2, r8\n mov r3, r9\n cmp r4, #0x1f\n mrsne r4, spsr"
+        );
+        let o = Probe::new(read)
+            .r(4, m)
+            .r(5, m | 0x1c0)
+            .r(8, 8)
+            .r(9, 9)
+            .run();
+        println!(
+            "{name}: sp {:x} lr {:x} r8 {:x} r9 {:x} spsr {:08x}",
+            o.r(0),
+            o.r(1),
+            o.r(2),
+            o.r(3),
+            o.r(4)
+        );
+    }
+    // They are of the Virtualization Extensions.
     for (m, name) in mode::ALL {
-        println!("mrs r0, sp_irq in {name}: {}", Probe::new(snippet!(arm, "mrs r0, sp_irq")).mode(m).run());
-        println!("mrs r0, lr_usr in {name}: {}", Probe::new(snippet!(arm, "mrs r0, lr_usr")).mode(m).run());
-        println!("mrs r0, spsr_fiq in {name}: {}", Probe::new(snippet!(arm, "mrs r0, spsr_fiq")).mode(m).run());
+        println!(
+            "mrs r0, sp_irq in {name}: {}",
+            Probe::new(snippet!(arm, "mrs r0, sp_irq")).mode(m).run()
+        );
+        println!(
+            "mrs r0, lr_usr in {name}: {}",
+            Probe::new(snippet!(arm, "mrs r0, lr_usr")).mode(m).run()
+        );
+        println!(
+            "mrs r0, spsr_fiq in {name}: {}",
+            Probe::new(snippet!(arm, "mrs r0, spsr_fiq")).mode(m).run()
+        );
     }
     for (name, snippet) in [
         ("sp_mon", a32(&[0xe10d_0300])),
@@ -221,12 +356,18 @@ fn banked() {
 
 fn status_registers() {
     for (m, name) in mode::ALL {
-        let o = Probe::new(snippet!(arm, "mrs r0, cpsr")).mode(m).set(psr::E | 0xf80f_0000).run();
+        let o = Probe::new(snippet!(arm, "mrs r0, cpsr"))
+            .mode(m)
+            .set(psr::E | 0xf80f_0000)
+            .run();
         println!("mrs cpsr {name}: {o} {:08x}", o.r(0));
         let o = Probe::new(snippet!(thumb, "mrs r0, cpsr")).mode(m).run();
         println!("mrs cpsr t32 {name}: {o} {:08x}", o.r(0));
         // Everything but the mode, T and J.
-        let o = Probe::new(snippet!(arm, "msr cpsr_fsxc, r0\n mrs r1, cpsr")).mode(m).r(0, 0xffff_ffc0 & !0x0100_0000 | m).run();
+        let o = Probe::new(snippet!(arm, "msr cpsr_fsxc, r0\n mrs r1, cpsr"))
+            .mode(m)
+            .r(0, 0xffff_ffc0 & !0x0100_0000 | m)
+            .run();
         println!("msr cpsr_fsxc {name}: {} {:08x}", o.details(), o.r(1));
         for (field, snippet) in [
             ("f", snippet!(arm, "msr cpsr_f, r0\n mrs r1, cpsr")),
@@ -237,12 +378,23 @@ fn status_registers() {
             println!("msr cpsr_{field} {name}: {} {:08x}", o.details(), o.r(1));
         }
     }
-    for (m, name) in mode::ALL.into_iter().filter(|(m, _)| *m != mode::USR && *m != mode::SYS) {
+    for (m, name) in mode::ALL
+        .into_iter()
+        .filter(|(m, _)| *m != mode::USR && *m != mode::SYS)
+    {
         for value in [0xffff_ffff, 0x1f, 0] {
-            let o = Probe::new(snippet!(arm, "msr spsr_cxsf, r0\n mrs r1, spsr")).mode(m).r(0, value).run();
+            let o = Probe::new(snippet!(arm, "msr spsr_cxsf, r0\n mrs r1, spsr"))
+                .mode(m)
+                .r(0, value)
+                .run();
             println!("spsr {value:08x} {name}: {o} {:08x}", o.r(1));
         }
-        let o = Probe::new(snippet!(arm, "msr spsr_cxsf, r0\n mvn r0, #0\n msr spsr_s, r0\n mrs r1, spsr")).mode(m).run();
+        let o = Probe::new(snippet!(
+            arm,
+            "msr spsr_cxsf, r0\n mvn r0, #0\n msr spsr_s, r0\n mrs r1, spsr"
+        ))
+        .mode(m)
+        .run();
         println!("spsr_s {name}: {o} {:08x}", o.r(1));
     }
 }
@@ -261,31 +413,87 @@ fn change_state() {
         ("t32 setend be", snippet!(thumb, "setend be")),
     ] {
         for (m, mode_name) in [(mode::SYS, "sys"), (mode::USR, "usr")] {
-            let o = Probe::new(snippet).mode(m).clear(psr::A | psr::I | psr::F).run();
+            let o = Probe::new(snippet)
+                .mode(m)
+                .clear(psr::A | psr::I | psr::F)
+                .run();
             println!("{name} in {mode_name}: {}", o.details());
         }
     }
-    for (name, snippet) in [("cpsie a", snippet!(arm, "cpsie a")), ("cpsie i", snippet!(arm, "cpsie i")), ("cpsie f", snippet!(arm, "cpsie f"))] {
+    for (name, snippet) in [
+        ("cpsie a", snippet!(arm, "cpsie a")),
+        ("cpsie i", snippet!(arm, "cpsie i")),
+        ("cpsie f", snippet!(arm, "cpsie f")),
+    ] {
         println!("{name}: {}", Probe::new(snippet).run().details());
-        println!("{name} in usr: {}", Probe::new(snippet).mode(mode::USR).run().details());
+        println!(
+            "{name} in usr: {}",
+            Probe::new(snippet).mode(mode::USR).run().details()
+        );
     }
 }
 
 fn store_return_state() {
     let at = board::FREE + 0x3000;
     for (name, snippet) in [
-        ("srsia", snippet!(arm, "msr spsr_cxsf, r1\n msr sp_abt, r0\n srsia sp!, #0x17\n mrs r2, sp_abt")),
-        ("srsib", snippet!(arm, "msr spsr_cxsf, r1\n msr sp_abt, r0\n srsib sp!, #0x17\n mrs r2, sp_abt")),
-        ("srsda", snippet!(arm, "msr spsr_cxsf, r1\n msr sp_abt, r0\n srsda sp!, #0x17\n mrs r2, sp_abt")),
-        ("srsdb", snippet!(arm, "msr spsr_cxsf, r1\n msr sp_abt, r0\n srsdb sp!, #0x17\n mrs r2, sp_abt")),
-        ("srsdb, no writeback", snippet!(arm, "msr spsr_cxsf, r1\n msr sp_abt, r0\n srsdb sp, #0x17\n mrs r2, sp_abt")),
-        ("t32 srsia", snippet!(thumb, "msr spsr_cxsf, r1\n msr sp_abt, r0\n srsia sp!, #0x17\n mrs r2, sp_abt")),
-        ("t32 srsdb", snippet!(thumb, "msr spsr_cxsf, r1\n msr sp_abt, r0\n srsdb sp!, #0x17\n mrs r2, sp_abt")),
+        (
+            "srsia",
+            snippet!(
+                arm,
+                "msr spsr_cxsf, r1\n cps #0x17\n mov sp, r0\n cps #0x13\n srsia sp!, #0x17\n cps #0x17\n mov r2, sp\n cps #0x13"
+            ),
+        ),
+        (
+            "srsib",
+            snippet!(
+                arm,
+                "msr spsr_cxsf, r1\n cps #0x17\n mov sp, r0\n cps #0x13\n srsib sp!, #0x17\n cps #0x17\n mov r2, sp\n cps #0x13"
+            ),
+        ),
+        (
+            "srsda",
+            snippet!(
+                arm,
+                "msr spsr_cxsf, r1\n cps #0x17\n mov sp, r0\n cps #0x13\n srsda sp!, #0x17\n cps #0x17\n mov r2, sp\n cps #0x13"
+            ),
+        ),
+        (
+            "srsdb",
+            snippet!(
+                arm,
+                "msr spsr_cxsf, r1\n cps #0x17\n mov sp, r0\n cps #0x13\n srsdb sp!, #0x17\n cps #0x17\n mov r2, sp\n cps #0x13"
+            ),
+        ),
+        (
+            "srsdb, no writeback",
+            snippet!(
+                arm,
+                "msr spsr_cxsf, r1\n cps #0x17\n mov sp, r0\n cps #0x13\n srsdb sp, #0x17\n cps #0x17\n mov r2, sp\n cps #0x13"
+            ),
+        ),
+        (
+            "t32 srsia",
+            snippet!(
+                thumb,
+                "msr spsr_cxsf, r1\n cps #0x17\n mov sp, r0\n cps #0x13\n srsia sp!, #0x17\n cps #0x17\n mov r2, sp\n cps #0x13"
+            ),
+        ),
+        (
+            "t32 srsdb",
+            snippet!(
+                thumb,
+                "msr spsr_cxsf, r1\n cps #0x17\n mov sp, r0\n cps #0x13\n srsdb sp!, #0x17\n cps #0x17\n mov r2, sp\n cps #0x13"
+            ),
+        ),
     ] {
         for word in 0..8 {
             mmio::write32(at + 4 * word, 0);
         }
-        let o = Probe::new(snippet).r(0, at + 16).r(1, 0xf000_01d0).lr(0x1234_5678).run();
+        let o = Probe::new(snippet)
+            .r(0, at + 16)
+            .r(1, 0xf000_01d0)
+            .lr(0x1234_5678)
+            .run();
         println!("{name}: {o} sp+{:x}", o.r(2).wrapping_sub(at + 16) as i32);
         for word in 0..8 {
             let value = mmio::read32(at + 4 * word);
@@ -300,16 +508,32 @@ fn store_return_state() {
     );
     let o = Probe::new(rfe).r(0, at).run();
     let _ = o;
-    for (name, value) in [("sys", 0x1df), ("usr", 0x1d0), ("irq with flags", 0xf800_01d2), ("big-endian", 0x3df), ("mode 0", 0x1c0)] {
+    for (name, value) in [
+        ("sys", 0x1df),
+        ("usr", 0x1d0),
+        ("irq with flags", 0xf800_01d2),
+        ("big-endian", 0x3df),
+        ("mode 0", 0x1c0),
+    ] {
         mmio::write32(at + 4, value);
         let o = Probe::new(rfe).r(0, at).run();
-        println!("rfeia to {name}: {} r0+{:x} {} {} {:08x}", o.details(), o.r(0).wrapping_sub(at), o.r(3), o.r(4), o.r(5));
+        println!(
+            "rfeia to {name}: {} r0+{:x} {} {} {:08x}",
+            o.details(),
+            o.r(0).wrapping_sub(at),
+            o.r(3),
+            o.r(4),
+            o.r(5)
+        );
     }
     let rfe = snippet!(arm, "rfedb r0!");
     mmio::write32(at, 0x4020_0001);
     mmio::write32(at + 4, 0x1f0);
     for (m, name) in [(mode::USR, "usr"), (mode::SYS, "sys")] {
-        println!("rfe in {name}: {}", Probe::new(rfe).mode(m).r(0, board::NOTHING).run().details());
+        println!(
+            "rfe in {name}: {}",
+            Probe::new(rfe).mode(m).r(0, board::NOTHING).run().details()
+        );
     }
     let srs = snippet!(arm, "srsdb sp!, #0x13");
     for (m, name) in [(mode::USR, "usr"), (mode::SYS, "sys")] {
@@ -318,47 +542,111 @@ fn store_return_state() {
 }
 
 fn returns() {
-    for (name, value) in [("usr", 0x1d0), ("usr t32", 0x1f0), ("sys big-endian", 0x3df), ("fiq with flags", 0xf00f_01d1), ("mode 0", 0x1c0), ("mode 0x16", 0x1d6)] {
+    for (name, value) in [
+        ("usr", 0x1d0),
+        ("usr t32", 0x1f0),
+        ("sys big-endian", 0x3df),
+        ("fiq with flags", 0xf00f_01d1),
+        ("mode 0", 0x1c0),
+        ("mode 0x16", 0x1d6),
+    ] {
         // The target is a pair of halfwords that do the same in both instruction sets: SVC #n.
         let target = board::FREE + 0x3100;
         mmio::write32(target, 0xef00_df05);
         mcr!("p15, 0, {}, c7, c5, 0", 0);
         for (how, snippet) in [
-            ("movs pc, lr", snippet!(arm, "msr spsr_cxsf, r1\n mov lr, r0\n movs pc, lr")),
-            ("subs pc, lr, #4", snippet!(arm, "msr spsr_cxsf, r1\n add lr, r0, #4\n subs pc, lr, #4")),
-            ("t32 subs pc, lr, #4", snippet!(thumb, "msr spsr_cxsf, r1\n add.w lr, r0, #4\n subs pc, lr, #4")),
-            ("eret", snippet!(arm, "msr spsr_cxsf, r1\n mov lr, r0\n eret")),
-            ("ldm pc^", snippet!(arm, "msr spsr_cxsf, r1\n str r0, [r2]\n ldm r2!, {{pc}}^")),
-            ("ldm r3, pc^", snippet!(arm, "msr spsr_cxsf, r1\n stm r2, {{r0, r1}}\n str r0, [r2, #4]\n ldm r2, {{r3, pc}}^")),
+            (
+                "movs pc, lr",
+                snippet!(arm, "msr spsr_cxsf, r1\n mov lr, r0\n movs pc, lr"),
+            ),
+            (
+                "subs pc, lr, #4",
+                snippet!(arm, "msr spsr_cxsf, r1\n add lr, r0, #4\n subs pc, lr, #4"),
+            ),
+            (
+                "t32 subs pc, lr, #4",
+                snippet!(
+                    thumb,
+                    "msr spsr_cxsf, r1\n add.w lr, r0, #4\n subs pc, lr, #4"
+                ),
+            ),
+            (
+                "eret",
+                snippet!(arm, "msr spsr_cxsf, r1\n mov lr, r0\n eret"),
+            ),
+            (
+                "ldm pc^",
+                snippet!(arm, "msr spsr_cxsf, r1\n str r0, [r2]\n ldm r2!, {{pc}}^"),
+            ),
+            (
+                "ldm r3, pc^",
+                snippet!(
+                    arm,
+                    "msr spsr_cxsf, r1\n stm r2, {{r0, r1}}\n str r0, [r2, #4]\n ldm r2, {{r3, pc}}^"
+                ),
+            ),
         ] {
-            let o = Probe::new(snippet).mode(mode::IRQ).r(0, target).r(1, value).r(2, target + 0x100).run();
-            println!("{how} to {name}: {} r2+{:x}", o.details(), o.r(2).wrapping_sub(target + 0x100));
+            let o = Probe::new(snippet)
+                .mode(mode::IRQ)
+                .r(0, target)
+                .r(1, value)
+                .r(2, target + 0x100)
+                .run();
+            println!(
+                "{how} to {name}: {} r2+{:x}",
+                o.details(),
+                o.r(2).wrapping_sub(target + 0x100)
+            );
         }
     }
     for (m, name) in [(mode::USR, "usr"), (mode::SYS, "sys")] {
         let movs = snippet!(arm, "adr lr, 1f\n movs pc, lr\n mov r0, #1\n 1: mov r1, #1");
         let o = Probe::new(movs).mode(m).run();
-        println!("movs pc, lr in {name}: {} {} {}", o.details(), o.r(0), o.r(1));
+        println!(
+            "movs pc, lr in {name}: {} {} {}",
+            o.details(),
+            o.r(0),
+            o.r(1)
+        );
     }
 }
 
 fn user_registers() {
     let at = board::FREE + 0x3200;
-    for (m, name) in mode::ALL.into_iter().filter(|(m, _)| *m != mode::USR && *m != mode::SYS) {
+    for (m, name) in mode::ALL
+        .into_iter()
+        .filter(|(m, _)| *m != mode::USR && *m != mode::SYS)
+    {
         for word in 0..16 {
             mmio::write32(at + 4 * word, 0);
         }
         let stm = snippet!(arm, "mov lr, #5\n stm r0, {{r0, r7, r8, sp, lr}}^");
-        Probe::new(snippet!(arm, "nop")).mode(mode::USR).sp(0x111).lr(0x222).run();
+        Probe::new(snippet!(arm, "nop"))
+            .mode(mode::USR)
+            .sp(0x111)
+            .lr(0x222)
+            .run();
         let o = Probe::new(stm).mode(m).r(0, at).r(7, 7).r(8, 8).run();
-        println!("stm user {name}: {o} {:x} {:x} {:x} {:x}", mmio::read32(at + 4), mmio::read32(at + 8), mmio::read32(at + 12), mmio::read32(at + 16));
+        println!(
+            "stm user {name}: {o} {:x} {:x} {:x} {:x}",
+            mmio::read32(at + 4),
+            mmio::read32(at + 8),
+            mmio::read32(at + 12),
+            mmio::read32(at + 16)
+        );
         mmio::write32(at, 0x333);
         mmio::write32(at + 4, 0x444);
-        let ldm = snippet!(arm, "mov lr, #5\n ldm r0, {{sp, lr}}^\n nop\n mov r1, lr\n mrs r2, sp_usr\n mrs r3, lr_usr");
-        let ldm_system = snippet!(arm, "mov lr, #5\n ldm r0, {{sp, lr}}^\n nop\n mov r1, lr\n cps #0x1f\n mov r2, sp\n mov r3, lr");
-        let _ = ldm;
-        let o = Probe::new(ldm_system).mode(m).r(0, at).run();
-        println!("ldm user {name}: {o} {:x} {:x} {:x}", o.r(1), o.r(2), o.r(3));
+        let ldm = snippet!(
+            arm,
+            "mov lr, #5\n ldm r0, {{sp, lr}}^\n nop\n mov r1, lr\n cps #0x1f\n mov r2, sp\n mov r3, lr"
+        );
+        let o = Probe::new(ldm).mode(m).r(0, at).run();
+        println!(
+            "ldm user {name}: {o} {:x} {:x} {:x}",
+            o.r(1),
+            o.r(2),
+            o.r(3)
+        );
     }
 }
 
@@ -384,12 +672,23 @@ fn undefined() {
             // BXJ to what follows.
             let snippet = a32(&[word]);
             let probe = Probe::new(snippet).mode(m).r(0, 0x8400_00ff);
-            println!("{name} {mode_name}: {}", probe.r(1, snippet.address + 4).run().details());
+            println!(
+                "{name} {mode_name}: {}",
+                probe.r(1, snippet.address + 4).run().details()
+            );
         }
     }
     // Conditions that fail.
-    for (name, word) in [("udfne", 0x17f0_00f0), ("mcrne p0", 0x1e00_0010), ("svcne", 0x1f00_0001), ("ldcne p5", 0x1d90_0500)] {
-        println!("{name} with z: {}", Probe::new(a32(&[word])).set(1 << 30).run().details());
+    for (name, word) in [
+        ("udfne", 0x17f0_00f0),
+        ("mcrne p0", 0x1e00_0010),
+        ("svcne", 0x1f00_0001),
+        ("ldcne p5", 0x1d90_0500),
+    ] {
+        println!(
+            "{name} with z: {}",
+            Probe::new(a32(&[word])).set(1 << 30).run().details()
+        );
     }
     for (name, halves) in [
         ("t32 0xde00", &[0xde00u16] as &[u16]),

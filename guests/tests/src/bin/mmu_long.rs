@@ -4,7 +4,9 @@
 #![no_main]
 
 use guest_support::cp15::{dsb, sctlr, tlbiall, with_sctlr};
-use guest_support::mmu::long::{self, AF, AP_READ_ONLY, AP_USER, BLOCK, FULL, NG, PAGE, PXN, TABLE, XN};
+use guest_support::mmu::long::{
+    self, AF, AP_READ_ONLY, AP_USER, BLOCK, FULL, NG, PAGE, PXN, TABLE, XN,
+};
 use guest_support::probe::{Outcome, Probe};
 use guest_support::psr::mode;
 use guest_support::{board, guest, mcr, mcrr, mmio, mrc, mrrc, print, println, snippet};
@@ -47,7 +49,11 @@ fn main() {
 fn map(block: u64, page: u64, table_bits: u64) {
     long::set(0, MEGABYTES >> 30, u64::from(long::table(SECOND)) | TABLE);
     long::set(SECOND, 0, u64::from(MEMORY) | BLOCK | block);
-    long::set(SECOND, 1, u64::from(long::table(THIRD)) | TABLE | table_bits);
+    long::set(
+        SECOND,
+        1,
+        u64::from(long::table(THIRD)) | TABLE | table_bits,
+    );
     long::set(THIRD, 0, u64::from(MEMORY) | PAGE | page);
 }
 
@@ -76,15 +82,25 @@ fn tables() {
     for (bits, name) in [
         (long::AP_TABLE_NO_USER, "no user"),
         (long::AP_TABLE_READ_ONLY, "read-only"),
-        (long::AP_TABLE_NO_USER | long::AP_TABLE_READ_ONLY, "no user, read-only"),
+        (
+            long::AP_TABLE_NO_USER | long::AP_TABLE_READ_ONLY,
+            "no user, read-only",
+        ),
         (long::XN_TABLE, "xn"),
         (long::PXN_TABLE, "pxn"),
     ] {
         map(FULL, FULL, bits);
         rights(format_args!("table {name}, page rw rw"), PAGES);
         map(FULL, FULL, 0);
-        long::set(0, MEGABYTES >> 30, u64::from(long::table(SECOND)) | TABLE | bits);
-        rights(format_args!("first-level table {name}, block rw rw"), MEGABYTES);
+        long::set(
+            0,
+            MEGABYTES >> 30,
+            u64::from(long::table(SECOND)) | TABLE | bits,
+        );
+        rights(
+            format_args!("first-level table {name}, block rw rw"),
+            MEGABYTES,
+        );
         rights(format_args!("first-level table {name}, page rw rw"), PAGES);
     }
 }
@@ -102,7 +118,10 @@ fn execute_never() {
 fn invalid() {
     map(FULL, FULL, 0);
     rights(format_args!("no first-level descriptor"), 0xc000_0000);
-    rights(format_args!("no second-level descriptor"), MEGABYTES + 0x40_0000);
+    rights(
+        format_args!("no second-level descriptor"),
+        MEGABYTES + 0x40_0000,
+    );
     rights(format_args!("no third-level descriptor"), PAGES + 0x1000);
     // The block type does not exist at the third level.
     long::set(THIRD, 2, u64::from(MEMORY) | BLOCK | FULL);
@@ -116,21 +135,36 @@ fn access_flag() {
     rights(format_args!("block without access flag"), MEGABYTES);
     rights(format_args!("page without access flag"), PAGES);
     long::set(0, 2, u64::from(board::RAM) | BLOCK | AP_USER);
-    rights(format_args!("gigabyte without access flag"), 0x8000_0000 + (MEMORY - board::RAM));
+    rights(
+        format_args!("gigabyte without access flag"),
+        0x8000_0000 + (MEMORY - board::RAM),
+    );
     map(AP_READ_ONLY | XN, AP_READ_ONLY | XN, 0);
     rights(format_args!("block without anything"), MEGABYTES);
     with_sctlr(sctlr::AFE, || {
         map(0, FULL, 0);
         rights(format_args!("sctlr.afe, page"), PAGES);
-        rights(format_args!("sctlr.afe, block without access flag"), MEGABYTES);
+        rights(
+            format_args!("sctlr.afe, block without access flag"),
+            MEGABYTES,
+        );
     });
 }
 
 fn sizes() {
     long::set(0, 2, u64::from(board::RAM) | BLOCK | FULL);
-    load(format_args!("gigabyte"), 0x8000_0004 + (MEMORY - board::RAM));
-    load(format_args!("gigabyte, page 0x123"), 0x8012_3004 + (MEMORY - board::RAM));
-    rights(format_args!("gigabyte"), 0x8000_0000 + (MEMORY - board::RAM));
+    load(
+        format_args!("gigabyte"),
+        0x8000_0004 + (MEMORY - board::RAM),
+    );
+    load(
+        format_args!("gigabyte, page 0x123"),
+        0x8012_3004 + (MEMORY - board::RAM),
+    );
+    rights(
+        format_args!("gigabyte"),
+        0x8000_0000 + (MEMORY - board::RAM),
+    );
     map(FULL, FULL, 0);
     load(format_args!("block, last page"), MEGABYTES + 0x1f_f004);
     for i in 0..16 {
@@ -175,17 +209,36 @@ fn split() {
         long::set(6, index, u64::from(MEMORY) | BLOCK | FULL);
         long::set(7, index, u64::from(MEMORY + 0x20_0000) | BLOCK | FULL);
     }
-    let addresses = [0x8000_0004, 0xbfff_f004, 0xc000_0004, 0xe000_0004, 0xf000_0004, 0xfe00_0004, 0xffff_f004];
+    let addresses = [
+        0x8000_0004,
+        0xbfff_f004,
+        0xc000_0004,
+        0xe000_0004,
+        0xf000_0004,
+        0xfe00_0004,
+        0xffff_f004,
+    ];
     for (t0sz, t1sz) in [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)] {
         // With T1SZ of 2 or more the walk by TTBR1 begins at the second level.
-        let base = if t1sz >= 2 { long::table(6) } else { long::table(1) };
+        let base = if t1sz >= 2 {
+            long::table(6)
+        } else {
+            long::table(1)
+        };
         mcrr!("p15, 1, {}, {}, c2", u64::from(base));
         for index in 0..2 {
-            let descriptor = if t1sz == 1 { long::table(6) } else { long::table(2 + index as usize) };
+            let descriptor = if t1sz == 1 {
+                long::table(6)
+            } else {
+                long::table(2 + index as usize)
+            };
             long::set(1, index, u64::from(descriptor) | TABLE);
         }
         set_ttbcr(t1sz << 16 | t0sz);
-        println!("t0sz={t0sz} t1sz={t1sz} ttbcr {:08x}", mrc!("p15, 0, {}, c2, c0, 2"));
+        println!(
+            "t0sz={t0sz} t1sz={t1sz} ttbcr {:08x}",
+            mrc!("p15, 0, {}, c2, c0, 2")
+        );
         for va in addresses {
             load(format_args!("t0sz={t0sz} t1sz={t1sz} {va:08x}"), va);
         }
@@ -204,12 +257,18 @@ fn split() {
     rights(format_args!("epd1"), 0xe000_0000);
     set_ttbcr(0);
     println!("every bit of ttbcr: {:08x}", every_bit());
-    println!("ttbr0 {:016x}", mrrc!("p15, 0, {}, {}, c2") & 0xff00_0000_0000_0fff);
+    println!(
+        "ttbr0 {:016x}",
+        mrrc!("p15, 0, {}, {}, c2") & 0xff00_0000_0000_0fff
+    );
     mcrr!("p15, 1, {}, {}, c2", 0xffff_ffff_ffff_fff8);
     println!("ttbr1 of ones {:016x}", mrrc!("p15, 1, {}, {}, c2"));
     println!("ttbr1 as 32 bits {:08x}", mrc!("p15, 0, {}, c2, c0, 1"));
     mcr!("p15, 0, {}, c2, c0, 1", 0x1234_4000);
-    println!("ttbr1 after 32 bits written {:016x}", mrrc!("p15, 1, {}, {}, c2"));
+    println!(
+        "ttbr1 after 32 bits written {:016x}",
+        mrrc!("p15, 1, {}, {}, c2")
+    );
     mcrr!("p15, 1, {}, {}, c2", u64::from(long::table(1)));
 }
 
@@ -282,16 +341,25 @@ fn maintenance() {
             let before = read.r(0, PAGES + 4).run().r(1);
             store_third(0, page(2) | bits);
             operation(PAGES);
-            println!("{name} {kind}: {before:08x} then {:08x}", read.r(0, PAGES + 4).run().r(1));
+            println!(
+                "{name} {kind}: {before:08x} then {:08x}",
+                read.r(0, PAGES + 4).run().r(1)
+            );
         }
         if name.contains("MVA") {
             // Any address of a block names it.
             long::set(SECOND, 0, u64::from(MEMORY) | BLOCK | FULL);
             let before = read.r(0, MEGABYTES + 0x4004).run().r(1);
-            mmio::write32(long::table(SECOND), ((MEMORY + 0x20_0000) as u64 | BLOCK | FULL) as u32);
+            mmio::write32(
+                long::table(SECOND),
+                ((MEMORY + 0x20_0000) as u64 | BLOCK | FULL) as u32,
+            );
             dsb();
             operation(MEGABYTES + 0x1f_0000);
-            println!("{name} block: {before:08x} then {:08x}", read.r(0, MEGABYTES + 0x4004).run().r(1));
+            println!(
+                "{name} block: {before:08x} then {:08x}",
+                read.r(0, MEGABYTES + 0x4004).run().r(1)
+            );
         }
     }
     mcrr!("p15, 0, {}, {}, c2", u64::from(long::table(0)));
@@ -328,17 +396,35 @@ fn fetches() {
     println!("second half missing, usr: {}", run(mode::USR).details());
     mmio::write16(end, 0);
     let bx = snippet!(arm, "bx r0");
-    println!("bx to nowhere: {}", Probe::new(bx).r(0, 0xc000_0124).run().details());
-    println!("bkpt: {}", Probe::new(snippet!(arm, "bkpt #3")).run().details());
+    println!(
+        "bx to nowhere: {}",
+        Probe::new(bx).r(0, 0xc000_0124).run().details()
+    );
+    println!(
+        "bkpt: {}",
+        Probe::new(snippet!(arm, "bkpt #3")).run().details()
+    );
 }
 
 /// An address translation operation and PAR, by a probe: it may abort.
 fn ats(operation: u32, va: u32) -> Outcome {
     let snippet = match operation {
-        0 => snippet!(arm, "mcr p15, 0, r0, c7, c8, 0\n isb\n mrrc p15, 0, r1, r2, c7"),
-        1 => snippet!(arm, "mcr p15, 0, r0, c7, c8, 1\n isb\n mrrc p15, 0, r1, r2, c7"),
-        2 => snippet!(arm, "mcr p15, 0, r0, c7, c8, 2\n isb\n mrrc p15, 0, r1, r2, c7"),
-        _ => snippet!(arm, "mcr p15, 0, r0, c7, c8, 3\n isb\n mrrc p15, 0, r1, r2, c7"),
+        0 => snippet!(
+            arm,
+            "mcr p15, 0, r0, c7, c8, 0\n isb\n mrrc p15, 0, r1, r2, c7"
+        ),
+        1 => snippet!(
+            arm,
+            "mcr p15, 0, r0, c7, c8, 1\n isb\n mrrc p15, 0, r1, r2, c7"
+        ),
+        2 => snippet!(
+            arm,
+            "mcr p15, 0, r0, c7, c8, 2\n isb\n mrrc p15, 0, r1, r2, c7"
+        ),
+        _ => snippet!(
+            arm,
+            "mcr p15, 0, r0, c7, c8, 3\n isb\n mrrc p15, 0, r1, r2, c7"
+        ),
     };
     Probe::new(snippet).r(0, va).run()
 }
@@ -348,7 +434,10 @@ fn translate(label: core::fmt::Arguments, va: u32) {
     for (operation, name) in ["pr", "pw", "ur", "uw"].into_iter().enumerate() {
         let outcome = ats(operation as u32, va);
         if outcome.ended {
-            print!(" {name}={:016x}", u64::from(outcome.r(2)) << 32 | u64::from(outcome.r(1)));
+            print!(
+                " {name}={:016x}",
+                u64::from(outcome.r(2)) << 32 | u64::from(outcome.r(1))
+            );
         } else {
             print!(" {name}: {outcome}");
         }
@@ -391,11 +480,20 @@ fn alignment() {
             ("str", snippet!(arm, "str r1, [r0]")),
             ("ldm", snippet!(arm, "ldm r0, {{r1, r2}}")),
         ] {
-            println!("unaligned {name}: {}", Probe::new(snippet).r(0, PAGES + 0x11).run());
+            println!(
+                "unaligned {name}: {}",
+                Probe::new(snippet).r(0, PAGES + 0x11).run()
+            );
             // Alignment comes first.
-            println!("unaligned {name}, no page: {}", Probe::new(snippet).r(0, PAGES + 0x1011).run());
+            println!(
+                "unaligned {name}, no page: {}",
+                Probe::new(snippet).r(0, PAGES + 0x1011).run()
+            );
         }
     });
     let ldrex = snippet!(arm, "ldrex r1, [r0]");
-    println!("unaligned ldrex: {}", Probe::new(ldrex).r(0, PAGES + 2).run());
+    println!(
+        "unaligned ldrex: {}",
+        Probe::new(ldrex).r(0, PAGES + 2).run()
+    );
 }
