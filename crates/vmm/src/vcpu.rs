@@ -17,6 +17,8 @@ const SLICE: u64 = 16_384;
 const WFE_LIMIT: Duration = Duration::from_micros(100);
 /// The longest sleep while input waits for the next slice.
 const INPUT_LIMIT: Duration = Duration::from_micros(100);
+/// The inputs that end a WFI, whether the guest masks them or not.
+const INTERRUPTS: u32 = skep_interp::control::IRQ | skep_interp::control::FIQ;
 /// The longest sleep, as a safety net.
 const SLEEP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -57,6 +59,7 @@ pub(crate) fn run(vcpu: &mut Vcpu<Bus>, shared: &Shared) {
     interrupts.set_sleeper(index, Some(std::thread::current()));
     let mut driven = [false; TIMERS.len()];
     let mut slept = false;
+    let mut waiting = false;
     while shared.may_run() {
         if !power_on(vcpu, shared, index) {
             std::thread::park_timeout(SLEEP_LIMIT);
@@ -68,6 +71,12 @@ pub(crate) fn run(vcpu: &mut Vcpu<Bus>, shared: &Shared) {
             shared.console.tick(slept);
             slept = false;
         }
+        if waiting && flags(shared, index) & INTERRUPTS == 0 {
+            sleep(vcpu.state(), shared, SLEEP_LIMIT, INTERRUPTS);
+            slept = true;
+            continue;
+        }
+        waiting = false;
         let exit = vcpu.run(SLICE);
         if let Some(progress) = shared.progress.get(index) {
             progress
@@ -79,10 +88,11 @@ pub(crate) fn run(vcpu: &mut Vcpu<Bus>, shared: &Shared) {
             Exit::Budget | Exit::Kicked | Exit::Timer => {}
             Exit::Yield => std::thread::yield_now(),
             Exit::Wfi => {
-                sleep(vcpu.state(), shared, SLEEP_LIMIT);
+                sleep(vcpu.state(), shared, SLEEP_LIMIT, INTERRUPTS);
                 slept = true;
+                waiting = true;
             }
-            Exit::Wfe => sleep(vcpu.state(), shared, WFE_LIMIT),
+            Exit::Wfe => sleep(vcpu.state(), shared, WFE_LIMIT, u32::MAX),
             Exit::Sev => {
                 for (cpu, control) in shared.cluster.controls().enumerate() {
                     control.set(skep_interp::control::EVENT, true);
@@ -152,8 +162,13 @@ fn drive_timers(state: &CpuState, shared: &Shared, index: usize, driven: &mut [b
     }
 }
 
-/// Sleeps until an interrupt, an event, a timer, a request of the host, or `limit`.
-fn sleep(state: &CpuState, shared: &Shared, limit: Duration) {
+/// The inputs of a vCPU.
+fn flags(shared: &Shared, index: usize) -> u32 {
+    shared.cluster.control(index).map_or(0, |c| c.flags())
+}
+
+/// Sleeps until one of the inputs `wakes`, a timer, a request of the host, or `limit`.
+fn sleep(state: &CpuState, shared: &Shared, limit: Duration, wakes: u32) {
     let mut wait = limit;
     if let Some(deadline) = state.timer.deadline(shared.bus.clock().count()) {
         wait = wait.min(shared.bus.clock().until(deadline));
@@ -165,11 +180,8 @@ fn sleep(state: &CpuState, shared: &Shared, limit: Duration) {
     if shared.console.held_back() {
         wait = wait.min(INPUT_LIMIT);
     }
-    let flags = shared
-        .cluster
-        .control(usize::from(state.index))
-        .map_or(0, |c| c.flags());
-    if flags == 0 && !wait.is_zero() {
+    let flags = flags(shared, usize::from(state.index));
+    if flags & wakes == 0 && !wait.is_zero() {
         std::thread::park_timeout(wait);
     }
 }
@@ -212,7 +224,7 @@ fn firmware_call(vcpu: &mut Vcpu<Bus>, shared: &Shared, index: usize) {
         Outcome::CpuSuspend => {
             drop(power);
             vcpu.state_mut().regs[0] = 0;
-            sleep(vcpu.state(), shared, SLEEP_LIMIT);
+            sleep(vcpu.state(), shared, SLEEP_LIMIT, u32::MAX);
             return;
         }
         Outcome::SystemOff => return shared.end(End::PowerOff),
