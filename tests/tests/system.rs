@@ -141,3 +141,18 @@ fn long_descriptors() {
 fn exceptions_and_modes() {
     compare("exceptions");
 }
+
+#[test]
+fn interrupt_controller_and_timers() {
+    compare("gic");
+}
+
+#[test]
+fn processors_and_power() {
+    compare("smp");
+}
+
+#[test]
+fn memory_accesses() {
+    compare("memory");
+}
