@@ -52,6 +52,8 @@ fn qemu_transcript(guest: &str) -> Vec<String> {
     let mut command = Command::new("qemu-system-arm");
     command
         .args(["-M", "virt", "-cpu", "cortex-a15", "-smp", "2", "-m", "256"])
+        .args(["-device", "virtio-rng-device"])
+        .args(["-global", "virtio-mmio.force-legacy=false"])
         .args(["-nographic", "-kernel", guest])
         .stdin(Stdio::null());
     transcript(command)
@@ -155,4 +157,14 @@ fn processors_and_power() {
 #[test]
 fn memory_accesses() {
     compare("memory");
+}
+
+#[test]
+fn system_registers() {
+    compare("cp15");
+}
+
+#[test]
+fn devices() {
+    compare("devices");
 }

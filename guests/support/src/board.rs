@@ -31,3 +31,5 @@ pub const VIRTUAL_TIMER: u32 = 27;
 pub const PHYSICAL_TIMER: u32 = 30;
 /// Interrupt ID of the UART.
 pub const UART_INT: u32 = 33;
+/// The end of RAM: machines of the tests have 256 MiB.
+pub const MEMORY_END: u32 = RAM + (256 << 20);
