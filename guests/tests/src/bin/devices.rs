@@ -18,6 +18,7 @@ guest!(main);
 fn main() {
     uart();
     uart_interrupts();
+    uart_loopback();
     clock();
     gpio();
     fw_cfg();
@@ -116,6 +117,23 @@ fn uart_interrupts() {
     write32(UART + ICR, 0x20);
     let after = read32(UART + RIS);
     println!("uart ris after the clear of one {after:03x}");
+}
+
+/// CR.LBE: what is sent is received.
+fn uart_loopback() {
+    use uart::*;
+    let control = read32(UART + CR);
+    write32(UART + LCR_H, 0x70);
+    write32(UART + CR, control | 0x381);
+    for byte in 0x61..0x65 {
+        write32(UART, byte);
+    }
+    let mut received = [0; 5];
+    for slot in &mut received {
+        *slot = if read32(UART + FR) & 0x10 == 0 { read32(UART) } else { 0xfff };
+    }
+    write32(UART + CR, control);
+    println!("uart loopback {received:x?}");
 }
 
 fn clock() {

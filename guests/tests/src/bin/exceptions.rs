@@ -18,6 +18,7 @@ const IT: u32 = 0b0000_0110_0000_0000_0000_1100_0000_0000;
 fn main() {
     entries();
     interrupts();
+    fast_interrupts();
     it_state();
     high_vectors();
     thumb_and_big_endian();
@@ -146,6 +147,78 @@ fn interrupts() {
         Probe::new(snippet!(arm, "sev\n wfe")).run()
     );
     unpend();
+}
+
+/// GICC_CTLR: both groups, and Group 0 by FIQ.
+const FIQ_ENABLE: u32 = 1 | 1 << 1 | 1 << 3;
+/// Another interrupt that is nobody's, in Group 1.
+const OTHER: u32 = 41;
+
+fn fast_interrupts() {
+    gic::set_d(gic::gicd::CTLR, 3);
+    gic::set_d(gic::gicd::IGROUPR + 4, 1 << (OTHER - 32));
+    gic::set_c(gic::gicc::PMR, 0xff);
+    gic::set_c(gic::gicc::CTLR, FIQ_ENABLE);
+    for id in [INTERRUPT, OTHER] {
+        gic::set_targets(id, 1);
+        gic::set_priority(id, 0x80);
+        gic::set_bit(gic::gicd::ISENABLER, id);
+    }
+    gic::set_bit(gic::gicd::ISPENDR, INTERRUPT);
+    println!("isr {:x}", guest_support::mrc!("p15, 0, {}, c12, c1, 0"));
+    for (m, name) in mode::ALL {
+        let a = Probe::new(snippet!(arm, "nop", "nop"))
+            .mode(m)
+            .clear(psr::I | psr::F | psr::A);
+        println!("fiq a32 {name}: {}", a.run().details());
+        let t = Probe::new(snippet!(thumb, "nop", "nop")).mode(m).clear(psr::F);
+        println!("fiq t32 {name}: {}", t.run().details());
+    }
+    let opened = Probe::new(snippet!(
+        arm,
+        "mov r0, #1\n cpsie f\n mov r0, #2\n mov r0, #3"
+    ));
+    let outcome = opened.run();
+    println!("fiq after cpsie: {} r0={}", outcome.details(), outcome.r(0));
+    let t = Probe::new(snippet!(thumb, "nop", "nop", "nop", "nop"))
+        .clear(psr::F)
+        .set(IT);
+    println!("fiq in an it block: {}", t.run().details());
+    println!(
+        "fiq masked: {}",
+        Probe::new(snippet!(arm, "nop")).clear(psr::I).run().details()
+    );
+    println!("wfi with a masked fiq: {}", Probe::new(snippet!(arm, "wfi")).run());
+    // Both are pending: FIQ comes first, and the more urgent of the two is the only one that is
+    // signalled.
+    gic::set_bit(gic::gicd::ISPENDR, OTHER);
+    for (name, priority) in [("equal", 0x80), ("urgent irq", 0x40), ("urgent fiq", 0xc0)] {
+        gic::set_priority(OTHER, priority);
+        let both = Probe::new(snippet!(arm, "nop")).clear(psr::I | psr::F);
+        println!(
+            "{name}: isr {:x} hppir {} {}",
+            guest_support::mrc!("p15, 0, {}, c12, c1, 0"),
+            gic::c(gic::gicc::HPPIR),
+            both.run()
+        );
+    }
+    gic::set_bit(gic::gicd::ICPENDR, INTERRUPT);
+    println!(
+        "irq alone: isr {:x} hppir {} iar {}",
+        guest_support::mrc!("p15, 0, {}, c12, c1, 0"),
+        gic::c(gic::gicc::HPPIR),
+        gic::c(gic::gicc::IAR)
+    );
+    // With AckCtl the common registers serve Group 1 too.
+    gic::set_c(gic::gicc::CTLR, FIQ_ENABLE | 1 << 2);
+    let id = gic::c(gic::gicc::IAR);
+    println!("ackctl: iar {id} hppir {}", gic::c(gic::gicc::HPPIR));
+    gic::set_c(gic::gicc::EOIR, id);
+    gic::set_bit(gic::gicd::ICPENDR, OTHER);
+    gic::set_bit(gic::gicd::ICACTIVER, OTHER);
+    gic::set_d(gic::gicd::IGROUPR + 4, 0);
+    gic::set_c(gic::gicc::CTLR, 1);
+    gic::set_d(gic::gicd::CTLR, 1);
 }
 
 fn it_state() {

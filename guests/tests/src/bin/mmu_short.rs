@@ -35,6 +35,7 @@ fn main() {
     fetches();
     operations();
     remap();
+    big_endian();
     mmu::off();
     println!("off again");
     without_translation();
@@ -697,4 +698,28 @@ fn remap() {
     mcr!("p15, 0, {}, c10, c2, 0", before.0);
     mcr!("p15, 0, {}, c10, c2, 1", before.1);
     guest_support::cp15::tlbiall();
+}
+
+/// SCTLR.EE: descriptors are big-endian. TTBR0 has a table of them meanwhile.
+fn big_endian() {
+    short::fill();
+    map_pages();
+    short::set_first(WINDOW, (MEMORY + 0x10_0000) | short::FULL);
+    short::set_second(TABLE, PAGES, (MEMORY + 0x3000) | short::PAGE);
+    short::set_second(TABLE, PAGES + 0x1000, 0);
+    let swap = |address: u32, words: u32| {
+        for word in (address..address + 4 * words).step_by(4) {
+            mmio::write32(word, mmio::read32(word).swap_bytes());
+        }
+    };
+    mmu::off();
+    swap(short::first(0), 4096);
+    swap(short::second(TABLE), 256);
+    guest_support::cp15::set_sctlr(guest_support::cp15::sctlr() | sctlr::EE);
+    guest_support::cp15::set_sctlr(guest_support::cp15::sctlr() | sctlr::M);
+    load(format_args!("big-endian tables, section"), WINDOW + 4);
+    load(format_args!("big-endian tables, page"), PAGES + 4);
+    load(format_args!("big-endian tables, no page"), PAGES + 0x1004);
+    mmu::off();
+    guest_support::cp15::set_sctlr(guest_support::cp15::sctlr() & !sctlr::EE);
 }
