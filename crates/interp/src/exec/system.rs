@@ -96,7 +96,7 @@ impl<M: Machine> Core<M> {
                 let value = u64::from(self.reg(rt2)) << 32 | u64::from(self.reg(rt));
 
                 match cp15::write64(&mut self.state, coproc, opc1, crm, value) {
-                    Ok(effect) => self.apply(effect, len),
+                    Ok(effect) => self.apply(effect, len)?,
                     Err(_) => return Err(self.undefined()),
                 }
             }
@@ -219,7 +219,7 @@ impl<M: Machine> Core<M> {
     fn mcr(&mut self, reg: CpReg, value: u32, len: u8) -> Result<Step, Raised> {
         let inputs = self.inputs();
         match cp15::write(&mut self.state, reg, value, &inputs) {
-            Ok(effect) => Ok(self.apply(effect, len)),
+            Ok(effect) => self.apply(effect, len),
             Err(_) => Err(self.undefined()),
         }
     }
