@@ -9,6 +9,8 @@
 //! qemu: a line of QEMU's transcript
 //! skep: the same line of Skep's
 //! ```
+//!
+//! `SKEP_ENGINE` names the engine.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -62,6 +64,9 @@ fn qemu_transcript(guest: &str) -> Vec<String> {
 fn skep_transcript(guest: &str) -> Vec<String> {
     let mut command = skep();
     command.args(["run", "--cpus", "2", "--memory", "256M", "--kernel", guest]);
+    if let Ok(engine) = std::env::var("SKEP_ENGINE") {
+        command.args(["--engine", &engine]);
+    }
     transcript(command)
 }
 

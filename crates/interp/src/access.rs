@@ -1,10 +1,11 @@
 //! Loads and stores: the fast path through the remembered translations, and the slow one that
 //! walks tables, splits unaligned accesses, reaches devices, and faults.
 
+use crate::cluster::Request;
 use crate::core::{Core, Raised};
 use crate::machine::{DirectMemory, Machine};
 use crate::tlb::{Context, ContextKey, Page};
-use skep_arm::cp15::{Effect, TlbOp};
+use skep_arm::cp15::Effect;
 use skep_arm::exception::{Exception, Fault, FaultKind};
 use skep_arm::mmu::{self, Access, PhysMemory, Translation};
 use skep_arm::state::psr;
@@ -80,7 +81,12 @@ impl<M: Machine> Core<M> {
 
     /// Faults unless `va` is a multiple of `align`.
     #[inline(always)]
-    pub fn check_alignment(&mut self, va: u32, align: u32, write: bool) -> Result<(), Raised> {
+    pub(crate) fn check_alignment(
+        &mut self,
+        va: u32,
+        align: u32,
+        write: bool,
+    ) -> Result<(), Raised> {
         if va & (align - 1) == 0 {
             Ok(())
         } else {
@@ -117,7 +123,7 @@ impl<M: Machine> Core<M> {
     /// A load that is unaligned, big-endian, of a device, unprivileged, or not remembered.
     #[cold]
     #[inline(never)]
-    pub fn load_slow(
+    pub(crate) fn load_slow(
         &mut self,
         va: u32,
         size: u32,
@@ -149,7 +155,7 @@ impl<M: Machine> Core<M> {
     /// As [`Core::load_slow`], for a store.
     #[cold]
     #[inline(never)]
-    pub fn store_slow(
+    pub(crate) fn store_slow(
         &mut self,
         va: u32,
         size: u32,
@@ -364,7 +370,7 @@ impl<M: Machine> Core<M> {
     }
 
     /// LDREX of `size` bytes: reads, and makes the reservation. A doubleword is one access.
-    pub fn load_exclusive(&mut self, va: u32, size: u32) -> Result<u64, Raised> {
+    pub(crate) fn load_exclusive(&mut self, va: u32, size: u32) -> Result<u64, Raised> {
         self.check_alignment(va, size, false)?;
         let privileged = self.state.privileged();
         let (pa, value) = match self.locate(va, Access::Read, privileged, false)? {
@@ -381,7 +387,12 @@ impl<M: Machine> Core<M> {
 
     /// STREX of `size` bytes: true if it stored. The store happens if the reservation is for this
     /// address and memory still holds what the LDREX read.
-    pub fn store_exclusive(&mut self, va: u32, size: u32, value: u64) -> Result<bool, Raised> {
+    pub(crate) fn store_exclusive(
+        &mut self,
+        va: u32,
+        size: u32,
+        value: u64,
+    ) -> Result<bool, Raised> {
         self.check_alignment(va, size, true)?;
         let privileged = self.state.privileged();
         let Target::Memory(offset) = self.locate(va, Access::Write, privileged, false)? else {
@@ -403,7 +414,7 @@ impl<M: Machine> Core<M> {
     }
 
     /// SWP: an atomic exchange.
-    pub fn swap(&mut self, va: u32, size: u32, value: u32) -> Result<u32, Raised> {
+    pub(crate) fn swap(&mut self, va: u32, size: u32, value: u32) -> Result<u32, Raised> {
         self.check_alignment(va, size, true)?;
         let privileged = self.state.privileged();
         self.locate(va, Access::Read, privileged, false)?;
@@ -427,7 +438,7 @@ impl<M: Machine> Core<M> {
     }
 
     /// What a system register write asks for, beyond the register.
-    pub fn apply(&mut self, effect: Effect, len: u8) -> Result<crate::core::Step, Raised> {
+    pub(crate) fn apply(&mut self, effect: Effect, len: u8) -> Result<crate::core::Step, Raised> {
         use crate::Exit;
         match effect {
             Effect::None => return Ok(crate::core::Step::Next),
@@ -442,7 +453,9 @@ impl<M: Machine> Core<M> {
             } => {
                 self.tlb.maintain(op);
                 if inner_shareable && !self.cluster.alone() {
-                    self.log_wanted = self.cluster.broadcast(usize::from(self.state.index), op);
+                    self.log_wanted = self
+                        .cluster
+                        .broadcast(usize::from(self.state.index), Request::Tlb(op));
                 }
             }
             // Decoded code follows memory exactly: only the block under way may be old.
@@ -471,7 +484,7 @@ impl<M: Machine> Core<M> {
     }
 
     /// DSB: completes when all vCPUs have done the TLB maintenance that this one broadcast.
-    pub fn complete_maintenance(&mut self, len: u8) -> crate::core::Step {
+    pub(crate) fn complete_maintenance(&mut self, len: u8) -> crate::core::Step {
         core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
         if self.log_wanted == 0 {
             return crate::core::Step::Next;
@@ -494,19 +507,22 @@ impl<M: Machine> Core<M> {
         crate::core::Step::Exit
     }
 
-    /// Does the TLB maintenance that other vCPUs broadcast.
+    /// Does what other vCPUs asked for.
     pub fn drain_maintenance(&mut self) {
         let head = self.cluster.head();
         if self.log_seen == head {
             return;
         }
         if head - self.log_seen > 64 {
-            self.tlb.maintain(TlbOp::All);
+            self.tlb.flush_all();
         } else {
             for position in self.log_seen..head {
-                // An entry that was overwritten, or is being written, may be any operation.
-                let op = self.cluster.entry(position).unwrap_or(TlbOp::All);
-                self.tlb.maintain(op);
+                match self.cluster.entry(position) {
+                    Some(Request::Tlb(op)) => self.tlb.maintain(op),
+                    Some(Request::Protect(page)) => self.tlb.protect(page),
+                    // Overwritten, or being written: it may be anything.
+                    None => self.tlb.flush_all(),
+                }
             }
         }
         self.log_seen = head;
@@ -515,7 +531,7 @@ impl<M: Machine> Core<M> {
     }
 
     /// WFI.
-    pub fn wait_for_interrupt(&mut self, len: u8) -> crate::core::Step {
+    pub(crate) fn wait_for_interrupt(&mut self, len: u8) -> crate::core::Step {
         if self.interrupt_pending() {
             crate::core::Step::Next
         } else {

@@ -1,4 +1,4 @@
-//! What the vCPUs of one machine share: their inputs, and TLB maintenance that reaches all of them.
+//! What the vCPUs of one machine share: their inputs, and requests that reach all of them.
 
 use crate::control::{self, Control};
 use alloc::sync::Arc;
@@ -11,13 +11,23 @@ const LOG: usize = 256;
 
 /// The vCPUs of one machine.
 ///
-/// A broadcast TLB operation is appended to a log; every vCPU works through the log between blocks
-/// and acknowledges how far it is. The DSB that follows the operation completes when every vCPU
-/// that executes has acknowledged it (manual B3.10.1: completion is what DSB waits for).
+/// A broadcast request is appended to a log; every vCPU works through the log between blocks and
+/// acknowledges how far it is. The DSB that follows a TLB operation completes when every vCPU that
+/// executes has acknowledged it (manual B3.10.1: completion is what DSB waits for).
 pub struct Cluster {
     members: Vec<Member>,
     log: Vec<AtomicU64>,
     head: AtomicU64,
+}
+
+/// What a vCPU asks of all others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Request {
+    /// TLB maintenance.
+    Tlb(TlbOp),
+    /// The page of direct memory with this number now holds code: stores to it must look at the
+    /// [`crate::code::CodeMap`].
+    Protect(u32),
 }
 
 #[derive(Default)]
@@ -47,7 +57,8 @@ impl Cluster {
         self.members.iter().map(|member| &member.control)
     }
 
-    pub(crate) fn alone(&self) -> bool {
+    /// There is one vCPU only.
+    pub fn alone(&self) -> bool {
         self.members.len() == 1
     }
 
@@ -57,16 +68,16 @@ impl Cluster {
         }
     }
 
-    /// Appends an operation for all vCPUs but `from`, and returns the position that they must
+    /// Appends a request for all vCPUs but `from`, and returns the position that they must
     /// acknowledge.
-    pub(crate) fn broadcast(&self, from: usize, op: TlbOp) -> u64 {
+    pub fn broadcast(&self, from: usize, request: Request) -> u64 {
         let position = self.head.fetch_add(1, SeqCst);
         if let Some(slot) = self.log.get(position as usize % LOG) {
-            slot.store(encode(position, op), SeqCst);
+            slot.store(encode(position, request), SeqCst);
         }
         for (index, member) in self.members.iter().enumerate() {
             if index != from {
-                member.control.set(control::SHOOTDOWN, true);
+                member.control.set(control::REQUEST, true);
             }
         }
         position + 1
@@ -77,9 +88,9 @@ impl Cluster {
         self.head.load(SeqCst)
     }
 
-    /// The operation at `position`; None when it was overwritten or is not yet written, and the
+    /// The request at `position`; None when it was overwritten or is not yet written, and the
     /// reader must assume any.
-    pub(crate) fn entry(&self, position: u64) -> Option<TlbOp> {
+    pub(crate) fn entry(&self, position: u64) -> Option<Request> {
         decode(
             position,
             self.log.get(position as usize % LOG)?.load(SeqCst),
@@ -95,36 +106,38 @@ impl Cluster {
 
     /// Every vCPU but `from` has done everything before `position`, or is not executing and will do
     /// so before it does.
-    pub(crate) fn acknowledged(&self, from: usize, position: u64) -> bool {
+    pub fn acknowledged(&self, from: usize, position: u64) -> bool {
         self.members.iter().enumerate().all(|(index, member)| {
             index == from || !member.running.load(SeqCst) || member.seen.load(SeqCst) >= position
         })
     }
 }
 
-// An entry: bits 63:42 the low bits of position + 1 (so that an unwritten entry matches none),
-// 41:40 the kind, 39:32 the ASID, 31:0 the address.
-const TAG_SHIFT: u32 = 42;
+// An entry: bits 63:43 the low bits of position + 1 (so that an unwritten entry matches none),
+// 42:40 the kind, 39:32 the ASID, 31:0 the address or page.
+const TAG_SHIFT: u32 = 43;
 
-fn encode(position: u64, op: TlbOp) -> u64 {
-    let payload = match op {
-        TlbOp::All => 0,
-        TlbOp::Asid(asid) => 1 << 40 | u64::from(asid) << 32,
-        TlbOp::Va { va, asid } => 2 << 40 | u64::from(asid) << 32 | u64::from(va),
-        TlbOp::VaAllAsids(va) => 3 << 40 | u64::from(va),
+fn encode(position: u64, request: Request) -> u64 {
+    let payload = match request {
+        Request::Tlb(TlbOp::All) => 0,
+        Request::Tlb(TlbOp::Asid(asid)) => 1 << 40 | u64::from(asid) << 32,
+        Request::Tlb(TlbOp::Va { va, asid }) => 2 << 40 | u64::from(asid) << 32 | u64::from(va),
+        Request::Tlb(TlbOp::VaAllAsids(va)) => 3 << 40 | u64::from(va),
+        Request::Protect(page) => 4 << 40 | u64::from(page),
     };
     (position + 1) << TAG_SHIFT | payload
 }
 
-fn decode(position: u64, entry: u64) -> Option<TlbOp> {
+fn decode(position: u64, entry: u64) -> Option<Request> {
     if entry >> TAG_SHIFT != (position + 1) << TAG_SHIFT >> TAG_SHIFT {
         return None;
     }
     let (asid, va) = ((entry >> 32) as u8, entry as u32);
-    Some(match entry >> 40 & 3 {
-        0 => TlbOp::All,
-        1 => TlbOp::Asid(asid),
-        2 => TlbOp::Va { va, asid },
-        _ => TlbOp::VaAllAsids(va),
+    Some(match entry >> 40 & 7 {
+        0 => Request::Tlb(TlbOp::All),
+        1 => Request::Tlb(TlbOp::Asid(asid)),
+        2 => Request::Tlb(TlbOp::Va { va, asid }),
+        3 => Request::Tlb(TlbOp::VaAllAsids(va)),
+        _ => Request::Protect(va),
     })
 }

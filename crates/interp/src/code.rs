@@ -1,5 +1,7 @@
 //! Which memory holds decoded code: so that a write to code is noticed, and only that.
 
+use crate::control::{self, Control};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -14,6 +16,7 @@ const LINE_SHIFT: u32 = 6;
 /// each block and drops the block when it differs.
 pub struct CodeMap {
     pages: Vec<Page>,
+    watchers: Vec<Arc<Control>>,
 }
 
 #[derive(Default)]
@@ -23,11 +26,12 @@ struct Page {
 }
 
 impl CodeMap {
-    /// A map for `size` bytes of direct memory.
-    pub fn new(size: usize) -> Self {
+    /// A map for `size` bytes of direct memory. When code is written, the watchers get
+    /// [`control::CODE`].
+    pub fn new(size: usize, watchers: Vec<Arc<Control>>) -> Self {
         let mut pages = Vec::new();
         pages.resize_with(size.div_ceil(PAGE), Page::default);
-        CodeMap { pages }
+        CodeMap { pages, watchers }
     }
 
     /// The generation of the page that holds `offset`.
@@ -76,6 +80,9 @@ impl CodeMap {
                 page.lines.store(0, Relaxed);
                 page.generation
                     .fetch_add(1, core::sync::atomic::Ordering::SeqCst);
+                for watcher in &self.watchers {
+                    watcher.set(control::CODE, true);
+                }
             }
             at = next;
         }

@@ -10,10 +10,14 @@ pub const FIQ: u32 = 2;
 pub const KICK: u32 = 4;
 /// The direct mappings of physical memory changed: forget all translations.
 pub const FLUSH: u32 = 8;
-/// Another vCPU asks for TLB maintenance.
-pub const SHOOTDOWN: u32 = 16;
+/// Another vCPU asks for something ([`crate::cluster::Request`]).
+pub const REQUEST: u32 = 16;
 /// SEV was executed by some vCPU.
 pub const EVENT: u32 = 32;
+/// Memory that holds decoded code was written.
+pub const CODE: u32 = 64;
+/// Return from [`crate::Vcpu::run`] with [`crate::Exit::Budget`].
+pub const TICK: u32 = 128;
 
 /// One vCPU's inputs, shared between its own thread and all others. The interpreter looks at it
 /// between blocks.

@@ -12,7 +12,7 @@ use skep_arm::state::{CpuState, psr};
 /// What follows an instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
-pub(crate) enum Step {
+pub enum Step {
     /// The next one.
     Next,
     /// The one at [`Core::next_pc`].
@@ -26,19 +26,29 @@ pub(crate) enum Step {
 /// An exception was stored in [`Core::raised`]: the error type of everything that can fault, kept
 /// empty so that results stay in registers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Raised;
+pub struct Raised;
 
-pub(crate) struct Core<M: Machine> {
+/// A vCPU without its loop: what every engine executes single instructions with.
+pub struct Core<M: Machine> {
+    /// The architectural state. Inside a block, R15 is what the instruction reads.
     pub state: CpuState,
+    /// The machine around the vCPU.
     pub machine: Arc<M>,
+    /// The other vCPUs.
     pub cluster: Arc<Cluster>,
+    /// This vCPU's inputs.
     pub control: Arc<Control>,
+    /// Remembered translations.
     pub tlb: Tlb,
     /// Address of the instruction that executes.
     pub pc: u32,
+    /// Where execution goes on after [`Step::Jump`] and [`Step::Exit`].
     pub next_pc: u32,
+    /// The exception of [`Step::Raise`].
     pub raised: Option<Exception>,
+    /// Why to leave the loop, for [`Step::Exit`].
     pub exit: Option<Exit>,
+    /// What the vCPU did so far.
     pub stats: Stats,
     /// The state was changed from outside.
     pub stale: bool,
@@ -64,6 +74,7 @@ const STUCK: u32 = 1000;
 const RUNAWAY: u32 = 16;
 
 impl<M: Machine> Core<M> {
+    /// A core with this state.
     pub fn new(state: CpuState, machine: Arc<M>, cluster: Arc<Cluster>) -> Self {
         let control = cluster
             .control(usize::from(state.index))
@@ -114,8 +125,8 @@ impl<M: Machine> Core<M> {
     #[cold]
     pub fn attend(&mut self) -> Option<Exit> {
         let flags = self.control.flags();
-        if flags & control::SHOOTDOWN != 0 {
-            self.control.take(control::SHOOTDOWN);
+        if flags & control::REQUEST != 0 {
+            self.control.take(control::REQUEST);
             self.drain_maintenance();
         }
         if flags & control::FLUSH != 0 {
@@ -126,9 +137,17 @@ impl<M: Machine> Core<M> {
             self.control.take(control::EVENT);
             self.state.event = true;
         }
+        if flags & control::CODE != 0 {
+            // Blocks are checked against their page's generation whenever they are looked up.
+            self.control.take(control::CODE);
+        }
         if flags & control::KICK != 0 {
             self.control.take(control::KICK);
             return Some(Exit::Kicked);
+        }
+        if flags & control::TICK != 0 {
+            self.control.take(control::TICK);
+            return Some(Exit::Budget);
         }
         let exception = if flags & control::FIQ != 0 && self.state.cpsr & psr::F == 0 {
             Exception::Fiq
@@ -145,6 +164,16 @@ impl<M: Machine> Core<M> {
     /// An interrupt input is asserted, masked or not: WFI does not wait.
     pub fn interrupt_pending(&self) -> bool {
         self.control.flags() & (control::IRQ | control::FIQ) != 0
+    }
+
+    /// Does what a block ended with. Some if the loop ends.
+    #[inline(always)]
+    pub fn finish(&mut self, step: Step) -> Option<Exit> {
+        match step {
+            Step::Next | Step::Jump => None,
+            Step::Raise => self.deliver(),
+            Step::Exit => self.exit.take(),
+        }
     }
 
     /// Takes the exception in `raised`, for the instruction at `pc`.

@@ -11,20 +11,20 @@ extern crate alloc;
 
 mod access;
 mod block;
-mod cluster;
+pub mod cluster;
 pub mod code;
 pub mod control;
 mod core;
 mod exec;
 pub mod machine;
-mod tlb;
+pub mod tlb;
 
 pub use crate::cluster::Cluster;
 pub use crate::control::Control;
+pub use crate::core::{Core, Raised, Step};
 pub use crate::machine::{BusError, Counters, Direct, DirectMemory, Machine};
 
 use crate::block::Blocks;
-use crate::core::{Core, Step};
 use alloc::sync::Arc;
 use skep_arm::exception::Exception;
 use skep_arm::state::{CpuState, psr};
@@ -112,42 +112,39 @@ impl<M: Machine> Vcpu<M> {
     }
 
     fn run_inner(&mut self, budget: u64) -> Exit {
-        let core = &mut self.core;
-        let end = core.stats.instructions.saturating_add(budget);
+        let end = self.core.stats.instructions.saturating_add(budget);
         loop {
-            if core.control.flags() != 0
-                && let Some(exit) = core.attend()
+            if self.core.control.flags() != 0
+                && let Some(exit) = self.core.attend()
             {
                 return exit;
             }
-            if core.stats.instructions >= end {
+            if self.core.stats.instructions >= end {
                 return Exit::Budget;
             }
-            match self.blocks.find(core) {
-                Ok(block) => {
-                    let step = run_block(core, self.blocks.ops(&block), block.wide_it);
-                    match step {
-                        Step::Next | Step::Jump => {}
-                        Step::Raise => {
-                            if let Some(exit) = core.deliver() {
-                                return exit;
-                            }
-                        }
-                        Step::Exit => {
-                            if let Some(exit) = core.exit.take() {
-                                return exit;
-                            }
-                        }
-                    }
-                }
-                Err(_) => {
-                    core.pc = core.state.regs[15];
-                    if let Some(exit) = core.deliver() {
-                        return exit;
-                    }
-                }
+            if let Some(exit) = self.run_block() {
+                return exit;
             }
         }
+    }
+
+    /// Executes the block at the PC; what follows it is delivered already.
+    #[inline(always)]
+    pub fn run_block(&mut self) -> Option<Exit> {
+        let core = &mut self.core;
+        let step = match self.blocks.find(core) {
+            Ok(block) => run_block(core, self.blocks.ops(&block), block.wide_it),
+            Err(Raised) => {
+                core.pc = core.state.regs[15];
+                Step::Raise
+            }
+        };
+        core.finish(step)
+    }
+
+    /// The executing core, for an engine that executes some instructions by itself.
+    pub fn core(&mut self) -> &mut Core<M> {
+        &mut self.core
     }
 }
 

@@ -7,11 +7,14 @@
 
 use alloc::boxed::Box;
 use alloc::vec;
+use alloc::vec::Vec;
 use skep_arm::cp15::TlbOp;
 
 const ENTRIES: usize = 4096;
-/// Contexts remembered at once; when another is needed, everything is forgotten.
-const CONTEXTS: usize = 64;
+/// Contexts remembered at once; when another is needed, the one not used for longest goes.
+pub const CONTEXTS: usize = 64;
+/// A packed key that no context has.
+const NO_KEY: u64 = u64::MAX;
 const PAGE_MASK: u32 = 0xffff_f000;
 /// A tag that no access has.
 const INVALID: u64 = u64::MAX;
@@ -24,23 +27,47 @@ pub(crate) struct ContextKey {
     pub privileged: bool,
 }
 
-/// The number of a context, in the upper half of tags.
+impl ContextKey {
+    fn packed(self) -> u64 {
+        u64::from(self.dacr) << 9 | u64::from(self.asid) << 1 | u64::from(self.privileged)
+    }
+}
+
+/// A context: one of [`CONTEXTS`] slots, and the number that it has in tags. A slot that is used for
+/// another context, or again after its translations were forgotten, gets a new number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Context(u64);
+pub struct Context {
+    slot: u8,
+    /// The number, in the upper half.
+    tag: u64,
+}
 
 impl Context {
     /// No entry has it: every access takes the slow path.
-    pub const NONE: Context = Context(0xffff_ffff << 32);
+    pub const NONE: Context = Context {
+        slot: CONTEXTS as u8,
+        tag: 0xffff_ffff << 32,
+    };
+
+    /// The slot, below [`CONTEXTS`], or that for [`Context::NONE`].
+    pub fn slot(self) -> usize {
+        usize::from(self.slot)
+    }
+
+    /// The number, never used for a slot's earlier contents.
+    pub fn number(self) -> u32 {
+        (self.tag >> 32) as u32
+    }
 
     /// The tag that an access of `size` bytes needs: an unaligned one matches no entry.
     #[inline(always)]
     fn tag(self, va: u32, size: u32) -> u64 {
-        self.0 | u64::from(va & (PAGE_MASK | (size - 1)))
+        self.tag | u64::from(va & (PAGE_MASK | (size - 1)))
     }
 
     #[inline(always)]
     fn index(self, va: u32) -> usize {
-        ((va >> 12) as usize ^ (self.0 >> 28) as usize) % ENTRIES
+        ((va >> 12) as usize ^ (self.tag >> 28) as usize) % ENTRIES
     }
 }
 
@@ -73,13 +100,16 @@ impl Entry {
     }
 }
 
-/// What may be remembered of a page.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Page {
+/// What is remembered of a page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Page {
     /// Offset in direct memory of the page's first byte.
     pub offset: usize,
+    /// Loads are allowed.
     pub read: bool,
+    /// Stores are allowed, and go to memory.
     pub write: bool,
+    /// Instruction fetches are allowed.
     pub execute: bool,
     /// Unaligned accesses are allowed (normal memory).
     pub unaligned: bool,
@@ -87,7 +117,22 @@ pub(crate) struct Page {
     pub mapping_shift: u8,
 }
 
-pub(crate) struct Tlb {
+/// What an engine that keeps translations of its own must forget: see [`Tlb::take_dropped`].
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Dropped {
+    /// Addresses whose pages are to be forgotten, in every context.
+    pub pages: Vec<u32>,
+    /// Pages of direct memory that stores no longer reach directly, because they hold code.
+    pub protected: Vec<u32>,
+    /// There were more than fit: everything is to be forgotten.
+    pub all: bool,
+}
+
+/// Entries kept in each list of [`Dropped`].
+const DROPPED: usize = 32;
+
+/// The remembered translations of a vCPU.
+pub struct Tlb {
     /// The context of instruction fetches and of data accesses with the mode's privilege.
     pub fetch: Context,
     /// The context of data accesses on the fast path: `fetch`, or none for big-endian data.
@@ -95,35 +140,42 @@ pub(crate) struct Tlb {
     /// What `fetch` stands for, once the vCPU has entered a context.
     current: Option<(ContextKey, bool)>,
     entries: Box<[Entry]>,
-    contexts: [Option<ContextKey>; CONTEXTS],
-    used: usize,
-    /// Numbers handed out before the last flush: numbers are not used again until they wrap.
-    base: u32,
+    /// Packed keys by slot.
+    keys: [u64; CONTEXTS],
+    numbers: [u32; CONTEXTS],
+    /// When a slot was last looked up.
+    used: [u32; CONTEXTS],
+    lookups: u32,
+    /// Slots where keys were last found, by the keys' hash.
+    hints: [u8; 16],
+    next_number: u32,
     /// The first and the last address of the mappings larger than a page that entries belong to:
     /// an operation on any address of a mapping is on the whole of it (manual B3.10.1).
     large: Option<(u32, u32)>,
-    /// Counts changes that may have removed an execute permission.
-    pub epoch: u32,
+    dropped: Dropped,
 }
 
 impl Tlb {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Tlb {
             fetch: Context::NONE,
             data: Context::NONE,
             current: None,
             entries: vec![EMPTY; ENTRIES].into_boxed_slice(),
-            contexts: [None; CONTEXTS],
-            used: 0,
-            base: 0,
+            keys: [NO_KEY; CONTEXTS],
+            numbers: [0; CONTEXTS],
+            used: [0; CONTEXTS],
+            lookups: 0,
+            hints: [0; 16],
+            next_number: 1,
             large: None,
-            epoch: 0,
+            dropped: Dropped::default(),
         }
     }
 
     /// Makes a context the one of instruction fetches and, unless they are big-endian, of data
     /// accesses.
-    pub fn enter(&mut self, key: ContextKey, big_endian: bool) {
+    pub(crate) fn enter(&mut self, key: ContextKey, big_endian: bool) {
         self.fetch = self.context(key);
         self.data = if big_endian {
             Context::NONE
@@ -133,53 +185,102 @@ impl Tlb {
         self.current = Some((key, big_endian));
     }
 
-    /// The number of a context, a new one if it is not known.
-    pub fn context(&mut self, key: ContextKey) -> Context {
-        let known = self.contexts[..self.used]
-            .iter()
-            .position(|known| *known == Some(key));
-        let slot = match known {
-            Some(slot) => slot,
-            None => {
-                if self.used == CONTEXTS {
-                    self.flush();
-                }
-                self.contexts[self.used] = Some(key);
-                self.used += 1;
-                self.used - 1
-            }
+    /// The context for a key.
+    pub(crate) fn context(&mut self, key: ContextKey) -> Context {
+        let packed = key.packed();
+        let hash = (packed ^ packed >> 9 ^ packed >> 13 ^ packed >> 32) as usize % 16;
+        let hint = usize::from(self.hints[hash]) % CONTEXTS;
+        let slot = if self.keys[hint] == packed {
+            hint
+        } else {
+            let known = self.keys.iter().position(|known| *known == packed);
+            let slot = known.unwrap_or_else(|| self.new_context(packed));
+            self.hints[hash] = slot as u8;
+            slot
         };
-        Context(u64::from(self.base + slot as u32) << 32)
+        self.lookups = self.lookups.wrapping_add(1);
+        self.used[slot] = self.lookups;
+        Context {
+            slot: slot as u8,
+            tag: u64::from(self.numbers[slot]) << 32,
+        }
+    }
+
+    #[cold]
+    fn new_context(&mut self, packed: u64) -> usize {
+        // Numbers must not come round to those of entries still there.
+        if self.next_number >= 0x1000_0000 {
+            self.entries.fill(EMPTY);
+            self.keys = [NO_KEY; CONTEXTS];
+            self.next_number = 1;
+            self.dropped.all = true;
+        }
+        let free = self.keys.iter().position(|key| *key == NO_KEY);
+        let oldest = || {
+            let age = |slot: &usize| self.lookups.wrapping_sub(self.used[*slot]);
+            (0..CONTEXTS).max_by_key(age).unwrap_or(0)
+        };
+        let slot = free.unwrap_or_else(oldest);
+        self.keys[slot] = packed;
+        self.numbers[slot] = self.next_number;
+        self.next_number += 1;
+        slot
+    }
+
+    /// What was forgotten since this was last called, apart from contexts that got new numbers.
+    pub fn take_dropped(&mut self) -> Dropped {
+        core::mem::take(&mut self.dropped)
+    }
+
+    /// There is something for [`Tlb::take_dropped`].
+    #[inline(always)]
+    pub fn has_dropped(&self) -> bool {
+        self.dropped.all || !self.dropped.pages.is_empty() || !self.dropped.protected.is_empty()
+    }
+
+    /// What is remembered of the page that holds `va`.
+    pub fn page(&self, context: Context, va: u32) -> Option<Page> {
+        let entry = &self.entries[context.index(va)];
+        let tag = context.tag(va & PAGE_MASK, 1);
+        let page = Page {
+            offset: entry.offset(va & PAGE_MASK),
+            read: entry.read == tag,
+            write: entry.write == tag,
+            execute: entry.execute == tag,
+            mapping_shift: 12,
+            unaligned: entry.unaligned,
+        };
+        (page.read || page.write || page.execute).then_some(page)
     }
 
     /// Offset in direct memory of `va` if a load of `size` bytes, aligned, is allowed.
     #[inline(always)]
-    pub fn read(&self, context: Context, va: u32, size: u32) -> Option<usize> {
+    pub(crate) fn read(&self, context: Context, va: u32, size: u32) -> Option<usize> {
         let entry = &self.entries[context.index(va)];
         (entry.read == context.tag(va, size)).then(|| entry.offset(va))
     }
 
     /// As [`Tlb::read`], for a store.
     #[inline(always)]
-    pub fn write(&self, context: Context, va: u32, size: u32) -> Option<usize> {
+    pub(crate) fn write(&self, context: Context, va: u32, size: u32) -> Option<usize> {
         let entry = &self.entries[context.index(va)];
         (entry.write == context.tag(va, size)).then(|| entry.offset(va))
     }
 
     /// As [`Tlb::read`], for an instruction fetch.
     #[inline(always)]
-    pub fn execute(&self, context: Context, va: u32) -> Option<usize> {
+    pub(crate) fn execute(&self, context: Context, va: u32) -> Option<usize> {
         let entry = &self.entries[context.index(va)];
         (entry.execute == context.tag(va, 1)).then(|| entry.offset(va))
     }
 
     /// Whether a page that one of the above found allows unaligned accesses.
-    pub fn allows_unaligned(&self, context: Context, va: u32) -> bool {
+    pub(crate) fn allows_unaligned(&self, context: Context, va: u32) -> bool {
         self.entries[context.index(va)].unaligned
     }
 
     /// Remembers a page.
-    pub fn insert(&mut self, context: Context, va: u32, page: Page) {
+    pub(crate) fn insert(&mut self, context: Context, va: u32, page: Page) {
         if context == Context::NONE {
             return;
         }
@@ -205,18 +306,27 @@ impl Tlb {
     }
 
     /// Forgets everything.
-    pub fn flush(&mut self) {
-        self.epoch = self.epoch.wrapping_add(1);
+    pub(crate) fn flush(&mut self) {
         self.large = None;
-        self.base += self.used as u32;
-        self.used = 0;
-        self.contexts = [None; CONTEXTS];
-        // Numbers must not come round to those of entries still there.
-        if self.base >= 0x1000_0000 {
-            self.base = 0;
-            self.entries.fill(EMPTY);
-        }
+        // New numbers: no entry matches any more.
+        self.keys = [NO_KEY; CONTEXTS];
         self.enter_again();
+    }
+
+    /// Forgets everything, and what [`Tlb::take_dropped`] would have told.
+    pub(crate) fn flush_all(&mut self) {
+        self.flush();
+        self.dropped.all = true;
+    }
+
+    /// Notes that a page of direct memory holds code. This TLB's own entries stay: the interpreter
+    /// looks at the code map at every store.
+    pub(crate) fn protect(&mut self, page: u32) {
+        if self.dropped.protected.len() < DROPPED {
+            self.dropped.protected.push(page);
+        } else {
+            self.dropped.all = true;
+        }
     }
 
     /// Gives the current context a number after its own was forgotten.
@@ -227,15 +337,13 @@ impl Tlb {
     }
 
     /// Forgets what a TLB operation names, in contexts of every privilege and domain setting.
-    pub fn maintain(&mut self, op: TlbOp) {
-        self.epoch = self.epoch.wrapping_add(1);
+    pub(crate) fn maintain(&mut self, op: TlbOp) {
         match op {
             TlbOp::All => self.flush(),
             TlbOp::Asid(asid) => {
-                for slot in 0..self.used {
-                    if self.contexts[slot].is_some_and(|key| key.asid == asid) {
-                        // The number stays taken, and is never looked up again.
-                        self.contexts[slot] = None;
+                for key in &mut self.keys {
+                    if *key != NO_KEY && (*key >> 1) as u8 == asid {
+                        *key = NO_KEY;
                     }
                 }
                 self.enter_again();
@@ -249,15 +357,23 @@ impl Tlb {
                     self.flush();
                     return;
                 }
-                for slot in 0..self.used {
-                    let context = Context(u64::from(self.base + slot as u32) << 32);
+                for slot in 0..CONTEXTS {
+                    let context = Context {
+                        slot: slot as u8,
+                        tag: u64::from(self.numbers[slot]) << 32,
+                    };
                     let entry = &mut self.entries[context.index(va)];
-                    if entry.read >> 32 == context.0 >> 32
-                        || entry.write >> 32 == context.0 >> 32
-                        || entry.execute >> 32 == context.0 >> 32
+                    if entry.read >> 32 == context.tag >> 32
+                        || entry.write >> 32 == context.tag >> 32
+                        || entry.execute >> 32 == context.tag >> 32
                     {
                         *entry = EMPTY;
                     }
+                }
+                if self.dropped.pages.len() < DROPPED {
+                    self.dropped.pages.push(va);
+                } else {
+                    self.dropped.all = true;
                 }
             }
         }

@@ -40,10 +40,12 @@ impl Board {
         cluster: &Arc<Cluster>,
         output: Output,
     ) -> Result<(Bus, Board), Error> {
-        let ram = GuestRam::new(config.memory).map_err(|source| Error::HostMemory {
-            mib: config.memory >> 20,
-            source,
-        })?;
+        let ram = GuestRam::new(config.memory, cluster.controls().cloned().collect()).map_err(
+            |source| Error::HostMemory {
+                mib: config.memory >> 20,
+                source,
+            },
+        )?;
         let interrupts = Interrupts::new(config.cpus, cluster.clone());
         let clock = VmClock::new();
         let mut bus = Bus::new(ram.clone(), interrupts.clone(), clock.clone());

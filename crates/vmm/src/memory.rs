@@ -5,7 +5,7 @@
 
 use skep_board::{BadAddress, GuestMemory, map};
 use skep_interp::code::CodeMap;
-use skep_interp::{Direct, DirectMemory};
+use skep_interp::{Control, Direct, DirectMemory};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{
@@ -235,13 +235,13 @@ impl GuestRam {
     ///
     /// # Errors
     /// The host's, when it has not that much.
-    pub fn new(ram_size: u64) -> std::io::Result<Arc<Self>> {
+    pub fn new(ram_size: u64, watchers: Vec<Arc<Control>>) -> std::io::Result<Arc<Self>> {
         let len = usize::try_from(ram_size)
             .ok()
             .and_then(|size| size.checked_add(RAM_OFFSET))
             .ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidInput))?;
         let memory = Memory::new(len)?;
-        let code = CodeMap::new(memory.size());
+        let code = CodeMap::new(memory.size(), watchers);
         Ok(Arc::new(GuestRam {
             memory,
             code,
@@ -371,7 +371,7 @@ mod tests {
 
     #[test]
     fn accesses_outside_are_refused() {
-        let ram = GuestRam::new(8192).unwrap();
+        let ram = GuestRam::new(8192, Vec::new()).unwrap();
         let end = map::RAM_BASE + 8192;
         let mut buf = [0; 16];
         assert!(ram.write(end - 16, &[7; 16]).is_ok());
@@ -388,7 +388,7 @@ mod tests {
 
     #[test]
     fn copies_of_any_alignment_round_trip() {
-        let ram = GuestRam::new(4096).unwrap();
+        let ram = GuestRam::new(4096, Vec::new()).unwrap();
         let bytes: Vec<u8> = (0..64).collect();
         for start in 0..9 {
             for len in 0..40 {
@@ -402,7 +402,7 @@ mod tests {
 
     #[test]
     fn clearing_makes_zero_and_forgets_code() {
-        let ram = GuestRam::new(4096).unwrap();
+        let ram = GuestRam::new(4096, Vec::new()).unwrap();
         ram.write(map::RAM_BASE, &[1; 8]).unwrap();
         let offset = ram.direct_ram(map::RAM_BASE).unwrap().offset;
         let generation = ram.code.mark(offset, 4);

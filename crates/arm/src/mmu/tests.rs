@@ -335,12 +335,7 @@ fn attributes_by_tex_c_b() {
     ] {
         let found = attributes(tex, cb);
         assert_eq!(found.mair, mair, "TEX {tex} CB {cb}");
-        let expected = if mair & 0xf0 == 0 {
-            Shareability::Outer
-        } else {
-            Shareability::Outer
-        };
-        assert_eq!(found.shareability, expected);
+        assert_eq!(found.shareability, Shareability::Outer);
     }
     assert_eq!(attributes(0, 0).memory_type(), MemoryType::StronglyOrdered);
     assert_eq!(attributes(0, 1).memory_type(), MemoryType::Device);

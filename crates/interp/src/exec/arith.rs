@@ -9,7 +9,7 @@ use skep_arm::state::psr;
 impl<M: Machine> Core<M> {
     /// Executes an instruction that reads and writes only registers and flags.
     #[inline]
-    pub fn arithmetic(&mut self, insn: &Insn) {
+    pub(crate) fn arithmetic(&mut self, insn: &Insn) {
         match *insn {
             Insn::Mul { s, rd, rn, rm } => {
                 let value = self.reg(rn).wrapping_mul(self.reg(rm));

@@ -13,13 +13,13 @@ impl<M: Machine> Core<M> {
     }
 
     #[inline(always)]
-    pub fn bl(&mut self, offset: i32, len: u8) -> Step {
+    pub(crate) fn bl(&mut self, offset: i32, len: u8) -> Step {
         let target = self.state.regs[15].wrapping_add_signed(offset);
         self.set_reg(Reg::LR, self.return_address(len));
         self.jump(target)
     }
 
-    pub fn blx_imm(&mut self, offset: i32, len: u8) -> Step {
+    pub(crate) fn blx_imm(&mut self, offset: i32, len: u8) -> Step {
         let target = self.pc_aligned().wrapping_add_signed(offset);
         self.set_reg(Reg::LR, self.return_address(len));
         self.state.cpsr ^= psr::T;
@@ -30,7 +30,7 @@ impl<M: Machine> Core<M> {
         }
     }
 
-    pub fn blx(&mut self, rm: Reg, len: u8) -> Step {
+    pub(crate) fn blx(&mut self, rm: Reg, len: u8) -> Step {
         let target = self.reg(rm);
         self.set_reg(Reg::LR, self.return_address(len));
         self.bx(target)
@@ -38,7 +38,7 @@ impl<M: Machine> Core<M> {
 
     /// `BXWritePC`. A target of 0b10 in A32 is UNPREDICTABLE: the two low bits are ignored.
     #[inline(always)]
-    pub fn bx(&mut self, target: u32) -> Step {
+    pub(crate) fn bx(&mut self, target: u32) -> Step {
         if target & 1 != 0 {
             self.state.cpsr |= psr::T;
             self.jump(target & !1)
@@ -48,7 +48,7 @@ impl<M: Machine> Core<M> {
         }
     }
 
-    pub fn table_branch(&mut self, half: bool, rn: Reg, rm: Reg) -> Result<Step, Raised> {
+    pub(crate) fn table_branch(&mut self, half: bool, rn: Reg, rm: Reg) -> Result<Step, Raised> {
         let (base, index) = (self.reg(rn), self.reg(rm));
         let halfwords = if half {
             self.load(base.wrapping_add(index << 1), 2)?
@@ -60,7 +60,7 @@ impl<M: Machine> Core<M> {
 
     /// Return to `pc` with the mode's SPSR. UNPREDICTABLE in User and System mode, which have
     /// none: a plain branch there.
-    pub fn exception_return(&mut self, pc: u32) -> Step {
+    pub(crate) fn exception_return(&mut self, pc: u32) -> Step {
         if self.state.has_spsr() {
             let spsr = self.state.spsr();
             self.return_to(pc, spsr)
@@ -70,7 +70,7 @@ impl<M: Machine> Core<M> {
     }
 
     /// Goes on at `pc` with `cpsr`.
-    pub fn return_to(&mut self, pc: u32, cpsr: u32) -> Step {
+    pub(crate) fn return_to(&mut self, pc: u32, cpsr: u32) -> Step {
         self.state.exception_return(pc, cpsr);
         self.context_changed();
         self.jump(self.state.regs[15])

@@ -18,7 +18,7 @@ impl<M: Machine> Core<M> {
     }
 
     #[inline(always)]
-    pub fn dp_imm(
+    pub(crate) fn dp_imm(
         &mut self,
         op: DpOp,
         s: bool,
@@ -36,7 +36,7 @@ impl<M: Machine> Core<M> {
 
     #[inline(always)]
     #[allow(clippy::too_many_arguments)]
-    pub fn dp_reg(
+    pub(crate) fn dp_reg(
         &mut self,
         op: DpOp,
         s: bool,
@@ -60,7 +60,7 @@ impl<M: Machine> Core<M> {
 
     #[inline(always)]
     #[allow(clippy::too_many_arguments)]
-    pub fn dp_rsr(
+    pub(crate) fn dp_rsr(
         &mut self,
         op: DpOp,
         s: bool,
@@ -76,7 +76,7 @@ impl<M: Machine> Core<M> {
 
     /// The offset of a load or store with a register offset.
     #[inline(always)]
-    pub fn register_offset(&self, rm: Reg, add: bool, shift: Shift, amount: u8) -> i32 {
+    pub(crate) fn register_offset(&self, rm: Reg, add: bool, shift: Shift, amount: u8) -> i32 {
         let value = self.reg(rm);
         let offset = if amount == 0 {
             value
@@ -126,7 +126,7 @@ impl<M: Machine> Core<M> {
 
     /// Sets a register; R15 branches (`ALUWritePC`).
     #[inline(always)]
-    pub fn write_alu(&mut self, rd: Reg, value: u32) -> Step {
+    pub(crate) fn write_alu(&mut self, rd: Reg, value: u32) -> Step {
         if rd.is_pc() {
             if self.state.cpsr & psr::T != 0 {
                 self.jump(value & !1)

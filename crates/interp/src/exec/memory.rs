@@ -69,7 +69,7 @@ impl<M: Machine> Core<M> {
     }
 
     #[inline(always)]
-    pub fn ldr_imm(
+    pub(crate) fn ldr_imm(
         &mut self,
         size: Size,
         rt: Reg,
@@ -94,7 +94,7 @@ impl<M: Machine> Core<M> {
     }
 
     #[inline(always)]
-    pub fn str_imm(
+    pub(crate) fn str_imm(
         &mut self,
         size: Size,
         rt: Reg,
@@ -118,7 +118,7 @@ impl<M: Machine> Core<M> {
         Ok(Step::Next)
     }
 
-    pub fn ldrd(
+    pub(crate) fn ldrd(
         &mut self,
         rt: Reg,
         rt2: Reg,
@@ -135,7 +135,7 @@ impl<M: Machine> Core<M> {
         Ok(Step::Next)
     }
 
-    pub fn strd(
+    pub(crate) fn strd(
         &mut self,
         rt: Reg,
         rt2: Reg,
@@ -172,7 +172,7 @@ impl<M: Machine> Core<M> {
 
     /// A base register in the list is loaded (with writeback that is UNPREDICTABLE: the loaded
     /// value stays). A fault leaves the base and, but for registers loaded before it, all else.
-    pub fn ldm(
+    pub(crate) fn ldm(
         &mut self,
         rn: Reg,
         list: u16,
@@ -214,7 +214,7 @@ impl<M: Machine> Core<M> {
         })
     }
 
-    pub fn stm(
+    pub(crate) fn stm(
         &mut self,
         rn: Reg,
         list: u16,
@@ -242,7 +242,7 @@ impl<M: Machine> Core<M> {
         Ok(Step::Next)
     }
 
-    pub fn ldrex(
+    pub(crate) fn ldrex(
         &mut self,
         size: ExSize,
         rt: Reg,
@@ -259,7 +259,7 @@ impl<M: Machine> Core<M> {
         Ok(Step::Next)
     }
 
-    pub fn strex(
+    pub(crate) fn strex(
         &mut self,
         size: ExSize,
         rd: Reg,
@@ -281,7 +281,7 @@ impl<M: Machine> Core<M> {
     }
 
     /// SWP, SWPB: UNDEFINED unless SCTLR.SW enables them.
-    pub fn swp(&mut self, byte: bool, rt: Reg, rt2: Reg, rn: Reg) -> Result<Step, Raised> {
+    pub(crate) fn swp(&mut self, byte: bool, rt: Reg, rt2: Reg, rn: Reg) -> Result<Step, Raised> {
         if self.state.cp15.sctlr & skep_arm::cp15::spec::sctlr::SW == 0 {
             return Err(self.undefined());
         }
@@ -291,7 +291,7 @@ impl<M: Machine> Core<M> {
     }
 
     /// RFE.
-    pub fn rfe(
+    pub(crate) fn rfe(
         &mut self,
         rn: Reg,
         increment: bool,
@@ -309,7 +309,7 @@ impl<M: Machine> Core<M> {
     }
 
     /// SRS: stores LR and SPSR on another mode's stack.
-    pub fn srs(
+    pub(crate) fn srs(
         &mut self,
         mode: u8,
         increment: bool,
@@ -340,7 +340,7 @@ impl<M: Machine> Core<M> {
     }
 
     /// SETEND.
-    pub fn setend(&mut self, big: bool, len: u8) -> Step {
+    pub(crate) fn setend(&mut self, big: bool, len: u8) -> Step {
         self.state.cpsr = self.state.cpsr & !psr::E | if big { psr::E } else { 0 };
         self.context_changed();
         self.resync(len)

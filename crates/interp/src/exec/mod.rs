@@ -15,19 +15,19 @@ use skep_arm::insn::{Decoded, Insn, Reg};
 impl<M: Machine> Core<M> {
     /// A register's value; R15 reads as the instruction's address + 8 (A32) or + 4 (T32).
     #[inline(always)]
-    pub fn reg(&self, reg: Reg) -> u32 {
+    pub(crate) fn reg(&self, reg: Reg) -> u32 {
         self.state.regs[reg.index()]
     }
 
     /// Sets a register that is not R15.
     #[inline(always)]
-    pub fn set_reg(&mut self, reg: Reg, value: u32) {
+    pub(crate) fn set_reg(&mut self, reg: Reg, value: u32) {
         self.state.regs[reg.index()] = value;
     }
 
     /// The base of PC-relative addresses.
     #[inline(always)]
-    pub fn pc_aligned(&self) -> u32 {
+    pub(crate) fn pc_aligned(&self) -> u32 {
         self.state.regs[15] & !3
     }
 
@@ -266,7 +266,7 @@ impl<M: Machine> Core<M> {
 
     /// The Undefined Instruction exception.
     #[cold]
-    pub fn undefined(&mut self) -> Raised {
+    pub(crate) fn undefined(&mut self) -> Raised {
         self.raise(Exception::Undefined)
     }
 }

@@ -10,7 +10,7 @@ use skep_arm::state::{CpuModel, SimdState, psr};
 impl<M: Machine> Core<M> {
     /// Executes a VFP or Advanced SIMD instruction.
     #[inline(never)]
-    pub fn execute_simd(&mut self, insn: &Simd) -> Step {
+    pub(crate) fn execute_simd(&mut self, insn: &Simd) -> Step {
         let privileged = self.state.privileged();
         if !simd::permitted(insn, &self.state.simd, self.state.cp15.cpacr, privileged) {
             self.undefined();

@@ -12,7 +12,7 @@ use skep_arm::state::psr;
 
 impl<M: Machine> Core<M> {
     /// Executes a system instruction.
-    pub fn system(&mut self, insn: &Insn, len: u8) -> Result<Step, Raised> {
+    pub(crate) fn system(&mut self, insn: &Insn, len: u8) -> Result<Step, Raised> {
         Ok(match *insn {
             Insn::Svc { .. } => return Err(self.raise(Exception::Svc)),
             Insn::Hvc { imm } => {
@@ -193,7 +193,7 @@ impl<M: Machine> Core<M> {
     }
 
     /// DMB, DSB, ISB, by whichever encoding.
-    pub fn barrier(&mut self, op: Barrier, len: u8) -> Step {
+    pub(crate) fn barrier(&mut self, op: Barrier, len: u8) -> Step {
         match op {
             Barrier::Dsb => self.complete_maintenance(len),
             Barrier::Dmb => {
