@@ -130,7 +130,11 @@ fn uart_loopback() {
     }
     let mut received = [0; 5];
     for slot in &mut received {
-        *slot = if read32(UART + FR) & 0x10 == 0 { read32(UART) } else { 0xfff };
+        *slot = if read32(UART + FR) & 0x10 == 0 {
+            read32(UART)
+        } else {
+            0xfff
+        };
     }
     write32(UART + CR, control);
     println!("uart loopback {received:x?}");

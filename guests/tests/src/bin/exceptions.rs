@@ -171,7 +171,9 @@ fn fast_interrupts() {
             .mode(m)
             .clear(psr::I | psr::F | psr::A);
         println!("fiq a32 {name}: {}", a.run().details());
-        let t = Probe::new(snippet!(thumb, "nop", "nop")).mode(m).clear(psr::F);
+        let t = Probe::new(snippet!(thumb, "nop", "nop"))
+            .mode(m)
+            .clear(psr::F);
         println!("fiq t32 {name}: {}", t.run().details());
     }
     let opened = Probe::new(snippet!(
@@ -186,9 +188,15 @@ fn fast_interrupts() {
     println!("fiq in an it block: {}", t.run().details());
     println!(
         "fiq masked: {}",
-        Probe::new(snippet!(arm, "nop")).clear(psr::I).run().details()
+        Probe::new(snippet!(arm, "nop"))
+            .clear(psr::I)
+            .run()
+            .details()
     );
-    println!("wfi with a masked fiq: {}", Probe::new(snippet!(arm, "wfi")).run());
+    println!(
+        "wfi with a masked fiq: {}",
+        Probe::new(snippet!(arm, "wfi")).run()
+    );
     // Both are pending: FIQ comes first, and the more urgent of the two is the only one that is
     // signalled.
     gic::set_bit(gic::gicd::ISPENDR, OTHER);
