@@ -2,6 +2,7 @@
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 const STYLES: Styles = Styles::styled()
@@ -49,11 +50,18 @@ Keys on a terminal:
 
 Exit status:
   0     the guest powered off, or the session ended
-  1-255 with a command after --: the command's own status
+  1-255 with a command after -- or on a pipe: its own status; as in a shell 126 if it can't be
+        executed, 127 if it is not found, 128 + N if signal N killed it
   2     the command line is wrong
   124   the guest can't go on: a fault record was printed
   125   Skep could not start or run the virtual machine
   130   quit with Ctrl-A x, or stopped by a signal
+  141   nobody reads standard output any more
+
+A command's input and output:
+  A command after -- runs in the default guest as root, in /root, with none of the host's
+  environment. It reads skep's standard input unless that is a terminal. Its standard error comes
+  out on standard output, too, in the order in which it wrote. What it leaves running is killed.
 
 Examples:
   skep run                                  a shell in the default guest
@@ -95,13 +103,13 @@ pub struct RunArgs {
     pub bios: Option<PathBuf>,
     /// Disk: raw image file; FILE,readonly to protect it (may be repeated)
     #[arg(long, value_name = "FILE[,readonly]")]
-    pub disk: Vec<String>,
+    pub disk: Vec<OsString>,
     /// How guest code is executed
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub engine: Engine,
     /// Run this command in the default guest, print its output, and exit with its status
     #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["kernel", "bios"])]
-    pub command: Vec<String>,
+    pub command: Vec<OsString>,
 }
 
 /// CPU models.
@@ -129,6 +137,18 @@ pub enum Engine {
     Auto,
     /// The interpreter
     Interp,
+    /// Translation to the host's code (x86-64 hosts)
+    Jit,
+}
+
+impl From<Engine> for skep_vmm::Engine {
+    fn from(engine: Engine) -> Self {
+        match engine {
+            Engine::Auto => skep_vmm::Engine::Auto,
+            Engine::Interp => skep_vmm::Engine::Interp,
+            Engine::Jit => skep_vmm::Engine::Jit,
+        }
+    }
 }
 
 /// A size such as 512M, in bytes.

@@ -13,6 +13,8 @@ use std::process::ExitCode;
 const STATUS_FAULT: u8 = 124;
 /// Exit status when Skep itself fails.
 const STATUS_ERROR: u8 = 125;
+/// Exit status when nobody reads standard output any more: that of a program that SIGPIPE ends.
+const STATUS_CLOSED: u8 = 141;
 /// Exit status after a quit or a signal.
 const STATUS_QUIT: u8 = 130;
 
@@ -40,9 +42,9 @@ type Error = Box<dyn std::error::Error>;
 fn completions(shell: clap_complete::Shell) -> Result<u8, Error> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "skep", &mut script);
-    std::io::stdout()
-        .write_all(&script)
-        .map_err(|error| format!("the completions could not be printed: {error}"))?;
+    std::io::stdout().write_all(&script).map_err(|error| {
+        format!("the completions could not be printed: {error}; check where they go")
+    })?;
     Ok(0)
 }
 

@@ -1,176 +1,311 @@
-//! Debian packages through the host's apt client, with a state of its own.
+//! The system's apt client, with a private state: the system's sources, keys and proxies are used,
+//! nothing of the system is changed, and root is not needed.
 
+use crate::package::unusable;
 use crate::{Error, Progress};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
-/// How often the package lists are fetched before apt's failure counts: a mirror that is being
-/// updated, or one of several sources that does not answer, need not matter.
+/// How often the lists are fetched: a mirror that is being updated is consistent a moment later.
 const UPDATES: u32 = 3;
 
-/// An apt client with private state, for armhf.
+/// The pause before another try.
+const PAUSE: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 3 });
+
+/// What apt says of a full disk, to which a moment makes no difference.
+const FULL: [&str; 2] = ["No space left on device", "enough free space"];
+
+/// How often a download's size is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// apt with its own state, and dpkg.
 pub struct Apt<'a> {
-    directory: &'a Path,
-    path: Option<&'a OsStr>,
+    state: PathBuf,
+    config: PathBuf,
+    downloads: PathBuf,
+    /// Where programs are looked for, if not where this process's environment says.
+    path: Option<OsString>,
+    progress: &'a dyn Progress,
+}
+
+/// The fetched package files.
+pub struct Packages {
+    /// The kernel's.
+    pub kernel: PathBuf,
+    /// Busybox's.
+    pub busybox: PathBuf,
 }
 
 impl<'a> Apt<'a> {
-    /// Prepares the private state in an empty directory. `path` replaces `$PATH`.
-    ///
-    /// # Errors
-    /// [`Error::NoTool`], and [`Error::Cache`] when the directory can't be written.
-    pub fn new(directory: &'a Path, path: Option<&'a OsStr>) -> Result<Self, Error> {
-        let apt = Apt { directory, path };
-        for tool in ["apt-get", "apt-cache", "dpkg-deb"] {
+    /// Makes the private state in `directory`, an absolute path.
+    pub fn new(
+        directory: &Path,
+        path: Option<OsString>,
+        progress: &'a dyn Progress,
+    ) -> Result<Self, Error> {
+        let state = directory.join("apt");
+        let downloads = directory.join("packages");
+        let lists = state.join("lists/partial");
+        let archives = state.join("cache/archives/partial");
+        for needed in [&lists, &archives, &state.join("parts"), &downloads] {
+            fs::create_dir_all(needed).map_err(Error::cache(needed))?;
+        }
+        let status = state.join("status");
+        fs::write(&status, "").map_err(Error::cache(&status))?;
+        let config = state.join("apt.conf");
+        let apt = Apt {
+            state,
+            config,
+            downloads,
+            path,
+            progress,
+        };
+        // Before anything is fetched.
+        for tool in ["apt-config", "apt-get", "apt-cache", "dpkg-deb"] {
             if !apt.has(tool) {
                 return Err(Error::NoTool(tool));
             }
         }
-        let cache = |source| Error::Cache {
-            path: directory.to_owned(),
-            source,
-        };
-        for part in ["state/lists/partial", "cache/archives/partial", "packages"] {
-            std::fs::create_dir_all(directory.join(part)).map_err(cache)?;
-        }
-        std::fs::write(directory.join("state/status"), "").map_err(cache)?;
-        let base = directory.display();
-        // Root's apt would change to a user who can't write here.
-        let config = format!(
-            "APT::Architecture \"armhf\";\n\
-             APT::Architectures {{ \"armhf\"; }};\n\
-             APT::Sandbox::User \"root\";\n\
-             Acquire::Languages \"none\";\n\
-             Acquire::Retries \"2\";\n\
-             Dir::State \"{base}/state\";\n\
-             Dir::State::status \"{base}/state/status\";\n\
-             Dir::Cache \"{base}/cache\";\n\
-             Dir::Log \"{base}\";\n"
-        );
-        std::fs::write(directory.join("apt.conf"), config).map_err(cache)?;
+        let text = apt.configuration()?;
+        fs::write(&apt.config, text).map_err(Error::cache(&apt.config))?;
         Ok(apt)
     }
 
     fn has(&self, tool: &str) -> bool {
-        let inherited = std::env::var_os("PATH");
-        let path = self
-            .path
-            .map(OsStr::to_owned)
-            .or(inherited)
-            .unwrap_or_default();
-        std::env::split_paths(&path).any(|directory| directory.join(tool).is_file())
+        let path = self.path.clone().or_else(|| std::env::var_os("PATH"));
+        std::env::split_paths(&path.unwrap_or_default())
+            .any(|directory| directory.join(tool).is_file())
     }
 
-    fn run(&self, program: &'static str, args: &[&str]) -> Result<Output, Error> {
-        let mut command = Command::new(program);
-        command
-            .args(args)
-            .env("APT_CONFIG", self.directory.join("apt.conf"))
-            .env("LC_ALL", "C")
-            .current_dir(self.directory.join("packages"))
-            .stdin(std::process::Stdio::null());
-        if let Some(path) = self.path {
-            command.env("PATH", path);
-        }
-        command
-            .output()
-            .map_err(|source| Error::Run { program, source })
-    }
-
-    /// Fetches the lists and both packages. Returns their files: the kernel's, BusyBox's.
-    ///
-    /// # Errors
-    /// [`Error::Apt`] with apt's own last words.
-    pub fn fetch(
-        &self,
-        kernel: &str,
-        progress: &dyn Progress,
-    ) -> Result<(PathBuf, PathBuf), Error> {
-        progress.stage("Fetching Debian's package lists");
-        let mut last = String::new();
-        let mut image = None;
-        for _ in 0..UPDATES {
-            let output = self.run("apt-get", &["update"])?;
-            image = self.dependency(kernel)?;
-            if image.is_some() {
-                break;
+    /// Fetches the kernel that the package `kernel` depends on, and the package `busybox`.
+    pub fn fetch(&self, kernel: &str, busybox: &str) -> Result<Packages, Error> {
+        let mut update = 0;
+        loop {
+            update += 1;
+            self.progress.stage("Fetching Debian's package lists");
+            // One source's failure doesn't matter while the packages are in the others.
+            let trouble = complaints(&self.run("apt-get", ["update"])?);
+            match self.resolve_and_download(kernel, busybox) {
+                Err(Error::Fetch { what, detail }) => {
+                    // The lists' trouble explains what came of it.
+                    let detail = [trouble, detail]
+                        .into_iter()
+                        .find(|text| !text.is_empty())
+                        .unwrap_or_else(|| format!("no source has {what}"));
+                    if update == UPDATES || FULL.iter().any(|words| detail.contains(words)) {
+                        return Err(Error::Fetch { what, detail });
+                    }
+                    std::thread::sleep(PAUSE);
+                }
+                other => return other,
             }
-            last = last_words(&output);
         }
-        let Some(image) = image else {
-            let detail = if last.is_empty() {
-                format!("no source offers {kernel} for armhf")
-            } else {
-                last
-            };
-            return Err(Error::Apt {
-                action: "find the packages",
-                detail,
-            });
+    }
+
+    fn resolve_and_download(&self, kernel: &str, busybox: &str) -> Result<Packages, Error> {
+        let output = self.run("apt-cache", ["depends", "--important", kernel])?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let concrete = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("Depends: "))
+            .find(|name| name.starts_with("linux-image-"))
+            .ok_or_else(|| Error::Fetch {
+                what: kernel.to_owned(),
+                detail: complaints(&output),
+            })?;
+        Ok(Packages {
+            busybox: self.download(busybox)?,
+            kernel: self.download(concrete)?,
+        })
+    }
+
+    /// Downloads the newest version of a package; apt checks its signed hash.
+    fn download(&self, package: &str) -> Result<PathBuf, Error> {
+        self.progress.stage(&format!("Fetching {package}"));
+        let total = self.size(package)?;
+        let mut command = self.command("apt-get");
+        command
+            .args(["download", "--quiet=2", package])
+            .current_dir(&self.downloads);
+        // Standard error is read when the program has ended: it's a few lines, far from a pipe's
+        // capacity.
+        let mut child = self.spawn("apt-get", &mut command)?;
+        let start = |source| Error::Run {
+            program: "apt-get",
+            source,
         };
-        progress.stage(&format!(
-            "Fetching {image} and busybox-static (about 45 MB)"
-        ));
-        let output = self.run("apt-get", &["download", &image, "busybox-static"])?;
-        let find = |package: &str| self.downloaded(package);
-        match (find(&image), find("busybox-static")) {
-            (Some(image), Some(busybox)) if output.status.success() => Ok((image, busybox)),
-            _ => Err(Error::Apt {
-                action: "fetch the packages",
-                detail: last_words(&output),
+        while child.try_wait().map_err(start)?.is_none() {
+            std::thread::sleep(LOOK);
+            self.progress.bytes(self.downloaded(package), total);
+        }
+        let output = child.wait_with_output().map_err(start)?;
+        let found = self
+            .files(package)
+            .find(|path| path.extension() == Some(OsStr::new("deb")));
+        match found {
+            Some(file) if output.status.success() => Ok(file),
+            _ => Err(Error::Fetch {
+                what: package.to_owned(),
+                detail: complaints(&output),
             }),
         }
     }
 
-    /// The package with the kernel that the metapackage stands for.
-    fn dependency(&self, metapackage: &str) -> Result<Option<String>, Error> {
-        let output = self.run("apt-cache", &["depends", metapackage])?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    /// A package's size, from `apt-get download --print-uris`: `'URI' FILE SIZE HASH`.
+    fn size(&self, package: &str) -> Result<Option<u64>, Error> {
+        let output = self.run("apt-get", ["download", "--print-uris", package])?;
+        let text = String::from_utf8_lossy(&output.stdout);
         Ok(text
             .lines()
-            .filter_map(|line| line.trim().strip_prefix("Depends: "))
-            .find(|name| name.starts_with("linux-image-"))
-            .map(str::to_owned))
+            .filter(|line| line.starts_with('\''))
+            .find_map(|line| line.split_whitespace().nth(2)?.parse().ok()))
     }
 
-    fn downloaded(&self, package: &str) -> Option<PathBuf> {
-        let prefix = format!("{package}_");
-        std::fs::read_dir(self.directory.join("packages"))
-            .ok()?
+    /// The package's files, finished or not, among the downloads.
+    fn files(&self, package: &str) -> impl Iterator<Item = PathBuf> {
+        let start = format!("{package}_");
+        let directories = [self.downloads.clone(), self.downloads.join("partial")];
+        directories
+            .into_iter()
+            .filter_map(|directory| fs::read_dir(directory).ok())
             .flatten()
-            .find_map(|entry| {
-                let name = entry.file_name();
-                let matches = name.to_str()?.starts_with(&prefix);
-                matches.then(|| entry.path())
-            })
+            .filter_map(Result::ok)
+            .filter(move |entry| entry.file_name().to_string_lossy().starts_with(&start))
+            .map(|entry| entry.path())
     }
 
-    /// Unpacks a package.
-    ///
-    /// # Errors
-    /// [`Error::Package`] with dpkg-deb's last words.
-    pub fn unpack(&self, package: &Path, into: &Path) -> Result<(), Error> {
-        let (from, to) = (package.to_string_lossy(), into.to_string_lossy());
-        let output = self.run("dpkg-deb", &["-x", &from, &to])?;
-        if output.status.success() {
-            return Ok(());
+    fn downloaded(&self, package: &str) -> u64 {
+        self.files(package)
+            .filter_map(|path| fs::metadata(path).ok())
+            .map(|data| data.len())
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// Calls `take` with a package's contents, a tar archive.
+    pub fn with_contents(
+        &self,
+        package: &Path,
+        take: impl FnOnce(&mut dyn Read) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        let mut command = self.command("dpkg-deb");
+        command.arg("--fsys-tarfile").arg(package);
+        let mut child = self.spawn("dpkg-deb", &mut command)?;
+        let Some(stdout) = child.stdout.take() else {
+            return Err(unusable(package, "it can't be read"));
+        };
+        let mut stdout = BufReader::with_capacity(1 << 18, stdout);
+        let taken = take(&mut stdout)
+            // Padding may follow the archive's end.
+            .and_then(|()| io::copy(&mut stdout, &mut io::sink()));
+        drop(stdout);
+        let output = child.wait_with_output().map_err(|source| Error::Run {
+            program: "dpkg-deb",
+            source,
+        })?;
+        if !output.status.success() && taken.is_ok() {
+            return Err(unusable(package, &complaints(&output)));
         }
-        Err(Error::Package {
-            package: from.into_owned(),
-            what: format!("contents that dpkg-deb unpacks ({})", last_words(&output)),
+        taken
+            .map(|_| ())
+            .map_err(|error| unusable(package, &error.to_string()))
+    }
+
+    /// How the system reaches which sources (proxies and the like), and our own settings.
+    fn configuration(&self) -> Result<String, Error> {
+        let mut command = self.command("apt-config");
+        command.arg("dump");
+        match std::env::var_os("APT_CONFIG") {
+            Some(config) => command.env("APT_CONFIG", config),
+            None => command.env_remove("APT_CONFIG"),
+        };
+        let child = self.spawn("apt-config", &mut command)?;
+        let dump = child.wait_with_output().map_err(|source| Error::Run {
+            program: "apt-config",
+            source,
+        })?;
+        let mut text: String = String::from_utf8_lossy(&dump.stdout)
+            .lines()
+            .filter(|line| {
+                ["Acquire::", "Dir::Etc"]
+                    .iter()
+                    .any(|key| line.starts_with(key))
+            })
+            // Further indexes, of icons and the like, that other programs want.
+            .filter(|line| !line.starts_with("Acquire::IndexTargets"))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        let state = self.state.display();
+        text.push_str(&format!(
+            "#clear Acquire::Languages;\n\
+             Acquire::Languages \"none\";\n\
+             APT::Architecture \"armhf\";\n\
+             APT::Architectures {{ \"armhf\"; }};\n\
+             APT::Sandbox::User \"root\";\n\
+             Dir::State \"{state}\";\n\
+             Dir::State::status \"{state}/status\";\n\
+             Dir::Cache \"{state}/cache\";\n\
+             Dir::Log \"{state}\";\n\
+             Dir::Etc::Main \"/dev/null\";\n\
+             Dir::Etc::Parts \"{state}/parts\";\n"
+        ));
+        Ok(text)
+    }
+
+    fn command(&self, program: &'static str) -> Command {
+        let mut command = Command::new(program);
+        if let Some(path) = &self.path {
+            command.env("PATH", path);
+        }
+        command
+            .env("APT_CONFIG", &self.config)
+            .env("LC_ALL", "C")
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn spawn(&self, program: &'static str, command: &mut Command) -> Result<Child, Error> {
+        command.spawn().map_err(|source| match source.kind() {
+            ErrorKind::NotFound => Error::NoTool(program),
+            _ => Error::Run { program, source },
         })
+    }
+
+    fn run<const N: usize>(
+        &self,
+        program: &'static str,
+        arguments: [&str; N],
+    ) -> Result<Output, Error> {
+        self.spawn(program, self.command(program).args(arguments))?
+            .wait_with_output()
+            .map_err(|source| Error::Run { program, source })
     }
 }
 
-/// The last complaint of a program, on one line.
-fn last_words(output: &Output) -> String {
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let complaint = |line: &&str| line.starts_with("E:") || line.starts_with("W:");
-    let line = text
+/// What a program complained of, on one line: what apt marks as error or warning, or else the last
+/// line. Empty if it said nothing.
+fn complaints(output: &Output) -> String {
+    /// More would bury the sentence around it.
+    const LINES: usize = 2;
+    /// Says no more than that there are other complaints.
+    const SUMMARY: &str = "Some index files failed to download";
+    let text = String::from_utf8_lossy(&output.stderr);
+    let marked: Vec<&str> = text
         .lines()
-        .rev()
-        .find(complaint)
-        .or(text.lines().next_back());
-    line.unwrap_or("it gave no reason").trim().to_owned()
+        .filter_map(|line| line.strip_prefix("E: ").or(line.strip_prefix("W: ")))
+        .filter(|line| !line.starts_with(SUMMARY))
+        .map(str::trim)
+        .take(LINES)
+        .collect();
+    if marked.is_empty() {
+        return text.lines().next_back().unwrap_or_default().trim().into();
+    }
+    marked.join("; ")
 }

@@ -1,216 +1,210 @@
-//! The cache: a directory for each flavour, complete or absent.
+//! The cache: a directory for each flavour, which appears by a rename, complete or not at all.
+//!
+//! A list in it has each file's length and CRC, so that a file that was damaged later is noticed
+//! before a guest fails in strange ways.
 
-use crate::apt::Apt;
-use crate::{Error, Guest, Options, Progress, initrd};
+use crate::{Error, Guest, Progress};
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Changes when what is built changes: an older cache is not used.
-const VERSION: u32 = 4;
+const VERSION: u32 = 7;
 
-/// The default guest: from the cache, or fetched and built there. Only that needs a network.
-///
-/// # Errors
-/// See [`Error`]. The cache is then as before.
-pub fn ensure(options: &Options, progress: &dyn Progress) -> Result<Guest, Error> {
-    let cache = match &options.cache_dir {
-        Some(directory) => directory.clone(),
-        None => default_directory().ok_or(Error::NoCache)?,
-    };
-    let name = format!("{}-{VERSION}", options.flavour.package());
-    let complete = cache.join(&name);
-    let guest = Guest {
-        kernel: complete.join("vmlinuz"),
-        initrd: complete.join("initrd.cpio"),
-    };
-    if guest.initrd.is_file() && guest.kernel.is_file() {
-        return Ok(guest);
-    }
-    let failed = |source| Error::Cache {
-        path: cache.clone(),
-        source,
-    };
-    std::fs::create_dir_all(&cache).map_err(failed)?;
-    // One at a time: who comes second finds it done.
-    let lock = std::fs::File::create(cache.join("lock")).map_err(failed)?;
-    lock.lock().map_err(failed)?;
-    if guest.initrd.is_file() && guest.kernel.is_file() {
-        return Ok(guest);
-    }
-    // Dropped, with all that is in it, whatever happens.
-    let work = tempfile::Builder::new()
-        .prefix("new-")
-        .tempdir_in(&cache)
-        .map_err(failed)?;
-    let built = work.path().join("guest");
-    std::fs::create_dir(&built).map_err(failed)?;
-    build(options, work.path(), &built, progress)?;
-    if complete.exists() {
-        std::fs::remove_dir_all(&complete).map_err(failed)?;
-    }
-    std::fs::rename(&built, &complete).map_err(failed)?;
-    Ok(guest)
-}
+/// The zImage's name.
+pub const KERNEL: &str = "vmlinuz";
+/// The unpacked kernel's.
+pub const UNPACKED: &str = "vmlinux";
+/// The initial RAM disk's.
+pub const INITRD: &str = "initrd.cpio";
+/// A line for each file: its name, length and CRC-32 (hexadecimal).
+const LIST: &str = "files";
 
-fn default_directory() -> Option<PathBuf> {
+/// How the names begin of directories in which a guest is built.
+const UNFINISHED: &str = "new-";
+
+/// The user's cache directory for Skep, by the XDG base directory specification: a relative
+/// `XDG_CACHE_HOME` counts as none.
+pub fn default_directory(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, Error> {
     let absolute = |name| {
-        std::env::var_os(name)
+        variable(name)
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
     };
-    let base =
-        absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
-    Some(base.join("skep"))
+    absolute("XDG_CACHE_HOME")
+        .or_else(|| Some(absolute("HOME")?.join(".cache")))
+        .map(|base| base.join("skep"))
+        .ok_or(Error::NoCache)
 }
 
-fn build(
-    options: &Options,
-    work: &Path,
-    built: &Path,
+/// A directory that a guest's files are written to.
+pub struct Into {
+    directory: PathBuf,
+    list: std::cell::RefCell<String>,
+}
+
+impl Into {
+    /// Writes a file, to the disk itself.
+    pub fn write(&self, name: &str, contents: &[u8]) -> Result<(), Error> {
+        let path = self.directory.join(name);
+        File::create(&path)
+            .and_then(|mut file| file.write_all(contents).and_then(|()| file.sync_all()))
+            .map_err(Error::cache(&path))?;
+        self.list.borrow_mut().push_str(&entry(name, contents));
+        Ok(())
+    }
+}
+
+/// A file's line in the list.
+fn entry(name: &str, contents: &[u8]) -> String {
+    let crc = crc32fast::hash(contents);
+    format!("{name} {} {crc:08x}\n", contents.len())
+}
+
+/// What the cache has of a guest.
+enum Found {
+    Complete(Guest),
+    Damaged,
+    Nothing,
+}
+
+/// Looks at a guest's directory.
+fn find(directory: &Path) -> Found {
+    let Ok(list) = fs::read_to_string(directory.join(LIST)) else {
+        return if directory.exists() {
+            Found::Damaged
+        } else {
+            Found::Nothing
+        };
+    };
+    let names: Vec<&str> = list
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    let intact = |name: &str| {
+        fs::read(directory.join(name)).is_ok_and(|contents| list.contains(&entry(name, &contents)))
+    };
+    if ![KERNEL, INITRD].iter().all(|name| names.contains(name))
+        || !names.iter().all(|name| intact(name))
+    {
+        return Found::Damaged;
+    }
+    let boot = if names.contains(&UNPACKED) {
+        UNPACKED
+    } else {
+        KERNEL
+    };
+    Found::Complete(Guest {
+        kernel: directory.join(KERNEL),
+        boot: directory.join(boot),
+        initrd: directory.join(INITRD),
+    })
+}
+
+/// The guest `name` in the cache `directory`. If there is none, `build` is called with a directory
+/// to work in and one for the guest's files; both vanish if it fails.
+pub fn ensure(
+    directory: &Path,
+    name: &str,
     progress: &dyn Progress,
+    build: impl FnOnce(&Path, &Into) -> Result<(), Error>,
+) -> Result<Guest, Error> {
+    let finished = directory.join(format!("{name}-{VERSION}"));
+    // A complete guest needs no more than to be read.
+    if let Found::Complete(guest) = find(&finished) {
+        return Ok(guest);
+    }
+    fs::create_dir_all(directory).map_err(Error::cache(directory))?;
+    let _lock = lock(directory, progress)?;
+    let damaged = match find(&finished) {
+        // Another process built it while this one waited.
+        Found::Complete(guest) => return Ok(guest),
+        Found::Damaged => true,
+        Found::Nothing => false,
+    };
+    rebuild(directory, &finished, build).map_err(|error| {
+        if damaged {
+            Error::Damaged {
+                path: finished.clone(),
+                source: Box::new(error),
+            }
+        } else {
+            error
+        }
+    })?;
+    sweep(directory, |entry| outdated(entry, name));
+    match find(&finished) {
+        Found::Complete(guest) => Ok(guest),
+        Found::Damaged | Found::Nothing => Err(Error::cache(&finished)(std::io::Error::other(
+            "its files are not what was written",
+        ))),
+    }
+}
+
+/// Builds the guest and puts it into its place.
+fn rebuild(
+    directory: &Path,
+    finished: &Path,
+    build: impl FnOnce(&Path, &Into) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let failed = |source| Error::Cache {
-        path: work.to_owned(),
-        source,
+    // What processes left that were killed while they built.
+    sweep(directory, |entry| entry.starts_with(UNFINISHED));
+    // Dropped, with all that is in it, whatever happens.
+    let unfinished = tempfile::Builder::new()
+        .prefix(UNFINISHED)
+        .tempdir_in(directory)
+        .map_err(Error::cache(directory))?;
+    let subdirectory = |name| {
+        // apt wants absolute paths.
+        let path = fs::canonicalize(unfinished.path())
+            .map_err(Error::cache(directory))?
+            .join(name);
+        fs::create_dir(&path).map_err(Error::cache(&path))?;
+        Ok(path)
     };
-    let apt = Apt::new(work, options.path.as_deref())?;
-    let (kernel_package, busybox_package) = apt.fetch(options.flavour.package(), progress)?;
-    progress.stage("Unpacking");
-    let root = work.join("root");
-    std::fs::create_dir(&root).map_err(failed)?;
-    apt.unpack(&kernel_package, &root)?;
-    apt.unpack(&busybox_package, &root)?;
-
-    progress.stage("Building the initial RAM disk");
-    let missing = |package: &Path, what: &str| Error::Package {
-        package: package
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned(),
-        what: what.to_owned(),
+    let work = subdirectory("work")?;
+    let into = Into {
+        directory: subdirectory("guest")?,
+        list: std::cell::RefCell::default(),
     };
-    let kernel = find(&root.join("boot"), "vmlinuz-")
-        .ok_or_else(|| missing(&kernel_package, "a kernel in /boot"))?;
-    let busybox = ["bin/busybox", "usr/bin/busybox"]
-        .iter()
-        .find_map(|path| std::fs::read(root.join(path)).ok())
-        .ok_or_else(|| missing(&busybox_package, "/bin/busybox"))?;
-    let modules = ["lib/modules", "usr/lib/modules"]
-        .iter()
-        .map(|path| root.join(path))
-        .find(|path| path.is_dir())
-        .ok_or_else(|| missing(&kernel_package, "modules in /lib/modules"))?;
-    let initrd = initrd::build(&busybox, &modules).map_err(failed)?;
-    std::fs::write(built.join("initrd.cpio"), initrd).map_err(failed)?;
-    std::fs::copy(kernel, built.join("vmlinuz")).map_err(failed)?;
-    Ok(())
+    build(&work, &into)?;
+    let list = into.list.take();
+    into.write(LIST, list.as_bytes())?;
+    if finished.exists() {
+        fs::remove_dir_all(finished).map_err(Error::cache(finished))?;
+    }
+    fs::rename(&into.directory, finished).map_err(Error::cache(finished))
 }
 
-/// The file in a directory whose name begins with `prefix`.
-fn find(directory: &Path, prefix: &str) -> Option<PathBuf> {
-    std::fs::read_dir(directory)
-        .ok()?
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| {
-            path.file_name()
-                .and_then(|name| name.to_str())
-                .is_some_and(|name| name.starts_with(prefix))
-        })
+/// Only who holds the lock builds. It ends with the process that holds it, however that ends.
+fn lock(directory: &Path, progress: &dyn Progress) -> Result<File, Error> {
+    let path = directory.join("lock");
+    let file = File::create(&path).map_err(Error::cache(&path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            progress.stage("Waiting for another skep that prepares the guest");
+            file.lock().map_err(Error::cache(&path))?;
+        }
+        Err(TryLockError::Error(error)) => return Err(Error::cache(&path)(error)),
+    }
+    Ok(file)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Flavour, Silent};
-    use std::os::unix::fs::PermissionsExt;
+/// Whether a directory's name is that of the guest `name` in an older version.
+fn outdated(entry: &str, name: &str) -> bool {
+    entry
+        .strip_prefix(name)
+        .and_then(|rest| rest.strip_prefix('-')?.parse::<u32>().ok())
+        .is_some_and(|version| version < VERSION)
+}
 
-    fn options(cache: &Path, path: &Path) -> Options {
-        Options {
-            cache_dir: Some(cache.to_owned()),
-            flavour: Flavour::Armmp,
-            path: Some(path.into()),
+/// Removes the directories whose names fit. What can't be removed stays: it does no harm.
+fn sweep(directory: &Path, fits: impl Fn(&str) -> bool) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(&fits) {
+            let _ = fs::remove_dir_all(entry.path());
         }
-    }
-
-    /// Programs that stand for apt's.
-    fn tools(directory: &Path, get: &str) {
-        for (name, script) in [
-            ("apt-get", get),
-            ("apt-cache", "echo '  Depends: linux-image-1'"),
-            ("dpkg-deb", "exit 1"),
-        ] {
-            let path = directory.join(name);
-            std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        }
-    }
-
-    /// What is left in the cache besides the lock.
-    fn left(cache: &Path) -> usize {
-        std::fs::read_dir(cache)
-            .unwrap()
-            .flatten()
-            .filter(|e| e.file_name() != "lock")
-            .count()
-    }
-
-    #[test]
-    fn without_apt_the_message_names_the_way_out() {
-        let (cache, empty) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let error = ensure(&options(cache.path(), empty.path()), &Silent).unwrap_err();
-        let text = error.to_string();
-        assert!(
-            text.contains("no apt-get") && text.contains("--kernel"),
-            "{text}"
-        );
-        assert_eq!(left(cache.path()), 0);
-    }
-
-    #[test]
-    fn a_failed_fetch_tells_apts_reason_and_leaves_nothing() {
-        let (cache, bin) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        tools(
-            bin.path(),
-            "echo 'E: Could not resolve the mirror' >&2; exit 100",
-        );
-        let error = ensure(&options(cache.path(), bin.path()), &Silent).unwrap_err();
-        let text = error.to_string();
-        assert!(text.contains("E: Could not resolve the mirror"), "{text}");
-        assert!(text.contains("--kernel"), "{text}");
-        assert_eq!(left(cache.path()), 0);
-    }
-
-    #[test]
-    fn a_broken_package_leaves_nothing() {
-        let (cache, bin) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        tools(
-            bin.path(),
-            "[ $1 = update ] || : > linux-image-1_1.deb; : > busybox-static_1.deb",
-        );
-        let error = ensure(&options(cache.path(), bin.path()), &Silent).unwrap_err();
-        assert!(matches!(error, Error::Package { .. }), "{error}");
-        assert_eq!(left(cache.path()), 0);
-    }
-
-    #[test]
-    fn an_unusable_cache_is_named() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let error = ensure(&options(file.path(), Path::new("/bin")), &Silent).unwrap_err();
-        assert!(
-            error.to_string().contains(file.path().to_str().unwrap()),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_complete_cache_needs_nothing() {
-        let (cache, empty) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let complete = cache.path().join(format!("linux-image-armmp-{VERSION}"));
-        std::fs::create_dir(&complete).unwrap();
-        std::fs::write(complete.join("vmlinuz"), "k").unwrap();
-        std::fs::write(complete.join("initrd.cpio"), "i").unwrap();
-        let guest = ensure(&options(cache.path(), empty.path()), &Silent).unwrap();
-        assert_eq!(guest.kernel, complete.join("vmlinuz"));
     }
 }

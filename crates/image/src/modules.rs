@@ -1,135 +1,159 @@
-//! Kernel modules: which others one needs.
+//! The kernel's modules: which the guest needs, and what they need.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use object::{Object, ObjectSection};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Modules that the default guest can load: virtio's transport and devices, and ext4.
+/// What the guest can load: virtio's transport and devices, and a disk's file system.
 pub const WANTED: [&str; 5] = [
     "virtio_mmio",
     "virtio_blk",
-    "virtio-rng",
+    "virtio_rng",
     "virtio_console",
     "ext4",
 ];
 
-/// A kernel's modules by name.
-pub struct Modules {
-    paths: BTreeMap<String, PathBuf>,
+/// What these need in Debian's kernels, so that one reading of the package is enough as a rule.
+const EXPECTED: [&str; 4] = ["jbd2", "mbcache", "crc16", "crc32c_generic"];
+
+/// The names to look for first.
+pub fn first_names() -> BTreeSet<String> {
+    WANTED
+        .iter()
+        .chain(&EXPECTED)
+        .map(|&name| name.to_owned())
+        .collect()
 }
 
-impl Modules {
-    /// Finds all modules below a directory.
-    ///
-    /// # Errors
-    /// The host's.
-    pub fn find(directory: &Path) -> std::io::Result<Self> {
-        let mut paths = BTreeMap::new();
-        let mut directories = vec![directory.to_owned()];
-        while let Some(directory) = directories.pop() {
-            for entry in std::fs::read_dir(directory)? {
-                let entry = entry?;
-                let path = entry.path();
-                if entry.file_type()?.is_dir() {
-                    directories.push(path);
-                } else if path.extension().is_some_and(|extension| extension == "ko")
-                    && let Some(name) = path.file_stem().and_then(|name| name.to_str())
-                {
-                    paths.insert(canonical(name), path.clone());
-                }
-            }
-        }
-        Ok(Modules { paths })
+/// A module of the kernel's package.
+#[derive(Debug, Clone)]
+pub struct Module {
+    /// The path below `/lib/modules/VERSION`, without a compression's suffix.
+    pub path: String,
+    /// An ELF object.
+    pub contents: Vec<u8>,
+    info: Vec<(String, String)>,
+}
+
+impl Module {
+    /// Reads what the module says of itself; `None` if it isn't a module.
+    pub fn new(path: String, contents: Vec<u8>) -> Option<Self> {
+        let file = object::File::parse(contents.as_slice()).ok()?;
+        let section = file.section_by_name(".modinfo")?;
+        let info = section
+            .data()
+            .ok()?
+            .split(|&byte| byte == 0)
+            .filter_map(|entry| std::str::from_utf8(entry).ok()?.split_once('='))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
+        Some(Module {
+            path,
+            contents,
+            info,
+        })
     }
 
-    /// A module's file and those it needs, in the order in which they are loaded. Unknown modules
-    /// are left out: they are part of the kernel.
-    ///
-    /// # Errors
-    /// The host's.
-    pub fn closure(&self, name: &str) -> std::io::Result<Vec<(String, PathBuf)>> {
-        let mut order = Vec::new();
-        self.visit(&canonical(name), &mut order, 0)?;
-        Ok(order)
+    fn values<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        self.info
+            .iter()
+            .filter(move |(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
     }
 
-    fn visit(
-        &self,
-        name: &str,
-        order: &mut Vec<(String, PathBuf)>,
-        depth: u32,
-    ) -> std::io::Result<()> {
-        // A circle of modules can't be loaded by anyone.
-        const DEEPEST: u32 = 32;
-        let Some(path) = self.paths.get(name) else {
-            return Ok(());
-        };
-        if depth > DEEPEST || order.iter().any(|(known, _)| known == name) {
-            return Ok(());
-        }
-        for needed in depends(&std::fs::read(path)?) {
-            self.visit(&canonical(&needed), order, depth + 1)?;
-        }
-        order.push((name.to_owned(), path.clone()));
-        Ok(())
+    /// The names of the modules that must be loaded before this one. Of the soft dependencies,
+    /// only the checksum that ext4's journal wants matters here: it hides behind an alias.
+    fn needs(&self) -> BTreeSet<String> {
+        let hard = self.values("depends").flat_map(|value| value.split(','));
+        let soft = self
+            .values("softdep")
+            .filter(|value| value.split_whitespace().any(|word| word == "crypto-crc32c"))
+            .map(|_| "crc32c_generic");
+        hard.chain(soft)
+            .filter(|name| !name.is_empty())
+            .map(canonical)
+            .collect()
     }
 }
 
-/// The kernel takes `-` and `_` in a module's name as the same.
+/// A module's name: its file's name up to `.ko`, with underscores.
+pub fn name_of(path: &str) -> Option<String> {
+    let file = path.rsplit('/').next()?;
+    Some(canonical(file.split_once(".ko")?.0))
+}
+
 fn canonical(name: &str) -> String {
     name.replace('-', "_")
 }
 
-/// The modules that a module's `depends=` names: a string in its .modinfo section.
-fn depends(module: &[u8]) -> Vec<String> {
-    const KEY: &[u8] = b"\0depends=";
-    let Some(at) = module.windows(KEY.len()).position(|window| window == KEY) else {
-        return Vec::new();
-    };
-    let value = &module[at + KEY.len()..];
-    let end = value
-        .iter()
-        .position(|byte| *byte == 0)
-        .unwrap_or(value.len());
-    String::from_utf8_lossy(&value[..end])
-        .split(',')
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect()
-}
+/// The modules of one kernel, by name.
+#[derive(Debug, Default)]
+pub struct Modules(BTreeMap<String, Module>);
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Modules {
+    /// Adds a module.
+    pub fn insert(&mut self, name: String, module: Module) {
+        self.0.insert(name, module);
+    }
 
-    #[test]
-    fn modules_come_after_those_they_need() {
-        let directory = tempfile::tempdir().unwrap();
-        let write = |path: &str, depends: &str| {
-            let path = directory.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(
-                path,
-                format!("ELF\0license=GPL\0depends={depends}\0name=x\0"),
-            )
-            .unwrap();
+    /// Whether there is a module of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Module> {
+        self.0.values()
+    }
+
+    /// Which modules are named as needed but are not here. Some of them may be built in.
+    pub fn missing(&self) -> BTreeSet<String> {
+        self.0
+            .values()
+            .flat_map(Module::needs)
+            .filter(|name| !self.0.contains_key(name))
+            .collect()
+    }
+
+    /// `modules.dep`: for each module its file and those of all it needs, the innermost last.
+    pub fn dep(&self) -> String {
+        let mut text = String::new();
+        for (name, module) in &self.0 {
+            let mut order = Vec::new();
+            self.visit(name, &mut BTreeSet::new(), &mut order);
+            text.push_str(&module.path);
+            text.push(':');
+            // The last one visited is the module itself.
+            for needed in order.iter().rev().skip(1) {
+                text.push(' ');
+                text.push_str(needed);
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Adds the paths of what `name` needs, and then its own.
+    fn visit<'a>(&'a self, name: &str, seen: &mut BTreeSet<String>, order: &mut Vec<&'a str>) {
+        let Some(module) = self.0.get(name) else {
+            return;
         };
-        write("fs/ext4.ko", "mbcache,jbd2,crc16");
-        write("fs/jbd2.ko", "");
-        write("fs/mb/mbcache.ko", "");
-        write("drivers/virtio-rng.ko", "ext4");
-        let modules = Modules::find(directory.path()).unwrap();
-        let names = |name| -> Vec<String> {
-            modules
-                .closure(name)
-                .unwrap()
-                .into_iter()
-                .map(|(name, _)| name)
-                .collect()
-        };
-        assert_eq!(
-            names("virtio-rng"),
-            ["mbcache", "jbd2", "ext4", "virtio_rng"]
-        );
-        assert_eq!(names("built-in"), Vec::<String>::new());
+        if !seen.insert(name.to_owned()) {
+            return;
+        }
+        for needed in module.needs() {
+            self.visit(&needed, seen, order);
+        }
+        order.push(&module.path);
+    }
+
+    /// `modules.alias`: by which other names the kernel asks for a module.
+    pub fn alias(&self) -> String {
+        let mut text = String::new();
+        for (name, module) in &self.0 {
+            for alias in module.values("alias") {
+                text.push_str(&format!("alias {alias} {name}\n"));
+            }
+        }
+        text
     }
 }

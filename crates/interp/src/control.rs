@@ -22,11 +22,17 @@ pub const TICK: u32 = 128;
 /// One vCPU's inputs, shared between its own thread and all others. The interpreter looks at it
 /// between blocks.
 #[derive(Default)]
+#[repr(transparent)]
 pub struct Control {
     flags: AtomicU32,
 }
 
 impl Control {
+    /// Where the word with the flags is, for an engine that looks at it by address.
+    pub fn flags_address(&self) -> *const AtomicU32 {
+        &raw const self.flags
+    }
+
     /// Drives the IRQ input (a level).
     pub fn set_irq(&self, level: bool) {
         self.set(IRQ, level);

@@ -71,7 +71,7 @@ const STUCK: u32 = 1000;
 
 /// So many prefetch aborts of privileged code at one address, with no other exception between, mean
 /// the same: no operating system recovers from them in that way.
-const RUNAWAY: u32 = 16;
+const RUNAWAY: u32 = 3;
 
 impl<M: Machine> Core<M> {
     /// A core with this state.

@@ -1,5 +1,6 @@
 //! What a VM consists of.
 
+use crate::engine::Engine;
 use skep_arm::state::CpuModel;
 use std::path::PathBuf;
 
@@ -17,6 +18,8 @@ pub struct VmConfig {
     pub cpus: usize,
     /// Their model.
     pub cpu: CpuModel,
+    /// What executes them.
+    pub engine: Engine,
     /// The kernel: zImage, uImage, ELF or raw image.
     pub kernel: Option<Vec<u8>>,
     /// The initial RAM disk.
@@ -29,6 +32,8 @@ pub struct VmConfig {
     pub firmware: Option<Vec<u8>>,
     /// Disks, in the order of their virtio slots.
     pub disks: Vec<Disk>,
+    /// A guest that resets ends, as if it had powered off.
+    pub no_restart: bool,
 }
 
 impl Default for VmConfig {
@@ -37,12 +42,14 @@ impl Default for VmConfig {
             memory: 512 << 20,
             cpus: 1,
             cpu: CpuModel::CortexA15,
+            engine: Engine::Auto,
             kernel: None,
             initrd: None,
             dtb: None,
             command_line: String::new(),
             firmware: None,
             disks: Vec::new(),
+            no_restart: false,
         }
     }
 }

@@ -57,4 +57,9 @@ pub enum Error {
         "the host could not start a thread ({0}); close other programs or raise the limit on processes (ulimit -u)"
     )]
     Thread(#[source] std::io::Error),
+    /// The engine can't run on this host.
+    #[error(
+        "the host does not let the translator run ({0}); use the interpreter (--engine interp), or allow executable memory"
+    )]
+    Engine(#[source] std::io::Error),
 }

@@ -30,13 +30,16 @@ mod boot;
 mod bus;
 mod clock;
 pub mod config;
+mod engine;
 mod error;
 mod irq;
 mod memory;
+mod ticker;
 mod vcpu;
 mod vm;
 
 pub use config::{Disk, VmConfig};
+pub use engine::Engine;
 pub use error::Error;
 pub use skep_arm::state::{CpuModel, CpuState};
 pub use skep_interp::Stats;

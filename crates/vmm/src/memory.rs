@@ -142,6 +142,15 @@ impl Drop for Memory {
     }
 }
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+// SAFETY: the mapping has that size and stays until the value is dropped; all accesses here are
+// atomic.
+unsafe impl skep_jit::HostMemory for Memory {
+    fn base(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+}
+
 impl DirectMemory for Memory {
     fn size(&self) -> usize {
         self.len

@@ -1,13 +1,14 @@
 //! The thread of a vCPU: runs the engine, drives the timers' interrupts, sleeps in WFI, and serves
 //! what the guest asks of the firmware (PSCI).
 
-use crate::bus::{Bus, lock};
+use crate::bus::lock;
+use crate::engine::Vcpu;
 use crate::vm::{End, FaultRecord, Shared};
 use skep_arm::state::{CpuModel, CpuState, psr};
 use skep_board::map;
 use skep_board::psci::{self, Outcome, PowerState};
-use skep_interp::{Exit, Vcpu};
-use std::sync::atomic::Ordering::Relaxed;
+use skep_interp::Exit;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
 
 /// Instructions between two looks at the timers: about 0.1 ms.
@@ -53,7 +54,7 @@ pub fn start_state(model: CpuModel, index: u8, count: u8, entry: u32, context: u
 }
 
 /// Runs a vCPU until the VM ends.
-pub(crate) fn run(vcpu: &mut Vcpu<Bus>, shared: &Shared) {
+pub(crate) fn run(vcpu: &mut Vcpu, shared: &Shared) {
     let index = usize::from(vcpu.state().index);
     let interrupts = shared.bus.interrupts();
     interrupts.set_sleeper(index, Some(std::thread::current()));
@@ -62,6 +63,7 @@ pub(crate) fn run(vcpu: &mut Vcpu<Bus>, shared: &Shared) {
     let mut waiting = false;
     while shared.may_run() {
         if !power_on(vcpu, shared, index) {
+            set_busy(shared, index, false);
             std::thread::park_timeout(SLEEP_LIMIT);
             continue;
         }
@@ -77,6 +79,7 @@ pub(crate) fn run(vcpu: &mut Vcpu<Bus>, shared: &Shared) {
             continue;
         }
         waiting = false;
+        set_busy(shared, index, true);
         let exit = vcpu.run(SLICE);
         if let Some(progress) = shared.progress.get(index) {
             progress
@@ -119,8 +122,20 @@ pub(crate) fn run(vcpu: &mut Vcpu<Bus>, shared: &Shared) {
     interrupts.set_sleeper(index, None);
 }
 
+/// Notes whether a vCPU executes.
+fn set_busy(shared: &Shared, index: usize, busy: bool) {
+    if let Some(progress) = shared.progress.get(index)
+        && progress.busy.load(Relaxed) != busy
+    {
+        progress.busy.store(busy, SeqCst);
+        if busy {
+            shared.ticker.busy();
+        }
+    }
+}
+
 /// Brings a vCPU up that CPU_ON was called for; false while it is off.
-fn power_on(vcpu: &mut Vcpu<Bus>, shared: &Shared, index: usize) -> bool {
+fn power_on(vcpu: &mut Vcpu, shared: &Shared, index: usize) -> bool {
     let mut power = lock(&shared.power);
     let Some(power) = power.get_mut(index) else {
         return false;
@@ -180,14 +195,15 @@ fn sleep(state: &CpuState, shared: &Shared, limit: Duration, wakes: u32) {
     if shared.console.held_back() {
         wait = wait.min(INPUT_LIMIT);
     }
-    let flags = flags(shared, usize::from(state.index));
-    if flags & wakes == 0 && !wait.is_zero() {
+    let index = usize::from(state.index);
+    if flags(shared, index) & wakes == 0 && !wait.is_zero() {
+        set_busy(shared, index, false);
         std::thread::park_timeout(wait);
     }
 }
 
 /// HVC #0: PSCI.
-fn firmware_call(vcpu: &mut Vcpu<Bus>, shared: &Shared, index: usize) {
+fn firmware_call(vcpu: &mut Vcpu, shared: &Shared, index: usize) {
     let regs = &vcpu.state().regs;
     let (function, args) = (regs[0], [regs[1], regs[2], regs[3]]);
     let mut power = lock(&shared.power);

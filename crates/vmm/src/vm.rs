@@ -5,16 +5,18 @@ use crate::boot;
 use crate::bus::{Bus, lock};
 use crate::clock::VmClock;
 use crate::config::{MAX_MEMORY, MIN_MEMORY, VmConfig};
+use crate::engine::Vcpu;
 use crate::error::Error;
 use crate::irq::Spi;
+use crate::ticker::{self, Ticker};
 use crate::vcpu::{self, Power};
 use skep_arm::exception::Exception;
 use skep_arm::state::CpuState;
 use skep_board::map;
 use skep_board::pl031::Pl031;
-use skep_interp::{Cluster, Stats, Vcpu};
+use skep_interp::{Cluster, Stats};
 use std::fmt;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// How a run of a VM ended.
@@ -112,6 +114,8 @@ struct Lifecycle {
 pub(crate) struct Progress {
     pub instructions: AtomicU64,
     pub pc: AtomicU32,
+    /// It executes, rather than sleep.
+    pub busy: AtomicBool,
 }
 
 /// What a VM's threads share.
@@ -122,6 +126,7 @@ pub(crate) struct Shared {
     pub console: Console,
     pub power: Mutex<Vec<Power>>,
     pub progress: Vec<Progress>,
+    pub ticker: Ticker,
     lifecycle: Mutex<Lifecycle>,
     changed: Condvar,
 }
@@ -158,6 +163,11 @@ impl Shared {
         self.bus.interrupts().kick_all();
     }
 
+    /// Execution has ended.
+    pub fn has_ended(&self) -> bool {
+        matches!(lock(&self.lifecycle).phase, Phase::Ended(_))
+    }
+
     fn wait_for_end(&self) -> End {
         let mut lifecycle = lock(&self.lifecycle);
         loop {
@@ -177,7 +187,7 @@ pub struct Vm {
     config: VmConfig,
     shared: Arc<Shared>,
     board: Board,
-    vcpus: Vec<Vcpu<Bus>>,
+    vcpus: Vec<Vcpu>,
 }
 
 /// Reaches a VM from other threads. Clones reach the same VM.
@@ -212,6 +222,7 @@ impl Vm {
             console: board.console.clone(),
             power: Mutex::new(Vec::new()),
             progress: (0..config.cpus).map(|_| Progress::default()).collect(),
+            ticker: Ticker::default(),
             lifecycle: Mutex::new(Lifecycle {
                 phase: Phase::Running,
                 threads: 0,
@@ -223,9 +234,9 @@ impl Vm {
         let vcpus = (0..count)
             .map(|index| {
                 let state = CpuState::new(config.cpu, index, count);
-                Vcpu::new(state, shared.bus.clone(), cluster.clone())
+                Vcpu::new(config.engine, state, shared.bus.clone(), cluster.clone())
             })
-            .collect();
+            .collect::<Result<_, _>>()?;
         let mut vm = Vm {
             config,
             shared,
@@ -262,7 +273,7 @@ impl Vm {
     }
 
     /// Runs the guest until it powers off, can't go on, or is stopped. A guest that resets is
-    /// loaded anew and goes on. May be called again after [`Outcome::Stopped`]: the guest goes on
+    /// loaded anew and goes on, unless the configuration has [`VmConfig::no_restart`]. May be called again after [`Outcome::Stopped`]: the guest goes on
     /// where it was.
     ///
     /// # Errors
@@ -278,6 +289,7 @@ impl Vm {
                 End::PowerOff => return Ok(Outcome::PoweredOff),
                 End::Stop => return Ok(Outcome::Stopped),
                 End::Fault(record) => return Ok(Outcome::Fault(record)),
+                End::Reset if self.config.no_restart => return Ok(Outcome::PoweredOff),
                 End::Reset => self.reset()?,
             }
         }
@@ -286,7 +298,15 @@ impl Vm {
     /// One thread for each vCPU, until the VM ends.
     fn run_threads(&mut self) -> Result<End, Error> {
         let shared = &*self.shared;
+        let needs_ticks = self.vcpus.iter().any(Vcpu::needs_ticks);
         std::thread::scope(|scope| {
+            if needs_ticks {
+                let thread = std::thread::Builder::new().name("ticker".into());
+                if let Err(error) = thread.spawn_scoped(scope, || ticker::run(shared)) {
+                    shared.end(End::Stop);
+                    return Err(Error::Thread(error));
+                }
+            }
             for (index, vcpu) in self.vcpus.iter_mut().enumerate() {
                 lock(&shared.lifecycle).threads += 1;
                 let thread = std::thread::Builder::new().name(format!("vcpu{index}"));

@@ -2,7 +2,9 @@
 
 use crate::Error;
 use skep_vmm::Disk;
+use std::ffi::OsStr;
 use std::io::{ErrorKind, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// The largest file that is read whole: more can't be guest memory.
@@ -44,19 +46,14 @@ pub fn read(path: &Path, what: &str) -> Result<Vec<u8>, Error> {
 }
 
 /// A disk as written on the command line: a path, and `,readonly` to protect it.
-pub fn disk(text: &str) -> Disk {
-    match text
-        .strip_suffix(",readonly")
-        .or_else(|| text.strip_suffix(",ro"))
-    {
-        Some(path) => Disk {
-            path: path.into(),
-            read_only: true,
-        },
-        None => Disk {
-            path: text.into(),
-            read_only: false,
-        },
+pub fn disk(text: &OsStr) -> Disk {
+    let bytes = text.as_bytes();
+    let protected = bytes
+        .strip_suffix(b",readonly")
+        .or_else(|| bytes.strip_suffix(b",ro"));
+    Disk {
+        path: OsStr::from_bytes(protected.unwrap_or(bytes)).into(),
+        read_only: protected.is_some(),
     }
 }
 
@@ -81,14 +78,14 @@ mod tests {
     #[test]
     fn disks() {
         assert_eq!(
-            disk("a.img"),
+            disk(OsStr::new("a.img")),
             Disk {
                 path: "a.img".into(),
                 read_only: false
             }
         );
         assert_eq!(
-            disk("a,b.img,readonly"),
+            disk(OsStr::new("a,b.img,readonly")),
             Disk {
                 path: "a,b.img".into(),
                 read_only: true

@@ -6,7 +6,9 @@ use crate::run::files;
 use crate::run::progress::Bar;
 use skep_image::{CommandOutput, Flavour, Options};
 use skep_vmm::VmHandle;
-use std::io::{IsTerminal, Write};
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 /// A guest, and how its serial port is connected.
@@ -15,61 +17,20 @@ pub struct Session {
     pub initrd: Option<Vec<u8>>,
     pub dtb: Option<Vec<u8>>,
     pub command_line: String,
-    /// One command runs in the guest.
-    pub command: bool,
-    pub output: Output,
+    /// A command runs in the guest (the shell, for a pipe): only its output is shown, and its
+    /// status is Skep's.
+    pub command: Option<CommandOutput>,
     /// Turns bytes of standard input into what the guest is sent.
     pub encode: fn(&[u8]) -> Vec<u8>,
     /// What happens at the end of standard input.
     pub at_end: fn(&VmHandle),
 }
 
-/// Where the guest's output goes.
-pub enum Output {
-    /// To standard output as it is.
-    Plain,
-    /// Only the output of the command, or of the shell that reads a pipe.
-    Command(CommandOutput),
-}
-
-impl Output {
-    /// Takes a byte from the guest.
-    pub fn put(&mut self, byte: u8) {
-        // A closed standard output must not disturb the guest.
-        let mut stdout = std::io::stdout();
-        match self {
-            Output::Plain => {
-                let _ = stdout.write_all(&[byte]).and_then(|()| stdout.flush());
-            }
-            Output::Command(filter) => {
-                let mut out = Vec::new();
-                filter.feed(byte, &mut out);
-                if !out.is_empty() {
-                    let _ = stdout.write_all(&out).and_then(|()| stdout.flush());
-                }
-            }
-        }
-    }
-
-    /// The guest takes input.
-    pub fn started(&self) -> bool {
-        match self {
-            Output::Plain => true,
-            Output::Command(filter) => filter.started(),
-        }
-    }
-
-    /// The command's exit status, once it has ended.
-    pub fn status(&self) -> Option<u8> {
-        match self {
-            Output::Plain => None,
-            Output::Command(filter) => filter.status(),
-        }
-    }
-}
-
 /// The serial port as the kernel's console.
 const CONSOLE: &str = "console=ttyAMA0";
+
+/// With less, the default guest's kernel has no room for its initial RAM disk.
+const LEAST_MEMORY: u64 = 64 << 20;
 
 /// Decides what to boot.
 pub fn choose(args: &RunArgs) -> Result<Session, Error> {
@@ -86,8 +47,7 @@ pub fn choose(args: &RunArgs) -> Result<Session, Error> {
         initrd: read(&args.initrd, "initial RAM disk")?,
         dtb: read(&args.dtb, "device tree")?,
         command_line: args.append.clone().unwrap_or_else(|| CONSOLE.into()),
-        command: false,
-        output: Output::Plain,
+        command: None,
         encode: <[u8]>::to_vec,
         at_end: end_of_plain_input,
     })
@@ -101,29 +61,43 @@ fn default_guest(args: &RunArgs) -> Result<Session, Error> {
         },
         ..Options::default()
     };
+    if args.memory < LEAST_MEMORY {
+        return Err(format!(
+            "the default guest needs more than {} of memory; give it --memory 512M, or at least {}M",
+            mib(args.memory),
+            LEAST_MEMORY >> 20
+        )
+        .into());
+    }
     let guest = skep_image::ensure(&options, &Bar::new())?;
-    let kernel = files::read(&guest.kernel, "kernel")?;
+    let kernel = files::read(&guest.boot, "kernel")?;
     let mut initrd = files::read(&guest.initrd, "initial RAM disk")?;
 
-    let command = !args.command.is_empty();
-    let piped = !std::io::stdin().is_terminal();
-    let mut command_line = vec![CONSOLE.to_owned()];
-    let mut modules = vec!["virtio-rng"];
+    let mut modules = vec!["virtio_rng"];
     if !args.disk.is_empty() {
         modules.push("virtio_blk");
     }
-    command_line.push(format!("skep.modules={}", modules.join(",")));
-    let mut output = Output::Plain;
-    let token = token();
-    if command {
-        initrd.extend(skep_image::command_overlay(&args.command, &token, piped));
-        output = Output::Command(CommandOutput::new(&token));
-    } else if piped {
-        initrd.extend(skep_image::pipe_overlay(&token));
-        output = Output::Command(CommandOutput::new(&token));
-    }
-    if command || piped {
-        command_line.push("quiet loglevel=0".into());
+    let mut command_line = vec![
+        CONSOLE.to_owned(),
+        format!("skep.modules={}", modules.join(",")),
+        // They would take more time than all the rest of the boot.
+        "cryptomgr.notests".into(),
+    ];
+    // A pipe is read by a shell, as if that were the command.
+    let piped = !std::io::stdin().is_terminal();
+    let shell = [OsString::from("sh")];
+    let argv = match args.command.as_slice() {
+        [] if piped => shell.as_slice(),
+        argv => argv,
+    };
+    let mut command = None;
+    if !argv.is_empty() {
+        let argv: Vec<&[u8]> = argv.iter().map(|word| word.as_bytes()).collect();
+        let token = token();
+        initrd.extend(skep_image::command_overlay(&argv, &token, piped));
+        command = Some(CommandOutput::new(&token));
+        // Nothing but a panic disturbs the output, and the guest ends with it.
+        command_line.push("quiet loglevel=1 panic=-1".into());
     }
     command_line.extend(args.append.clone());
     Ok(Session {
@@ -132,18 +106,14 @@ fn default_guest(args: &RunArgs) -> Result<Session, Error> {
         dtb: None,
         command_line: command_line.join(" "),
         command,
-        output,
-        encode: if command {
-            skep_image::encode_input
-        } else {
-            <[u8]>::to_vec
-        },
-        at_end: if command {
-            end_of_command_input
-        } else {
-            end_of_shell_input
-        },
+        encode: skep_image::encode_input,
+        at_end: end_of_command_input,
     })
+}
+
+/// A size for people.
+fn mib(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
 }
 
 /// A word that no guest prints by chance.
@@ -157,24 +127,35 @@ fn end_of_command_input(vm: &VmHandle) {
     vm.input(&skep_image::end_of_input());
 }
 
-/// The default guest's shell ends at the end-of-file character, and the guest with it.
-fn end_of_shell_input(vm: &VmHandle) {
-    vm.input(b"\n\x04");
-}
-
 /// Any other guest: it gets the end-of-file character, and time to react to it. When it has taken
-/// all input and prints nothing more, the session is over.
+/// all input, prints nothing more, and has nothing to do, the session is over.
 fn end_of_plain_input(vm: &VmHandle) {
     const QUIET: Duration = Duration::from_secs(3);
+    /// An idle operating system executes fewer instructions in that time, for its clock.
+    const IDLE: u64 = 30_000_000;
+    /// A guest that waits in a loop is never idle. After so much silence it won't say more.
+    const SILENCES: u32 = 10;
     vm.input(b"\x04");
-    let mut sent = vm.output_count();
+    let executed = || -> u64 {
+        vm.progress()
+            .iter()
+            .map(|(instructions, _)| instructions)
+            .sum()
+    };
+    let (mut sent, mut done, mut silences) = (vm.output_count(), executed(), 0);
     loop {
         std::thread::sleep(QUIET);
-        let now = vm.output_count();
-        if now == sent && now > 0 {
+        let (sent_now, done_now) = (vm.output_count(), executed());
+        silences = if sent_now == sent && sent_now > 0 {
+            silences + 1
+        } else {
+            0
+        };
+        let idle = done_now.saturating_sub(done) < IDLE;
+        if silences >= SILENCES || silences > 0 && idle {
             vm.stop();
             return;
         }
-        sent = now;
+        (sent, done) = (sent_now, done_now);
     }
 }

@@ -10,6 +10,9 @@ use std::time::Duration;
 /// Input that may wait for the guest, bytes: beyond it, reading pauses.
 const AHEAD: usize = 64 << 10;
 
+/// Bytes that are read from a pipe at once.
+const CHUNK: usize = 32 << 10;
+
 /// Starts a thread that carries a terminal's keys to the guest. It ends with the process.
 pub fn interactive(vm: VmHandle, quit: Arc<AtomicBool>) {
     std::thread::spawn(move || {
@@ -55,7 +58,7 @@ pub fn piped(
         while !started() {
             std::thread::sleep(Duration::from_millis(5));
         }
-        let mut buffer = [0; 4096];
+        let mut buffer = vec![0; CHUNK];
         loop {
             match std::io::stdin().read(&mut buffer) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

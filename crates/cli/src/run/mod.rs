@@ -4,16 +4,18 @@ mod files;
 mod guest;
 mod input;
 mod keys;
+mod output;
 mod progress;
 mod terminal;
 mod watch;
 
 use crate::args::{Cpu, RunArgs};
-use crate::{Error, STATUS_FAULT, STATUS_QUIT};
+use crate::{Error, STATUS_CLOSED, STATUS_FAULT, STATUS_QUIT};
+use output::Output;
 use skep_vmm::{CpuModel, Outcome, Vm, VmConfig};
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, PoisonError};
 use terminal::RawTerminal;
 
 /// Boots a virtual machine and returns Skep's exit status.
@@ -27,6 +29,7 @@ pub fn run(args: RunArgs) -> Result<u8, Error> {
             Cpu::CortexA15 => CpuModel::CortexA15,
             Cpu::CortexA7 => CpuModel::CortexA7,
         },
+        engine: args.engine.into(),
         kernel: session.kernel,
         initrd: session.initrd,
         dtb: session.dtb,
@@ -37,32 +40,23 @@ pub fn run(args: RunArgs) -> Result<u8, Error> {
             .map(|path| files::read(path, "firmware"))
             .transpose()?,
         disks: args.disk.iter().map(|text| files::disk(text)).collect(),
+        // A command runs once.
+        no_restart: session.command.is_some(),
     };
-
-    let printed = Arc::new(AtomicBool::new(false));
-    let output = Arc::new(Mutex::new(session.output));
-    let sink = {
-        let (printed, output) = (printed.clone(), output.clone());
-        move |byte| {
-            printed.store(true, SeqCst);
-            output
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .put(byte);
-        }
-    };
-    let mut vm = Vm::new(config, Box::new(sink))?;
 
     let quit = Arc::new(AtomicBool::new(false));
+    let command = session.command.is_some();
+    let output = Output::new(session.command, quit.clone());
+    let sink = output.clone();
+    let mut vm = Vm::new(config, Box::new(move |byte| sink.put(byte)))?;
+
     stop_on_signals(&vm, quit.clone())?;
-    let terminal = if session.command {
-        None
-    } else {
-        RawTerminal::enter()?
-    };
+    let handle = vm.handle();
+    output.write(move || handle.stop());
+    let terminal = if command { None } else { RawTerminal::enter()? };
     watch::start(
         vm.handle(),
-        printed,
+        output.clone(),
         session.command_line,
         default_guest,
         terminal.is_some(),
@@ -71,34 +65,54 @@ pub fn run(args: RunArgs) -> Result<u8, Error> {
         input::interactive(vm.handle(), quit.clone());
     } else if !std::io::stdin().is_terminal() {
         let output = output.clone();
-        let started = move || {
-            output
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .started()
-        };
+        let started = move || output.started();
         input::piped(vm.handle(), started, session.encode, session.at_end);
     }
 
     let outcome = vm.run();
+    let failure = output.finish();
     drop(terminal);
-    let command_status = output
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .status();
-    match outcome? {
+    let outcome = outcome?;
+    if quit.load(SeqCst) {
+        return Ok(STATUS_QUIT);
+    }
+    match failure {
+        // Whoever read it has seen enough.
+        Some(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(STATUS_CLOSED),
+        Some(error) => {
+            return Err(
+                format!("standard output can't be written ({error}); check where it goes").into(),
+            );
+        }
+        None => {}
+    }
+    match outcome {
         Outcome::Fault(record) => {
             let _ = writeln!(std::io::stderr(), "skep: the guest can't go on. {record}");
             Ok(STATUS_FAULT)
         }
-        Outcome::Stopped if quit.load(SeqCst) => Ok(STATUS_QUIT),
-        _ if session.command => command_status.ok_or_else(|| {
-            "the guest ended before the command did; run `skep run` to look at the guest's \
-             messages"
-                .into()
-        }),
+        _ if command => output.status().ok_or_else(|| unfinished(&output)),
         Outcome::PoweredOff | Outcome::Stopped => Ok(0),
     }
+}
+
+/// The guest ended, but not because its command had.
+fn unfinished(output: &Output) -> Error {
+    let hidden = output.hidden();
+    // A panic's first line says what it is; what follows is a dump of registers and memory.
+    let panic = hidden.lines().find(|line| line.contains("Kernel panic"));
+    let last = panic.or(hidden.lines().next_back()).unwrap_or_default();
+    let before = if output.started() { "ended" } else { "started" };
+    let said = match last {
+        _ if output.started() => String::new(),
+        "" => ", without a message".to_owned(),
+        last => format!(", with the message: {last}"),
+    };
+    format!(
+        "the guest ended before the command {before}{said}; give it more memory (--memory 512M), \
+         or look at its messages with skep run on a terminal"
+    )
+    .into()
 }
 
 /// Makes the signals that end a program stop the VM, so that the terminal is given back.

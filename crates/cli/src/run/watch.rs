@@ -1,8 +1,7 @@
 //! Tells the user what happens while the guest prints nothing.
 
+use super::output::Output;
 use skep_vmm::VmHandle;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 /// How long a guest may print nothing before Skep says so.
@@ -11,10 +10,10 @@ const SILENCE: Duration = Duration::from_secs(5);
 const DEFAULT_GUEST_SILENCE: Duration = Duration::from_secs(40);
 
 /// Starts a thread that waits for the guest's first output, and explains its absence on standard
-/// error. `printed` is set by whoever takes the output.
+/// error.
 pub fn start(
     vm: VmHandle,
-    printed: Arc<AtomicBool>,
+    output: Output,
     command_line: String,
     default_guest: bool,
     interactive: bool,
@@ -26,7 +25,7 @@ pub fn start(
     };
     std::thread::spawn(move || {
         std::thread::sleep(silence);
-        if printed.load(SeqCst) {
+        if output.printed() {
             return;
         }
         let mut lines = vec![format!(

@@ -1,0 +1,244 @@
+//! Translated blocks: where they are, and which to drop when code is written.
+
+use crate::asm::Asm;
+use crate::memory::CodeMemory;
+use skep_arm::insn::Decoded;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// A hasher for keys that are numbers: one multiplication.
+#[derive(Clone, Copy, Default)]
+pub struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.write_u64(u64::from(value));
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        let mixed = (self.0 ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ mixed >> 32;
+    }
+}
+
+type NumberMap<K, V> = HashMap<K, V, BuildHasherDefault<NumberHasher>>;
+
+/// What a block was translated from: where the code lies in direct memory, at which address it
+/// executes, and in which state.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Key(u64);
+
+impl Key {
+    /// Of code at an offset of direct memory that executes at `va`.
+    pub fn new(offset: usize, va: u32, t32: bool) -> Self {
+        Key((offset as u64 | u64::from(t32)) << 20 | u64::from(va >> 12))
+    }
+}
+
+/// A translated block.
+#[derive(Clone, Copy, Debug)]
+pub struct Block {
+    /// Address of the entry that checks that the page is still mapped where the block is.
+    pub checked: u64,
+    /// Address of the entry for jumps from the same page.
+    pub direct: u64,
+}
+
+/// An instruction that generated code can hand to the interpreter.
+#[derive(Clone, Copy, Debug)]
+pub struct Op {
+    /// The instruction.
+    pub decoded: Decoded,
+    /// Its address.
+    pub pc: u32,
+    /// ITSTATE before it.
+    pub it: u8,
+    /// It executes in T32 state.
+    pub t32: bool,
+    /// Instructions of its block that come after it: they were counted at the block's start.
+    pub after: u8,
+}
+
+#[derive(Default)]
+struct PageInfo {
+    generation: u32,
+    blocks: Vec<(Key, Block)>,
+}
+
+/// All translated blocks of a vCPU.
+pub struct Cache {
+    /// The code.
+    pub memory: CodeMemory,
+    /// Where the fixed pieces end.
+    fixed: usize,
+    used: usize,
+    blocks: NumberMap<u64, Block>,
+    pages: NumberMap<u32, PageInfo>,
+    /// Blocks whose code was written, by key: a new translation takes over the jumps to them.
+    dead: NumberMap<u64, Block>,
+    /// Instructions for the interpreter, by number.
+    pub ops: Vec<Op>,
+    /// Blocks translated so far.
+    pub translated: u64,
+    /// Blocks dropped because their code was written.
+    pub invalidated: u64,
+    /// Times that everything was dropped because memory was full.
+    pub flushes: u64,
+}
+
+/// Room that a block is sure to fit into.
+const BLOCK_ROOM: usize = 64 << 10;
+/// More instructions for the interpreter than this are not kept.
+const MAX_OPS: usize = 1 << 19;
+
+impl Cache {
+    /// An empty cache of `len` bytes.
+    ///
+    /// # Errors
+    /// The host's.
+    pub fn new(len: usize) -> std::io::Result<Self> {
+        Ok(Cache {
+            memory: CodeMemory::new(len)?,
+            fixed: 0,
+            used: 0,
+            blocks: NumberMap::default(),
+            pages: NumberMap::default(),
+            dead: NumberMap::default(),
+            ops: Vec::new(),
+            translated: 0,
+            invalidated: 0,
+            flushes: 0,
+        })
+    }
+
+    /// Bytes of code.
+    pub fn used(&self) -> usize {
+        self.used
+    }
+
+    /// Address of the next block.
+    pub fn next(&self) -> u64 {
+        self.memory.origin() + self.used as u64
+    }
+
+    /// Adds code that must stay.
+    pub fn add_fixed(&mut self, asm: &Asm) {
+        self.memory.write(self.used, &asm.code);
+        self.used = (self.used + asm.code.len()).next_multiple_of(64);
+        self.fixed = self.used;
+    }
+
+    /// Another block may not fit: [`Cache::clear`] first.
+    pub fn is_full(&self) -> bool {
+        self.used + BLOCK_ROOM > self.memory.len() || self.ops.len() > MAX_OPS
+    }
+
+    /// Drops everything.
+    pub fn clear(&mut self) {
+        self.used = self.fixed;
+        self.blocks.clear();
+        self.pages.clear();
+        self.dead.clear();
+        self.ops.clear();
+        self.flushes += 1;
+    }
+
+    /// The block for a key.
+    pub fn find(&self, key: Key) -> Option<Block> {
+        self.blocks.get(&key.0).copied()
+    }
+
+    /// Whether a page of direct memory has been noted as holding code, in this generation.
+    pub fn knows_page(&self, page: u32, generation: u32) -> bool {
+        self.pages
+            .get(&page)
+            .is_some_and(|info| info.generation == generation)
+    }
+
+    /// Notes that a page of direct memory holds code.
+    pub fn note_page(&mut self, page: u32, generation: u32) {
+        self.invalidate_page(page);
+        let info = self.pages.entry(page).or_default();
+        info.generation = generation;
+    }
+
+    /// Adds a block. `checked` and `direct` are offsets in its code.
+    pub fn add(&mut self, key: Key, page: u32, asm: &Asm, checked: usize, direct: usize) -> Block {
+        let origin = self.next();
+        let block = Block {
+            checked: origin + checked as u64,
+            direct: origin + direct as u64,
+        };
+        self.memory.write(self.used, &asm.code);
+        self.used = (self.used + asm.code.len()).next_multiple_of(16);
+        self.translated += 1;
+        self.blocks.insert(key.0, block);
+        self.pages
+            .entry(page)
+            .or_default()
+            .blocks
+            .push((key, block));
+        if let Some(dead) = self.dead.remove(&key.0) {
+            self.redirect(dead.checked, block.checked);
+            self.redirect(dead.direct, block.direct);
+        }
+        block
+    }
+
+    /// Writes a jump over the code at `from`.
+    pub fn redirect(&mut self, from: u64, to: u64) {
+        let mut jump = Asm::new(from);
+        jump.jmp_to(to);
+        self.memory
+            .write((from - self.memory.origin()) as usize, &jump.code);
+    }
+
+    /// Lets the 32-bit displacement at an offset of code memory lead to `to`.
+    pub fn link(&mut self, offset: u32, to: u64) {
+        let next = self.memory.origin() + u64::from(offset) + 4;
+        let rel = to.wrapping_sub(next) as u32;
+        self.memory.write(offset as usize, &rel.to_le_bytes());
+    }
+
+    /// Drops the blocks of all pages that were written: whose generation is another now.
+    pub fn invalidate_written(&mut self, generation: impl Fn(u32) -> u32) {
+        let written: Vec<u32> = self
+            .pages
+            .iter()
+            .filter(|(page, info)| generation(**page) != info.generation)
+            .map(|(page, _)| *page)
+            .collect();
+        for page in written {
+            self.invalidate_page(page);
+            self.pages.remove(&page);
+        }
+    }
+
+    fn invalidate_page(&mut self, page: u32) {
+        let Some(info) = self.pages.get_mut(&page) else {
+            return;
+        };
+        for (key, block) in std::mem::take(&mut info.blocks) {
+            self.invalidated += 1;
+            self.blocks.remove(&key.0);
+            // The block's own exit for the case that its page is not mapped is right behind a jump's
+            // length before the checked entry.
+            self.redirect(block.checked, block.checked - EXIT_BEFORE);
+            self.redirect(block.direct, block.checked - EXIT_BEFORE);
+            self.dead.insert(key.0, block);
+        }
+    }
+}
+
+/// How far before its checked entry a block has code that leaves for the block's own address.
+pub const EXIT_BEFORE: u64 = 16;

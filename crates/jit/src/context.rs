@@ -1,0 +1,90 @@
+//! What generated code and the rest of the engine share.
+
+use crate::asm::Gpr;
+
+/// Entries of the jump cache.
+pub const JUMPS: usize = 4096;
+
+/// A block by its address, for indirect branches.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Jump {
+    /// The address, with bit 0 set for T32; odd with bit 1... never matches when unused.
+    pub target: u64,
+    /// Where its code is (the entry that checks the page).
+    pub code: u64,
+}
+
+/// An address that no branch has.
+pub const NO_TARGET: u64 = u64::MAX;
+
+/// Why generated code returned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Leave {
+    /// Execution goes on at `pc`.
+    At = 0,
+    /// The same, and the jump at `site` may lead there directly.
+    Link = 1,
+    /// The same, after an indirect branch.
+    Indirect = 2,
+    /// An instruction that the interpreter executed did not end with [`skep_interp::Step::Next`].
+    Step = 3,
+}
+
+/// The variables of generated code, beside the architectural state.
+#[repr(C)]
+pub struct Shared {
+    /// The flags N, Z, C, V, each 0 or 1. CPSR's are not kept while generated code runs.
+    pub flags: [u8; 4],
+    /// Where to go on; bit 0 = T32.
+    pub pc: u32,
+    /// Offset of the jump that asks to be linked, times 2; bit 0 = within the page.
+    pub site: u32,
+    /// SCTLR.A.
+    pub strict_alignment: u8,
+    /// Floating-point instructions may execute, and in the one mode that generated code handles.
+    pub fp: u8,
+    /// The vCPU's inputs.
+    pub control: u64,
+    /// Instructions executed.
+    pub instructions: u64,
+    /// Jump cache, by bits 12:1 of the address.
+    pub jumps: [Jump; JUMPS],
+}
+
+/// The host register that holds the address of R0 in the architectural state.
+pub const STATE: Gpr = Gpr::Rbp;
+/// The host register that holds the address of the current context's tables.
+pub const TABLES: Gpr = Gpr::R15;
+/// Guest registers that live in host registers while generated code runs.
+pub const PINNED: [(usize, Gpr); 10] = [
+    (0, Gpr::Rbx),
+    (1, Gpr::Rsi),
+    (2, Gpr::Rdi),
+    (3, Gpr::R8),
+    (4, Gpr::R9),
+    (5, Gpr::R10),
+    (6, Gpr::R11),
+    (7, Gpr::R12),
+    (13, Gpr::R13),
+    (14, Gpr::R14),
+];
+
+/// Displacements from [`STATE`].
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    /// CPSR.
+    pub cpsr: i32,
+    /// D0.
+    pub d: i32,
+    /// [`Shared`].
+    pub shared: i32,
+}
+
+impl Layout {
+    /// A field of [`Shared`] by its offset there.
+    pub fn shared(&self, offset: usize) -> i32 {
+        self.shared.wrapping_add(offset as i32)
+    }
+}

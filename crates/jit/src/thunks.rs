@@ -1,0 +1,102 @@
+//! The fixed pieces of code at the start of code memory.
+
+use crate::asm::{Alu, Asm, Gpr, Loc, Mem, Width};
+use crate::context::{Layout, Leave, PINNED, STATE, Shared, TABLES};
+use std::mem::offset_of;
+
+/// Addresses of the fixed pieces.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Thunks {
+    /// `extern "sysv64" fn(state, code, tables) -> Leave`.
+    pub enter: u64,
+    /// Returns from `enter` with [`Leave::At`]; `pc` is set.
+    pub leave: u64,
+    /// Returns with [`Leave::Link`].
+    pub link: u64,
+    /// Returns with [`Leave::Indirect`]; ECX is the target.
+    pub indirect: u64,
+    /// Has the interpreter execute the instruction whose number is in EAX; ECX is the address that
+    /// it accesses. Returns if execution goes on behind it.
+    pub slow: u64,
+}
+
+/// `[STATE + 4 * n]`: R(n) in the architectural state.
+pub fn register(n: usize) -> Mem {
+    Mem::at(STATE, 4 * n as i32)
+}
+
+fn spill(asm: &mut Asm) {
+    for (n, host) in PINNED {
+        asm.store(Width::B32, register(n), host);
+    }
+}
+
+fn reload(asm: &mut Asm) {
+    for (n, host) in PINNED {
+        asm.load(Width::B32, host, register(n));
+    }
+}
+
+const SAVED: [Gpr; 6] = [Gpr::Rbx, Gpr::Rbp, Gpr::R12, Gpr::R13, Gpr::R14, Gpr::R15];
+
+/// Assembles the fixed pieces. `helper` is `extern "sysv64" fn(engine, instruction, va) -> u32`,
+/// 0 to go on.
+pub fn assemble(asm: &mut Asm, layout: Layout, engine: u64, helper: u64) -> Thunks {
+    let mut thunks = Thunks {
+        enter: asm.here(),
+        ..Thunks::default()
+    };
+    for reg in SAVED {
+        asm.push(reg);
+    }
+    // Calls from generated code need an aligned stack, less the return address.
+    asm.alu_imm(Width::B64, Alu::Sub, Gpr::Rsp, 8);
+    asm.store(Width::B64, STATE, Gpr::Rdi);
+    asm.store(Width::B64, Gpr::Rax, Gpr::Rsi);
+    asm.store(Width::B64, TABLES, Gpr::Rdx);
+    reload(asm);
+    asm.jmp_ind(Gpr::Rax);
+
+    let spilled = asm.label();
+    thunks.indirect = asm.here();
+    let pc = Mem::at(STATE, layout.shared(offset_of!(Shared, pc)));
+    asm.store(Width::B32, pc, Gpr::Rcx);
+    asm.mov_imm(Gpr::Rax, Leave::Indirect as u32);
+    let out = asm.label();
+    asm.jmp(out);
+    thunks.link = asm.here();
+    asm.mov_imm(Gpr::Rax, Leave::Link as u32);
+    asm.jmp(out);
+    thunks.leave = asm.here();
+    asm.mov_imm(Gpr::Rax, Leave::At as u32);
+    asm.bind(out);
+    spill(asm);
+    asm.bind(spilled);
+    asm.alu_imm(Width::B64, Alu::Add, Gpr::Rsp, 8);
+    for reg in SAVED.into_iter().rev() {
+        asm.pop(reg);
+    }
+    asm.ret();
+
+    thunks.slow = asm.here();
+    spill(asm);
+    asm.mov_imm64(Gpr::Rdi, engine);
+    asm.store(Width::B32, Gpr::Rsi, Gpr::Rax);
+    asm.store(Width::B32, Gpr::Rdx, Gpr::Rcx);
+    asm.mov_imm64(Gpr::Rax, helper);
+    asm.alu_imm(Width::B64, Alu::Sub, Gpr::Rsp, 8);
+    asm.call_ind(Loc::Reg(Gpr::Rax));
+    asm.alu_imm(Width::B64, Alu::Add, Gpr::Rsp, 8);
+    asm.test(Width::B32, Gpr::Rax, Gpr::Rax);
+    let not_next = asm.label();
+    asm.jcc(crate::asm::Cc::Ne, not_next);
+    reload(asm);
+    asm.ret();
+    asm.bind(not_next);
+    // The return address goes.
+    asm.alu_imm(Width::B64, Alu::Add, Gpr::Rsp, 8);
+    asm.mov_imm(Gpr::Rax, Leave::Step as u32);
+    asm.jmp(spilled);
+    asm.finish();
+    thunks
+}

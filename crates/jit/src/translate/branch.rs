@@ -1,0 +1,225 @@
+//! Branches, and how blocks are left.
+
+use super::analysis::Form;
+use super::{Cold, Translator};
+use crate::asm::{Alu, Cc, Gpr, Label, Mem, Width};
+use crate::context::{STATE, Shared};
+use skep_arm::decode::ItState;
+use skep_arm::insn::{Cond, Decoded, DpOp, Insn, Reg};
+use skep_arm::state::psr;
+use std::mem::offset_of;
+
+/// Nothing behind this instruction is part of its block, unless it is conditional.
+pub(super) fn ends_block(insn: &Insn) -> bool {
+    match *insn {
+        Insn::B { .. }
+        | Insn::Bl { .. }
+        | Insn::BlxImm { .. }
+        | Insn::Blx { .. }
+        | Insn::Bx { .. }
+        | Insn::Bxj { .. }
+        | Insn::Tbb { .. }
+        | Insn::Svc { .. }
+        | Insn::Hvc { .. }
+        | Insn::Smc { .. }
+        | Insn::Bkpt { .. }
+        | Insn::Udf { .. }
+        | Insn::Undefined
+        | Insn::Rfe { .. }
+        | Insn::Eret => true,
+        Insn::Ldm { list, .. } => list & 0x8000 != 0,
+        Insn::LdrImm { rt, .. } | Insn::LdrReg { rt, .. } => rt.is_pc(),
+        Insn::DpImm { op, rd, .. } | Insn::DpReg { op, rd, .. } | Insn::DpRsr { op, rd, .. } => {
+            rd.is_pc() && !matches!(op, DpOp::Tst | DpOp::Teq | DpOp::Cmp | DpOp::Cmn)
+        }
+        _ => false,
+    }
+}
+
+impl Translator<'_> {
+    /// B.
+    pub(super) fn branch(&mut self, decoded: &Decoded, offset: i32) -> bool {
+        let target = self.pc_value().wrapping_add_signed(offset);
+        if decoded.cond == Cond::Al {
+            self.jump_direct(target);
+            return true;
+        }
+        if self.skip.is_some() {
+            // Under the test of the instructions before it.
+            self.jump_direct(target);
+            self.close_skip();
+            return false;
+        }
+        let cc = self.test(decoded.cond);
+        if self.is_backward(target) {
+            let over = self.asm.label();
+            self.asm.jcc(cc.not(), over);
+            self.jump_direct(target);
+            self.asm.bind(over);
+        } else {
+            self.jump_linked(Some(cc), target);
+        }
+        false
+    }
+
+    fn is_backward(&self, target: u32) -> bool {
+        target <= self.pc
+    }
+
+    /// Goes on at an address, in the same instruction set.
+    fn jump_direct(&mut self, target: u32) {
+        if self.is_backward(target) {
+            let leave = self.asm.label();
+            self.check_inputs(leave);
+            let pc = target | u32::from(self.request.t32);
+            self.buffers.cold.push(Cold::Leave { label: leave, pc });
+            if target == self.request.va {
+                let start = self.start;
+                self.asm.jmp(start);
+                return;
+            }
+        }
+        self.jump_linked(None, target);
+    }
+
+    /// Jumps to `asked` if the vCPU is asked for something. Uses RAX and the host's flags.
+    fn check_inputs(&mut self, asked: Label) {
+        let control = self.shared(offset_of!(Shared, control));
+        self.asm.load(Width::B64, Gpr::Rax, control);
+        self.asm
+            .alu_imm(Width::B32, Alu::Cmp, Mem::at(Gpr::Rax, 0), 0);
+        self.asm.jcc(Cc::Ne, asked);
+    }
+
+    /// A jump that can be linked to the block at `target`.
+    fn jump_linked(&mut self, cc: Option<Cc>, target: u32) {
+        let label = self.asm.label();
+        match cc {
+            Some(cc) => self.asm.jcc(cc, label),
+            None => self.asm.jmp(label),
+        }
+        let same_page = (target ^ self.request.va) & !0xfff == 0;
+        self.buffers.cold.push(Cold::Link {
+            label,
+            pc: target | u32::from(self.request.t32),
+            site: self.asm.code.len() - 4,
+            same_page,
+        });
+    }
+
+    /// The end of a block that does not end with a branch.
+    pub(super) fn fall_through(&mut self, it: ItState) {
+        if it.in_block() {
+            // The interpreter finishes the IT block.
+            let bits = u32::from(it.0);
+            let bits = (bits & 3) << 25 | (bits & 0xfc) << 8;
+            let cpsr = Mem::at(STATE, self.layout.cpsr);
+            self.asm.alu_imm(Width::B32, Alu::Or, cpsr, bits as i32);
+            let label = self.asm.label();
+            self.asm.jmp(label);
+            let pc = self.pc | u32::from(self.request.t32);
+            self.buffers.cold.push(Cold::Leave { label, pc });
+        } else {
+            self.jump_linked(None, self.pc);
+        }
+    }
+
+    /// Leaves for an address, unlinked.
+    pub(super) fn fall_through_from(&mut self, pc: u32) {
+        let label = self.asm.label();
+        self.asm.jmp(label);
+        let pc = pc | u32::from(self.request.t32);
+        self.buffers.cold.push(Cold::Leave { label, pc });
+    }
+
+    /// Goes on where ECX says. With `interworking`, its bit 0 selects T32.
+    pub(super) fn jump_to_ecx(&mut self, interworking: bool) {
+        if interworking {
+            let (label, back) = (self.asm.label(), self.asm.label());
+            self.asm.test_imm8(Gpr::Rcx, 1);
+            let other = if self.request.t32 { Cc::E } else { Cc::Ne };
+            self.asm.jcc(other, label);
+            self.asm.bind(back);
+            self.buffers.cold.push(Cold::Switch { label, back });
+        } else if self.request.t32 {
+            self.asm.alu_imm(Width::B32, Alu::Or, Gpr::Rcx, 1);
+        }
+        let indirect = self.asm.label();
+        self.check_inputs(indirect);
+        // The index of bits 12:1, times the size of an entry.
+        self.asm.store(Width::B32, Gpr::Rdx, Gpr::Rcx);
+        self.asm.alu_imm(Width::B32, Alu::And, Gpr::Rdx, 0x1ffe);
+        let jumps = self.layout.shared(offset_of!(Shared, jumps));
+        let entry = |disp| Mem::indexed(STATE, Gpr::Rdx, 3, jumps + disp);
+        self.asm.alu_to(Width::B64, Alu::Cmp, entry(0), Gpr::Rcx);
+        self.asm.jcc(Cc::Ne, indirect);
+        self.asm.jmp_ind(entry(8));
+        self.asm.bind(indirect);
+        self.asm.jmp_to(self.thunks.indirect);
+        self.form = Form::None;
+    }
+
+    /// Branches with link, and to registers. None if it is none; true if it always leaves.
+    pub(super) fn indirect(&mut self, decoded: &Decoded) -> Option<bool> {
+        let t32 = self.request.t32;
+        let next = self.pc.wrapping_add(u32::from(decoded.len)) | u32::from(t32);
+        match decoded.insn {
+            Insn::Bl { offset } => {
+                let target = self.pc_value().wrapping_add_signed(offset);
+                let lr = self.loc(Reg::LR);
+                self.asm.mov_imm(lr, next);
+                self.jump_direct(target);
+            }
+            Insn::BlxImm { offset } => {
+                let target = (self.pc_value() & !3).wrapping_add_signed(offset);
+                let lr = self.loc(Reg::LR);
+                self.asm.mov_imm(lr, next);
+                let cpsr = Mem::at(STATE, self.layout.cpsr);
+                self.asm.alu_imm(Width::B32, Alu::Xor, cpsr, psr::T as i32);
+                let target = if t32 { target & !3 } else { target | 1 };
+                self.asm.mov_imm(Gpr::Rcx, target);
+                self.enter_other_state();
+            }
+            Insn::Blx { rm } if !rm.is_pc() => {
+                self.get(Gpr::Rcx, rm);
+                let lr = self.loc(Reg::LR);
+                self.asm.mov_imm(lr, next);
+                self.jump_to_ecx(true);
+            }
+            Insn::Bx { rm } | Insn::Bxj { rm } if !rm.is_pc() => {
+                self.get(Gpr::Rcx, rm);
+                self.jump_to_ecx(true);
+            }
+            Insn::DpReg {
+                op: DpOp::Mov,
+                s: false,
+                rd: Reg::PC,
+                rm,
+                amount: 0,
+                ..
+            } if !rm.is_pc() => {
+                self.get(Gpr::Rcx, rm);
+                // T32's does not interwork, and ignores bit 0.
+                self.jump_to_ecx(!t32);
+            }
+            _ => return None,
+        }
+        Some(true)
+    }
+
+    /// Goes on where ECX says (bit 0 = T32), the state being set already.
+    fn enter_other_state(&mut self) {
+        let indirect = self.asm.label();
+        self.check_inputs(indirect);
+        self.asm.store(Width::B32, Gpr::Rdx, Gpr::Rcx);
+        self.asm.alu_imm(Width::B32, Alu::And, Gpr::Rdx, 0x1ffe);
+        let jumps = self.layout.shared(offset_of!(Shared, jumps));
+        let entry = |disp| Mem::indexed(STATE, Gpr::Rdx, 3, jumps + disp);
+        self.asm.alu_to(Width::B64, Alu::Cmp, entry(0), Gpr::Rcx);
+        self.asm.jcc(Cc::Ne, indirect);
+        self.asm.jmp_ind(entry(8));
+        self.asm.bind(indirect);
+        self.asm.jmp_to(self.thunks.indirect);
+        self.form = Form::None;
+    }
+}

@@ -1,0 +1,682 @@
+//! Data processing, multiplication, and the other instructions between registers.
+
+use super::analysis::{Form, effects, flag, is_logical};
+use super::{Translator, pinned};
+use crate::asm::{Alu, Cc, Gpr, Loc, Mem, Sh, Width};
+use skep_arm::insn::{BitOp, DpOp, Extend, Insn, MulLong, Reg, Shift};
+
+use Width::{B8, B16, B32};
+
+/// The second operand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Operand {
+    Imm(u32),
+    Loc(Loc),
+}
+
+impl Translator<'_> {
+    /// Translates an instruction between registers; false if it is none, or one for the
+    /// interpreter. `live`: the flags that must be in memory afterwards.
+    pub(super) fn data(&mut self, insn: &Insn, live: u8) -> bool {
+        match *insn {
+            Insn::DpImm {
+                op,
+                s,
+                rd,
+                rn,
+                imm,
+                carry,
+            } => {
+                if rd.is_pc() && !is_compare(op) {
+                    return false;
+                }
+                if let (true, true, Some(carry)) = (s, is_logical(op), carry)
+                    && live & flag::C != 0
+                {
+                    let byte = self.flag_byte(2);
+                    self.asm.mov_imm8(byte, u8::from(carry));
+                }
+                self.data_processing(op, s, rd, rn, Operand::Imm(imm), live);
+            }
+            Insn::DpReg {
+                op,
+                s,
+                rd,
+                rn,
+                rm,
+                shift,
+                amount,
+            } => {
+                if rd.is_pc() && !is_compare(op) {
+                    return false;
+                }
+                if op == DpOp::Add && !s && self.add_shifted(rd, rn, rm, shift, amount) {
+                    return true;
+                }
+                let operand = if rm.is_pc() && amount == 0 {
+                    Operand::Imm(self.pc_value())
+                } else if amount == 0 {
+                    Operand::Loc(self.loc(rm))
+                } else {
+                    let carry = s && is_logical(op) && live & flag::C != 0;
+                    self.shifted(rm, shift, amount, carry);
+                    Operand::Loc(Gpr::Rax.into())
+                };
+                self.data_processing(op, s, rd, rn, operand, live);
+            }
+            Insn::DpRsr {
+                op,
+                s,
+                rd,
+                rn,
+                rm,
+                shift,
+                rs,
+            } => {
+                if rd.is_pc() || rn.is_pc() || rm.is_pc() || rs.is_pc() || s && is_logical(op) {
+                    return false;
+                }
+                self.shifted_by_register(rm, shift, rs);
+                self.data_processing(op, s, rd, rn, Operand::Loc(Gpr::Rax.into()), live);
+            }
+            Insn::Adr { rd, offset } if !rd.is_pc() => {
+                let value = (self.pc_value() & !3).wrapping_add_signed(offset);
+                let loc = self.loc(rd);
+                self.asm.mov_imm(loc, value);
+            }
+            Insn::Movw { rd, imm } if !rd.is_pc() => {
+                let loc = self.loc(rd);
+                self.asm.mov_imm(loc, u32::from(imm));
+            }
+            Insn::Movt { rd, imm } if !rd.is_pc() => {
+                let loc = self.loc(rd);
+                self.asm.alu_imm(B32, Alu::And, loc, 0xffff);
+                self.asm
+                    .alu_imm(B32, Alu::Or, loc, (u32::from(imm) << 16) as i32);
+                self.form = Form::None;
+            }
+            Insn::It { .. } | Insn::PldImm { .. } | Insn::PldReg { .. } => {}
+            _ => return self.arithmetic(insn, live),
+        }
+        true
+    }
+
+    /// ADD with a scaled register, as an address computation.
+    fn add_shifted(&mut self, rd: Reg, rn: Reg, rm: Reg, shift: Shift, amount: u8) -> bool {
+        let (Some(rn), Some(rm)) = (pinned(rn), pinned(rm)) else {
+            return false;
+        };
+        if amount > 3 || amount != 0 && shift != Shift::Lsl {
+            return false;
+        }
+        let to = pinned(rd).unwrap_or(Gpr::Rax);
+        self.asm.lea(to, Mem::indexed(rn, rm, amount, 0));
+        self.set(rd, to);
+        true
+    }
+
+    /// Leaves a register's value, shifted by a constant that is not 0, in EAX.
+    fn shifted(&mut self, rm: Reg, shift: Shift, amount: u8, carry: bool) {
+        self.get(Gpr::Rax, rm);
+        self.form = Form::None;
+        let (op, by) = match (shift, amount) {
+            (Shift::Lsl, n) => (Sh::Shl, n),
+            (Shift::Lsr, 32) => {
+                if carry {
+                    self.asm.bt(Gpr::Rax, 31);
+                    self.asm.setcc(Cc::B, self.flag_byte(2));
+                }
+                return self.asm.alu(B32, Alu::Xor, Gpr::Rax, Gpr::Rax);
+            }
+            (Shift::Asr, 32) => {
+                self.asm.shift(B32, Sh::Sar, Gpr::Rax, 31);
+                if carry {
+                    self.asm.bt(Gpr::Rax, 31);
+                    self.asm.setcc(Cc::B, self.flag_byte(2));
+                }
+                return;
+            }
+            (Shift::Lsr, n) => (Sh::Shr, n),
+            (Shift::Asr, n) => (Sh::Sar, n),
+            (Shift::Ror, n) => (Sh::Ror, n),
+            (Shift::Rrx, _) => {
+                self.asm.bt(self.flag_byte(2), 0);
+                (Sh::Rcr, 1)
+            }
+        };
+        self.asm.shift(B32, op, Gpr::Rax, by);
+        if carry {
+            self.asm.setcc(Cc::B, self.flag_byte(2));
+        }
+    }
+
+    /// Leaves a register's value, shifted by another's low byte, in EAX.
+    fn shifted_by_register(&mut self, rm: Reg, shift: Shift, rs: Reg) {
+        let amount = self.loc(rs);
+        self.asm.load_zx(B8, Gpr::Rcx, byte_of(amount));
+        self.get(Gpr::Rax, rm);
+        self.form = Form::None;
+        match shift {
+            Shift::Lsl | Shift::Lsr => {
+                let op = if shift == Shift::Lsl {
+                    Sh::Shl
+                } else {
+                    Sh::Shr
+                };
+                self.asm.shift_cl(B32, op, Gpr::Rax);
+                // From 32 on, nothing is left.
+                self.asm.alu_imm(B32, Alu::Cmp, Gpr::Rcx, 32);
+                self.asm.alu(B32, Alu::Sbb, Gpr::Rdx, Gpr::Rdx);
+                self.asm.alu(B32, Alu::And, Gpr::Rax, Gpr::Rdx);
+            }
+            Shift::Asr => {
+                self.asm.mov_imm(Gpr::Rdx, 31);
+                self.asm.alu(B32, Alu::Cmp, Gpr::Rcx, Gpr::Rdx);
+                self.asm.cmov(Cc::A, Gpr::Rcx, Gpr::Rdx);
+                self.asm.shift_cl(B32, Sh::Sar, Gpr::Rax);
+            }
+            Shift::Ror | Shift::Rrx => self.asm.shift_cl(B32, Sh::Ror, Gpr::Rax),
+        }
+    }
+
+    /// Loads the carry into the host's: as it is, or inverted as subtraction needs it.
+    fn load_carry(&mut self, inverted: bool) {
+        let byte = self.flag_byte(2);
+        if inverted {
+            self.asm.alu_imm(B8, Alu::Cmp, byte, 1);
+        } else {
+            self.asm.bt(byte, 0);
+        }
+    }
+
+    /// `op rd, rn, operand`. The operand may be EAX; ECX and EDX are free.
+    fn data_processing(&mut self, op: DpOp, s: bool, rd: Reg, rn: Reg, b: Operand, live: u8) {
+        let form = if s {
+            effects(&Insn::DpImm {
+                op,
+                s,
+                rd,
+                rn,
+                imm: 0,
+                carry: None,
+            })
+            .form
+        } else {
+            Form::None
+        };
+        match op {
+            DpOp::Mov | DpOp::Mvn => self.move_operand(op == DpOp::Mvn, s, rd, b, live),
+            DpOp::Cmp | DpOp::Tst => self.compare(op == DpOp::Tst, rn, b),
+            DpOp::Cmn => {
+                self.get(Gpr::Rdx, rn);
+                self.apply(Alu::Add, Gpr::Rdx, b);
+            }
+            DpOp::Teq => {
+                self.get(Gpr::Rdx, rn);
+                self.apply(Alu::Xor, Gpr::Rdx, b);
+            }
+            DpOp::Add if !s => return self.add(rd, rn, b),
+            DpOp::Sub if !s && matches!(b, Operand::Imm(_)) => {
+                let Operand::Imm(imm) = b else { return };
+                return self.add(rd, rn, Operand::Imm(imm.wrapping_neg()));
+            }
+            DpOp::Add => self.two(Alu::Add, rd, rn, b, None),
+            DpOp::Sub => self.two(Alu::Sub, rd, rn, b, None),
+            DpOp::Adc => self.two(Alu::Adc, rd, rn, b, Some(false)),
+            DpOp::Sbc => self.two(Alu::Sbb, rd, rn, b, Some(true)),
+            DpOp::And => self.two(Alu::And, rd, rn, b, None),
+            DpOp::Orr => self.two(Alu::Or, rd, rn, b, None),
+            DpOp::Eor => self.two(Alu::Xor, rd, rn, b, None),
+            DpOp::Bic => {
+                let b = self.inverted(b);
+                self.two(Alu::And, rd, rn, b, None);
+            }
+            DpOp::Orn => {
+                let b = self.inverted(b);
+                self.two(Alu::Or, rd, rn, b, None);
+            }
+            DpOp::Rsb | DpOp::Rsc => {
+                self.operand(Gpr::Rdx, b);
+                let a = if rn.is_pc() {
+                    Operand::Imm(self.pc_value())
+                } else {
+                    Operand::Loc(self.loc(rn))
+                };
+                if op == DpOp::Rsc {
+                    self.load_carry(true);
+                    self.apply(Alu::Sbb, Gpr::Rdx, a);
+                } else {
+                    self.apply(Alu::Sub, Gpr::Rdx, a);
+                }
+                self.set(rd, Gpr::Rdx);
+            }
+        }
+        // Without S the host's flags are nobody's, except after moves, which leave them.
+        if s {
+            self.save_flags(form, live);
+        } else if !matches!(op, DpOp::Mov | DpOp::Mvn) {
+            self.form = Form::None;
+        }
+    }
+
+    /// The complement of an operand: an immediate, or ECX.
+    fn inverted(&mut self, b: Operand) -> Operand {
+        match b {
+            Operand::Imm(imm) => Operand::Imm(!imm),
+            Operand::Loc(loc) => {
+                self.asm.load(B32, Gpr::Rcx, loc);
+                self.asm.not(Gpr::Rcx);
+                Operand::Loc(Gpr::Rcx.into())
+            }
+        }
+    }
+
+    fn operand(&mut self, to: Gpr, b: Operand) {
+        match b {
+            Operand::Imm(imm) => self.asm.mov_imm(to, imm),
+            Operand::Loc(loc) if loc != Loc::Reg(to) => self.asm.load(B32, to, loc),
+            Operand::Loc(_) => {}
+        }
+    }
+
+    fn apply(&mut self, op: Alu, to: Gpr, b: Operand) {
+        match b {
+            Operand::Imm(imm) => self.asm.alu_imm(B32, op, to, imm as i32),
+            Operand::Loc(loc) => self.asm.alu(B32, op, to, loc),
+        }
+    }
+
+    fn move_operand(&mut self, invert: bool, s: bool, rd: Reg, b: Operand, live: u8) {
+        let b = match b {
+            Operand::Imm(imm) if invert => Operand::Imm(!imm),
+            b => b,
+        };
+        let to = pinned(rd);
+        match (b, to) {
+            (Operand::Imm(imm), _) => {
+                let loc = self.loc(rd);
+                self.asm.mov_imm(loc, imm);
+            }
+            (Operand::Loc(from), Some(to)) => {
+                if from != Loc::Reg(to) {
+                    self.asm.load(B32, to, from);
+                }
+                if invert {
+                    self.asm.not(to);
+                }
+            }
+            (Operand::Loc(from), None) => {
+                let through = match from {
+                    Loc::Reg(reg) if !invert || reg == Gpr::Rax => reg,
+                    _ => {
+                        self.asm.load(B32, Gpr::Rax, from);
+                        Gpr::Rax
+                    }
+                };
+                if invert {
+                    self.asm.not(through);
+                }
+                self.set(rd, through);
+            }
+        }
+        if s && live & (flag::N | flag::Z) != 0 || s && to.is_some() {
+            let reg = to.unwrap_or_else(|| {
+                self.get(Gpr::Rax, rd);
+                Gpr::Rax
+            });
+            self.asm.test(B32, reg, reg);
+        } else if s {
+            // Nobody asks for the flags, but the host's must not be taken for them.
+            self.get(Gpr::Rax, rd);
+            self.asm.test(B32, Gpr::Rax, Gpr::Rax);
+        }
+    }
+
+    fn compare(&mut self, test: bool, rn: Reg, b: Operand) {
+        let a = if rn.is_pc() {
+            self.get(Gpr::Rdx, rn);
+            Loc::Reg(Gpr::Rdx)
+        } else {
+            self.loc(rn)
+        };
+        match (b, test) {
+            (Operand::Imm(0), false) if matches!(a, Loc::Reg(_)) => {
+                self.asm.alu_imm(B32, Alu::Cmp, a, 0);
+            }
+            (Operand::Imm(imm), false) => self.asm.alu_imm(B32, Alu::Cmp, a, imm as i32),
+            (Operand::Imm(imm), true) => {
+                self.asm.mov_imm(Gpr::Rcx, imm);
+                self.asm.test(B32, a, Gpr::Rcx);
+            }
+            (Operand::Loc(b), false) => match (a, b) {
+                (Loc::Reg(a), b) => self.asm.alu(B32, Alu::Cmp, a, b),
+                (a, Loc::Reg(b)) => self.asm.alu_to(B32, Alu::Cmp, a, b),
+                (a, b) => {
+                    self.asm.load(B32, Gpr::Rdx, a);
+                    self.asm.alu(B32, Alu::Cmp, Gpr::Rdx, b);
+                }
+            },
+            (Operand::Loc(b), true) => match (a, b) {
+                (a, Loc::Reg(b)) => self.asm.test(B32, a, b),
+                (Loc::Reg(a), b) => self.asm.test(B32, b, a),
+                (a, b) => {
+                    self.asm.load(B32, Gpr::Rdx, a);
+                    self.asm.test(B32, b, Gpr::Rdx);
+                }
+            },
+        }
+    }
+
+    /// ADD without flags.
+    fn add(&mut self, rd: Reg, rn: Reg, b: Operand) {
+        if rn.is_pc() {
+            // The address of something near.
+            if let Operand::Imm(imm) = b {
+                let value = self.pc_value().wrapping_add(imm);
+                let loc = self.loc(rd);
+                return self.asm.mov_imm(loc, value);
+            }
+        }
+        let (to, from) = (pinned(rd), pinned(rn));
+        match (to, from, b) {
+            (_, _, Operand::Imm(imm)) if rd == rn => {
+                let loc = self.loc(rd);
+                self.asm.alu_imm(B32, Alu::Add, loc, imm as i32);
+                self.form = Form::None;
+            }
+            (_, Some(from), Operand::Imm(imm)) => {
+                let to = to.unwrap_or(Gpr::Rax);
+                self.asm.lea(to, Mem::at(from, imm as i32));
+                self.set(rd, to);
+            }
+            (_, Some(from), Operand::Loc(Loc::Reg(b))) => {
+                let to = to.unwrap_or(Gpr::Rax);
+                self.asm.lea(to, Mem::indexed(from, b, 0, 0));
+                self.set(rd, to);
+            }
+            _ => {
+                self.two(Alu::Add, rd, rn, b, None);
+                self.form = Form::None;
+            }
+        }
+    }
+
+    /// `rd = rn op b`, with the host's flags as the operation leaves them. `carry`: how the
+    /// operation wants the carry.
+    fn two(&mut self, op: Alu, rd: Reg, rn: Reg, b: Operand, carry: Option<bool>) {
+        let to = match pinned(rd) {
+            Some(to) if b != Operand::Loc(to.into()) || rd == rn => to,
+            _ => Gpr::Rdx,
+        };
+        self.get(to, rn);
+        if let Some(inverted) = carry {
+            self.load_carry(inverted);
+        }
+        self.apply(op, to, b);
+        self.set(rd, to);
+    }
+
+    fn arithmetic(&mut self, insn: &Insn, live: u8) -> bool {
+        let any_pc = |regs: &[Reg]| regs.iter().any(|reg| reg.is_pc());
+        match *insn {
+            Insn::Mul { s, rd, rn, rm } if !any_pc(&[rd, rn, rm]) => {
+                self.get(Gpr::Rax, rn);
+                let rm = self.loc(rm);
+                self.asm.imul(B32, Gpr::Rax, rm);
+                self.set(rd, Gpr::Rax);
+                self.form = Form::None;
+                if s {
+                    self.asm.test(B32, Gpr::Rax, Gpr::Rax);
+                    self.save_flags(Form::Logic, live);
+                }
+            }
+            Insn::Mla { s, rd, rn, rm, ra } if !any_pc(&[rd, rn, rm, ra]) => {
+                self.get(Gpr::Rax, rn);
+                let (rm, ra) = (self.loc(rm), self.loc(ra));
+                self.asm.imul(B32, Gpr::Rax, rm);
+                self.asm.alu(B32, Alu::Add, Gpr::Rax, ra);
+                self.set(rd, Gpr::Rax);
+                self.form = Form::None;
+                if s {
+                    self.asm.test(B32, Gpr::Rax, Gpr::Rax);
+                    self.save_flags(Form::Logic, live);
+                }
+            }
+            Insn::Mls { rd, rn, rm, ra } if !any_pc(&[rd, rn, rm, ra]) => {
+                self.get(Gpr::Rcx, rn);
+                let (rm, ra) = (self.loc(rm), self.loc(ra));
+                self.asm.imul(B32, Gpr::Rcx, rm);
+                self.asm.load(B32, Gpr::Rax, ra);
+                self.asm.alu(B32, Alu::Sub, Gpr::Rax, Gpr::Rcx);
+                self.set(rd, Gpr::Rax);
+                self.form = Form::None;
+            }
+            Insn::MulLong {
+                op,
+                s: false,
+                rd_lo,
+                rd_hi,
+                rn,
+                rm,
+            } if op != MulLong::Umaal && !any_pc(&[rd_lo, rd_hi, rn, rm]) => {
+                let signed = matches!(op, MulLong::Smull | MulLong::Smlal);
+                let accumulates = matches!(op, MulLong::Umlal | MulLong::Smlal);
+                self.get(Gpr::Rax, rn);
+                let rm = self.loc(rm);
+                self.asm.mul_wide(signed, rm);
+                if accumulates {
+                    let (lo, hi) = (self.loc(rd_lo), self.loc(rd_hi));
+                    self.asm.alu(B32, Alu::Add, Gpr::Rax, lo);
+                    self.asm.alu(B32, Alu::Adc, Gpr::Rdx, hi);
+                }
+                self.set(rd_lo, Gpr::Rax);
+                self.set(rd_hi, Gpr::Rdx);
+                self.form = Form::None;
+            }
+            Insn::SmulXy {
+                rd,
+                rn,
+                rm,
+                n_high,
+                m_high,
+            } if !any_pc(&[rd, rn, rm]) => {
+                self.half(Gpr::Rax, rn, n_high);
+                self.half(Gpr::Rcx, rm, m_high);
+                self.asm.imul(B32, Gpr::Rax, Gpr::Rcx);
+                self.set(rd, Gpr::Rax);
+                self.form = Form::None;
+            }
+            Insn::Smmul {
+                round: false,
+                sub: false,
+                rd,
+                rn,
+                rm,
+                ra,
+            } if !any_pc(&[rd, rn, rm]) && ra.is_none_or(|ra| !ra.is_pc()) => {
+                self.get(Gpr::Rax, rn);
+                let rm = self.loc(rm);
+                self.asm.mul_wide(true, rm);
+                if let Some(ra) = ra {
+                    let ra = self.loc(ra);
+                    self.asm.alu(B32, Alu::Add, Gpr::Rdx, ra);
+                }
+                self.set(rd, Gpr::Rdx);
+                self.form = Form::None;
+            }
+            Insn::Div { signed, rd, rn, rm } if !any_pc(&[rd, rn, rm]) => {
+                self.divide(signed, rd, rn, rm);
+            }
+            Insn::Extend {
+                op,
+                rd,
+                rn,
+                rm,
+                rotate,
+            } if !any_pc(&[rd, rm]) && rn.is_none_or(|rn| !rn.is_pc()) => {
+                return self.extend(op, rd, rn, rm, rotate);
+            }
+            Insn::Bits { op, rd, rm } if !any_pc(&[rd, rm]) => self.bits(op, rd, rm),
+            Insn::Bfx {
+                signed,
+                rd,
+                rn,
+                lsb,
+                width,
+            } if !any_pc(&[rd, rn]) => {
+                self.get(Gpr::Rax, rn);
+                if signed {
+                    let left = 32 - u32::from(lsb) - u32::from(width);
+                    self.shift_eax(Sh::Shl, left as u8);
+                    self.shift_eax(Sh::Sar, 32 - width);
+                } else {
+                    self.shift_eax(Sh::Shr, lsb);
+                    if u32::from(lsb) + u32::from(width) < 32 {
+                        let mask = (1u32 << width) - 1;
+                        self.asm.alu_imm(B32, Alu::And, Gpr::Rax, mask as i32);
+                    }
+                }
+                self.set(rd, Gpr::Rax);
+                self.form = Form::None;
+            }
+            Insn::Bfi { rd, rn, lsb, width } if !any_pc(&[rd]) => {
+                let mask = (u32::MAX >> (32 - u32::from(width.max(1)))) << lsb;
+                match rn {
+                    Some(rn) if rn.is_pc() => return false,
+                    Some(rn) => {
+                        self.get(Gpr::Rax, rn);
+                        self.shift_eax(Sh::Shl, lsb);
+                        self.asm.alu_imm(B32, Alu::And, Gpr::Rax, mask as i32);
+                        let loc = self.loc(rd);
+                        self.asm.alu_imm(B32, Alu::And, loc, !mask as i32);
+                        self.asm.alu_to(B32, Alu::Or, loc, Gpr::Rax);
+                    }
+                    None => {
+                        let loc = self.loc(rd);
+                        self.asm.alu_imm(B32, Alu::And, loc, !mask as i32);
+                    }
+                }
+                self.form = Form::None;
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn shift_eax(&mut self, op: Sh, by: u8) {
+        if by != 0 {
+            self.asm.shift(B32, op, Gpr::Rax, by);
+        }
+    }
+
+    /// Sign-extends one half of a register.
+    fn half(&mut self, to: Gpr, reg: Reg, high: bool) {
+        if high {
+            self.get(to, reg);
+            self.asm.shift(B32, Sh::Sar, to, 16);
+        } else {
+            let loc = self.loc(reg);
+            self.asm.load_sx(B16, to, loc);
+        }
+    }
+
+    /// Division: by zero gives zero, and the one overflow wraps (manual A8.8.165, A8.8.248).
+    fn divide(&mut self, signed: bool, rd: Reg, rn: Reg, rm: Reg) {
+        let (done, zero) = (self.asm.label(), self.asm.label());
+        self.get(Gpr::Rcx, rm);
+        self.get(Gpr::Rax, rn);
+        self.asm.test(B32, Gpr::Rcx, Gpr::Rcx);
+        self.asm.jcc(Cc::E, zero);
+        if signed {
+            // In 64 bits the quotient of INT_MIN by -1 fits.
+            self.asm.alu_imm(B32, Alu::Cmp, Gpr::Rcx, -1);
+            let divide = self.asm.label();
+            self.asm.jcc(Cc::Ne, divide);
+            self.asm.neg(Gpr::Rax);
+            self.asm.jmp(done);
+            self.asm.bind(divide);
+            self.asm.cdq();
+        } else {
+            self.asm.alu(B32, Alu::Xor, Gpr::Rdx, Gpr::Rdx);
+        }
+        self.asm.div(signed, Gpr::Rcx);
+        self.asm.jmp(done);
+        self.asm.bind(zero);
+        self.asm.alu(B32, Alu::Xor, Gpr::Rax, Gpr::Rax);
+        self.asm.bind(done);
+        self.set(rd, Gpr::Rax);
+        self.form = Form::None;
+    }
+
+    fn extend(&mut self, op: Extend, rd: Reg, rn: Option<Reg>, rm: Reg, rotate: u8) -> bool {
+        let (signed, width) = match op {
+            Extend::Sxtb => (true, B8),
+            Extend::Sxth => (true, B16),
+            Extend::Uxtb => (false, B8),
+            Extend::Uxth => (false, B16),
+            Extend::Sxtb16 | Extend::Uxtb16 => return false,
+        };
+        let from = if rotate == 0 {
+            byte_of(self.loc(rm))
+        } else {
+            self.get(Gpr::Rax, rm);
+            self.asm.shift(B32, Sh::Ror, Gpr::Rax, rotate);
+            self.form = Form::None;
+            Loc::Reg(Gpr::Rax)
+        };
+        let to = match pinned(rd) {
+            Some(to) if rn.is_none() => to,
+            _ => Gpr::Rax,
+        };
+        if signed {
+            self.asm.load_sx(width, to, from);
+        } else {
+            self.asm.load_zx(width, to, from);
+        }
+        if let Some(rn) = rn {
+            let rn = self.loc(rn);
+            self.asm.alu(B32, Alu::Add, to, rn);
+            self.form = Form::None;
+        }
+        self.set(rd, to);
+        true
+    }
+
+    fn bits(&mut self, op: BitOp, rd: Reg, rm: Reg) {
+        let from = self.loc(rm);
+        match op {
+            BitOp::Clz => self.asm.lzcnt(Gpr::Rax, from),
+            BitOp::Rev | BitOp::Rev16 | BitOp::Revsh | BitOp::Rbit => {
+                self.asm.load(B32, Gpr::Rax, from);
+                self.asm.bswap(Gpr::Rax);
+                match op {
+                    BitOp::Rev16 => self.asm.shift(B32, Sh::Ror, Gpr::Rax, 16),
+                    BitOp::Revsh => self.asm.shift(B32, Sh::Sar, Gpr::Rax, 16),
+                    BitOp::Rbit => {
+                        for (mask, by) in [(0x0f0f_0f0f, 4), (0x3333_3333, 2), (0x5555_5555, 1)] {
+                            self.asm.store(B32, Gpr::Rcx, Gpr::Rax);
+                            self.asm.shift(B32, Sh::Shr, Gpr::Rcx, by);
+                            self.asm.alu_imm(B32, Alu::And, Gpr::Rcx, mask);
+                            self.asm.alu_imm(B32, Alu::And, Gpr::Rax, mask);
+                            self.asm.shift(B32, Sh::Shl, Gpr::Rax, by);
+                            self.asm.alu(B32, Alu::Or, Gpr::Rax, Gpr::Rcx);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        self.set(rd, Gpr::Rax);
+        self.form = Form::None;
+    }
+}
+
+fn is_compare(op: DpOp) -> bool {
+    matches!(op, DpOp::Tst | DpOp::Teq | DpOp::Cmp | DpOp::Cmn)
+}
+
+/// The same place, for an access to its low byte or halfword: guest registers are little-endian in
+/// memory.
+fn byte_of(loc: Loc) -> Loc {
+    loc
+}

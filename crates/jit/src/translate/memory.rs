@@ -1,0 +1,475 @@
+//! Loads and stores.
+
+use super::analysis::Form;
+use super::{Cold, Translator, pinned};
+use crate::asm::{Alu, Cc, Gpr, Label, Loc, Mem, Sh, Width};
+use crate::context::TABLES;
+use crate::tables;
+use skep_arm::insn::{Decoded, Index, Insn, Reg, Shift, Size};
+
+use Width::{B8, B16, B32, B64};
+
+/// The offset of an address.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Offset {
+    Imm(i32),
+    Reg {
+        rm: Reg,
+        add: bool,
+        shift: Shift,
+        amount: u8,
+    },
+}
+
+/// An access under way: the address is in ECX, the host's address is [RDX + RCX].
+struct Access {
+    /// Behind the instruction, for the slow path.
+    done: Label,
+}
+
+impl Translator<'_> {
+    /// Translates a load or store; None if it is none, or one for the interpreter. True if it
+    /// always leaves the block.
+    pub(super) fn access(&mut self, decoded: &Decoded) -> Option<bool> {
+        match decoded.insn {
+            Insn::LdrImm {
+                size,
+                rt,
+                rn,
+                offset,
+                index,
+            } => self.load(decoded, size, rt, rn, Offset::Imm(offset), index),
+            Insn::LdrReg {
+                size,
+                rt,
+                rn,
+                rm,
+                add,
+                shift,
+                amount,
+                index,
+            } => {
+                let offset = Offset::Reg {
+                    rm,
+                    add,
+                    shift,
+                    amount,
+                };
+                self.load(decoded, size, rt, rn, offset, index)
+            }
+            Insn::StrImm {
+                size,
+                rt,
+                rn,
+                offset,
+                index,
+            } => self.store(decoded, size, rt, rn, Offset::Imm(offset), index),
+            Insn::StrReg {
+                size,
+                rt,
+                rn,
+                rm,
+                add,
+                shift,
+                amount,
+                index,
+            } => {
+                let offset = Offset::Reg {
+                    rm,
+                    add,
+                    shift,
+                    amount,
+                };
+                self.store(decoded, size, rt, rn, offset, index)
+            }
+            Insn::LdrdImm {
+                rt,
+                rt2,
+                rn,
+                offset,
+                index,
+            } => self.double(decoded, false, [rt, rt2], rn, offset, index),
+            Insn::StrdImm {
+                rt,
+                rt2,
+                rn,
+                offset,
+                index,
+            } => self.double(decoded, true, [rt, rt2], rn, offset, index),
+            Insn::Ldm {
+                rn,
+                list,
+                increment,
+                before,
+                wback,
+                user: false,
+            } => self.multiple(decoded, false, rn, list, increment, before, wback),
+            Insn::Stm {
+                rn,
+                list,
+                increment,
+                before,
+                wback,
+                user: false,
+            } => self.multiple(decoded, true, rn, list, increment, before, wback),
+            _ => None,
+        }
+    }
+
+    /// Leaves the address in ECX; false for what the interpreter does.
+    fn address(&mut self, rn: Reg, offset: Offset, index: Index) -> bool {
+        if matches!(index, Index::PostUnpriv | Index::OffsetUnpriv) {
+            return false;
+        }
+        let writes_back = index != Index::Offset;
+        if rn.is_pc() && writes_back {
+            return false;
+        }
+        let offset = if index == Index::Post {
+            // The register offset must still be usable afterwards.
+            if let Offset::Reg { rm, .. } = offset
+                && (rm.is_pc() || rm == rn)
+            {
+                return false;
+            }
+            Offset::Imm(0)
+        } else {
+            offset
+        };
+        match offset {
+            Offset::Imm(offset) => {
+                if rn.is_pc() {
+                    let va = (self.pc_value() & !3).wrapping_add_signed(offset);
+                    self.asm.mov_imm(Gpr::Rcx, va);
+                    return true;
+                }
+                match self.loc(rn) {
+                    Loc::Reg(base) if offset != 0 => {
+                        self.asm.lea(Gpr::Rcx, Mem::at(base, offset));
+                    }
+                    base => {
+                        self.asm.load(B32, Gpr::Rcx, base);
+                        if offset != 0 {
+                            self.asm.alu_imm(B32, Alu::Add, Gpr::Rcx, offset);
+                        }
+                    }
+                }
+            }
+            Offset::Reg {
+                rm,
+                add,
+                shift,
+                amount,
+            } => {
+                if rm.is_pc() || rn.is_pc() || shift == Shift::Rrx && amount != 0 {
+                    return false;
+                }
+                let plain = amount == 0 || shift == Shift::Lsl && amount <= 3;
+                match (pinned(rn), pinned(rm)) {
+                    (Some(base), Some(index)) if add && plain => {
+                        self.asm.lea(Gpr::Rcx, Mem::indexed(base, index, amount, 0));
+                    }
+                    _ => {
+                        self.offset_value(rm, shift, amount);
+                        let base = self.loc(rn);
+                        self.asm.load(B32, Gpr::Rcx, base);
+                        let op = if add { Alu::Add } else { Alu::Sub };
+                        self.asm.alu(B32, op, Gpr::Rcx, Gpr::Rax);
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Leaves a shifted register in EAX.
+    fn offset_value(&mut self, rm: Reg, shift: Shift, amount: u8) {
+        self.get(Gpr::Rax, rm);
+        match (shift, amount) {
+            (_, 0) => {}
+            (Shift::Lsl, n) => self.asm.shift(B32, Sh::Shl, Gpr::Rax, n),
+            (Shift::Lsr, 32) => self.asm.alu(B32, Alu::Xor, Gpr::Rax, Gpr::Rax),
+            (Shift::Lsr, n) => self.asm.shift(B32, Sh::Shr, Gpr::Rax, n),
+            (Shift::Asr, n) => self.asm.shift(B32, Sh::Sar, Gpr::Rax, n.min(31)),
+            (Shift::Ror | Shift::Rrx, n) => self.asm.shift(B32, Sh::Ror, Gpr::Rax, n),
+        }
+    }
+
+    /// Translates the address in ECX, for `size` bytes aligned to `align`, at least to `least`.
+    fn translate_address(
+        &mut self,
+        decoded: &Decoded,
+        write: bool,
+        size: u32,
+        align: u8,
+        least: u8,
+    ) -> Access {
+        let op = self.op(decoded);
+        let (slow, done) = (self.asm.label(), self.asm.label());
+        self.buffers.cold.push(Cold::Slow {
+            label: slow,
+            back: done,
+            op,
+        });
+        if align > 1 {
+            let (unaligned, back) = (self.asm.label(), self.asm.label());
+            self.asm.test_imm8(Gpr::Rcx, align - 1);
+            self.asm.jcc(Cc::Ne, unaligned);
+            self.asm.bind(back);
+            self.buffers.cold.push(Cold::Unaligned {
+                label: unaligned,
+                back,
+                slow,
+                size,
+                least,
+            });
+        }
+        self.look_up(write, slow);
+        Access { done }
+    }
+
+    /// Loads RDX with what is added to the address in ECX.
+    fn look_up(&mut self, write: bool, slow: Label) {
+        let table = if write { tables::WRITE } else { tables::READ };
+        self.asm.store(B32, Gpr::Rdx, Gpr::Rcx);
+        self.asm.shift(B32, Sh::Shr, Gpr::Rdx, 12);
+        self.asm
+            .load(B64, Gpr::Rdx, Mem::indexed(TABLES, Gpr::Rdx, 3, table));
+        self.asm.test(B64, Gpr::Rdx, Gpr::Rdx);
+        self.asm.jcc(Cc::E, slow);
+        self.form = Form::None;
+    }
+
+    /// Updates the base register.
+    fn write_back(&mut self, rn: Reg, offset: Offset, index: Index) {
+        match index {
+            Index::Pre => self.set(rn, Gpr::Rcx),
+            Index::Post => match offset {
+                Offset::Imm(offset) => {
+                    let base = self.loc(rn);
+                    self.asm.alu_imm(B32, Alu::Add, base, offset);
+                }
+                Offset::Reg {
+                    rm,
+                    add,
+                    shift,
+                    amount,
+                } => {
+                    // EAX may hold what was loaded.
+                    self.asm.store(B32, Gpr::Rdx, Gpr::Rax);
+                    self.offset_value(rm, shift, amount);
+                    let base = self.loc(rn);
+                    let op = if add { Alu::Add } else { Alu::Sub };
+                    self.asm.alu_to(B32, op, base, Gpr::Rax);
+                    self.asm.store(B32, Gpr::Rax, Gpr::Rdx);
+                }
+            },
+            _ => {}
+        }
+    }
+
+    fn load(
+        &mut self,
+        decoded: &Decoded,
+        size: Size,
+        rt: Reg,
+        rn: Reg,
+        offset: Offset,
+        index: Index,
+    ) -> Option<bool> {
+        if index != Index::Offset && rt == rn || rt.is_pc() && size != Size::Word {
+            return None;
+        }
+        if let Offset::Reg { rm, shift, .. } = offset
+            && index == Index::Post
+            && (rm == rt || shift == Shift::Rrx)
+        {
+            return None;
+        }
+        if !self.address(rn, offset, index) {
+            return None;
+        }
+        let bytes = size_of_access(size);
+        let access = self.translate_address(decoded, false, bytes, bytes as u8, 1);
+        let from = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, 0);
+        let to = pinned(rt).unwrap_or(Gpr::Rax);
+        match size {
+            Size::Word => self.asm.load(B32, to, from),
+            Size::Half => self.asm.load_zx(B16, to, from),
+            Size::Byte => self.asm.load_zx(B8, to, from),
+            Size::SignedHalf => self.asm.load_sx(B16, to, from),
+            Size::SignedByte => self.asm.load_sx(B8, to, from),
+        }
+        self.write_back(rn, offset, index);
+        if rt.is_pc() {
+            self.asm.store(B32, Gpr::Rcx, Gpr::Rax);
+            self.jump_to_ecx(true);
+            // The interpreter leaves by itself.
+            self.asm.bind(access.done);
+            return Some(true);
+        }
+        self.set(rt, to);
+        self.asm.bind(access.done);
+        Some(false)
+    }
+
+    fn store(
+        &mut self,
+        decoded: &Decoded,
+        size: Size,
+        rt: Reg,
+        rn: Reg,
+        offset: Offset,
+        index: Index,
+    ) -> Option<bool> {
+        if index != Index::Offset && rt == rn || rt.is_pc() {
+            return None;
+        }
+        if let Offset::Reg { shift, .. } = offset
+            && index == Index::Post
+            && shift == Shift::Rrx
+        {
+            return None;
+        }
+        if !self.address(rn, offset, index) {
+            return None;
+        }
+        let bytes = size_of_access(size);
+        let access = self.translate_address(decoded, true, bytes, bytes as u8, 1);
+        let from = pinned(rt).unwrap_or_else(|| {
+            self.get(Gpr::Rax, rt);
+            Gpr::Rax
+        });
+        let width = match bytes {
+            1 => B8,
+            2 => B16,
+            _ => B32,
+        };
+        self.asm
+            .store(width, Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, 0), from);
+        self.write_back(rn, offset, index);
+        self.asm.bind(access.done);
+        Some(false)
+    }
+
+    fn double(
+        &mut self,
+        decoded: &Decoded,
+        write: bool,
+        [rt, rt2]: [Reg; 2],
+        rn: Reg,
+        offset: i32,
+        index: Index,
+    ) -> Option<bool> {
+        let written_back = index != Index::Offset && (rt == rn || rt2 == rn);
+        if rt.is_pc() || rt2.is_pc() || written_back {
+            return None;
+        }
+        let offset = Offset::Imm(offset);
+        if !self.address(rn, offset, index) {
+            return None;
+        }
+        if write {
+            // Both words in RAX: an aligned doubleword is stored at once.
+            self.get(Gpr::Rax, rt2);
+            self.asm.shift(B64, Sh::Shl, Gpr::Rax, 32);
+            self.get(Gpr::Rdx, rt);
+            self.asm.alu(B64, Alu::Or, Gpr::Rax, Gpr::Rdx);
+        }
+        let access = self.translate_address(decoded, write, 8, 8, 4);
+        let memory = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, 0);
+        if write {
+            self.asm.store(B64, memory, Gpr::Rax);
+        } else {
+            self.asm.load(B64, Gpr::Rax, memory);
+            self.set(rt, Gpr::Rax);
+            self.asm.shift(B64, Sh::Shr, Gpr::Rax, 32);
+            self.set(rt2, Gpr::Rax);
+        }
+        self.write_back(rn, offset, index);
+        self.asm.bind(access.done);
+        Some(false)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn multiple(
+        &mut self,
+        decoded: &Decoded,
+        write: bool,
+        rn: Reg,
+        list: u16,
+        increment: bool,
+        before: bool,
+        wback: bool,
+    ) -> Option<bool> {
+        let count = list.count_ones() as i32;
+        let in_list = list >> rn.index() & 1 != 0;
+        if rn.is_pc() || count == 0 || wback && in_list || write && list & 0x8000 != 0 {
+            return None;
+        }
+        let first = match (increment, before) {
+            (true, false) => 0,
+            (true, true) => 4,
+            (false, false) => 4 - 4 * count,
+            (false, true) => -4 * count,
+        };
+        self.address(rn, Offset::Imm(first), Index::Offset);
+        let op = self.op(decoded);
+        let (slow, done) = (self.asm.label(), self.asm.label());
+        self.buffers.cold.push(Cold::Slow {
+            label: slow,
+            back: done,
+            op,
+        });
+        self.asm.test_imm8(Gpr::Rcx, 3);
+        self.asm.jcc(Cc::Ne, slow);
+        if count > 1 {
+            // All of it lies in one page.
+            self.asm.lea(Gpr::Rdx, Mem::at(Gpr::Rcx, 4 * (count - 1)));
+            self.asm.alu(B32, Alu::Xor, Gpr::Rdx, Gpr::Rcx);
+            self.asm.shift(B32, Sh::Shr, Gpr::Rdx, 12);
+            self.asm.jcc(Cc::Ne, slow);
+        }
+        self.look_up(write, slow);
+        let mut disp = 0;
+        for n in 0..15 {
+            if list >> n & 1 == 0 {
+                continue;
+            }
+            let reg = Reg::new(n);
+            let memory = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, disp);
+            let host = pinned(reg).unwrap_or(Gpr::Rax);
+            if write {
+                self.get(host, reg);
+                self.asm.store(B32, memory, host);
+            } else {
+                self.asm.load(B32, host, memory);
+                self.set(reg, host);
+            }
+            disp += 4;
+        }
+        let to_pc = list & 0x8000 != 0;
+        if to_pc {
+            self.asm
+                .load(B32, Gpr::Rcx, Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, disp));
+        }
+        if wback {
+            let base = self.loc(rn);
+            let by = if increment { 4 * count } else { -4 * count };
+            self.asm.alu_imm(B32, Alu::Add, base, by);
+        }
+        if to_pc {
+            self.jump_to_ecx(true);
+        }
+        self.asm.bind(done);
+        Some(to_pc)
+    }
+}
+
+fn size_of_access(size: Size) -> u32 {
+    match size {
+        Size::Byte | Size::SignedByte => 1,
+        Size::Half | Size::SignedHalf => 2,
+        Size::Word => 4,
+    }
+}
