@@ -26,25 +26,34 @@ enum Core {
 
 /// Checks that the crates compile.
 pub fn check(crates: &[&str]) -> Result<(), Failure> {
+    let mut command = cargo("check", &["core", "alloc"])?;
+    command.args(["--target", TARGET, "--target-dir", "target/bare-metal"]);
+    for name in crates {
+        command.args(["--package", name]);
+    }
+    step(&mut command)
+}
+
+/// Compiles and links the guests of the tests. Their workspace's configuration says how and where.
+pub fn guests() -> Result<(), Failure> {
+    packages::require(&[("binutils-arm-none-eabi", "/usr/bin/arm-none-eabi-ld")])?;
+    let mut command = cargo("build", &["core"])?;
+    command.arg("--release").current_dir("guests");
+    step(&mut command)
+}
+
+/// A cargo command for the target, which finds or compiles these parts of the library.
+fn cargo(task: &str, library: &[&str]) -> Result<Command, Failure> {
     let core = find_core()?;
     let (cargo, rustc) = match core {
         Core::Debian => ("/usr/bin/cargo", Some("/usr/bin/rustc")),
         _ => (env!("CARGO"), None),
     };
     let mut command = Command::new(cargo);
-    command.args([
-        "check",
-        "--target",
-        TARGET,
-        "--target-dir",
-        "target/bare-metal",
-    ]);
-    for name in crates {
-        command.args(["--package", name]);
-    }
+    command.arg(task);
     if !matches!(core, Core::Target) {
         command
-            .args(["-Z", "build-std=core,alloc"])
+            .args(["-Z", &format!("build-std={}", library.join(","))])
             .env("RUSTC_BOOTSTRAP", "1");
     }
     if let Some(rustc) = rustc {
@@ -53,7 +62,7 @@ pub fn check(crates: &[&str]) -> Result<(), Failure> {
             .env_remove("RUSTUP_TOOLCHAIN")
             .env_remove("CARGO");
     }
-    step(&mut command)
+    Ok(command)
 }
 
 fn find_core() -> Result<Core, Failure> {

@@ -16,6 +16,7 @@ tasks:
   test         everything: format, lints, tests, bare metal, end to end (what CI runs)
   quick        format, lints and tests, without the boots of real guests
   bare-metal   compile the model crates for armv7a-none-eabi
+  guests       compile the bare-metal guests of the tests
   e2e          boot real guests
   bench        measure the interpreter and the default guest's boot";
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         "test" => quick().and_then(|()| bare_metal()).and_then(|()| e2e()),
         "quick" => quick(),
         "bare-metal" => bare_metal(),
+        "guests" => bare_metal::guests(),
         "e2e" => e2e(),
         "bench" => bench(),
         _ => {
@@ -72,6 +74,13 @@ fn step(command: &mut Command) -> Result<(), Failure> {
 fn quick() -> Result<(), Failure> {
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&[
+        "fmt",
+        "--manifest-path",
+        "guests/Cargo.toml",
+        "--all",
+        "--check",
+    ])?;
+    cargo(&[
         "clippy",
         "--workspace",
         "--all-targets",
@@ -89,9 +98,11 @@ fn bare_metal() -> Result<(), Failure> {
 fn e2e() -> Result<(), Failure> {
     packages::require(&[
         ("binutils-arm-none-eabi", "/usr/bin/arm-none-eabi-as"),
+        ("qemu-system-arm", "/usr/bin/qemu-system-arm"),
         ("u-boot-qemu", "/usr/lib/u-boot/qemu_arm/u-boot.bin"),
         ("u-boot-tools", "/usr/bin/mkimage"),
     ])?;
+    bare_metal::guests()?;
     cargo(&["build", "--release", "--package", "skep-cli"])?;
     // One guest at a time: two vCPU threads each would fight for the cores.
     cargo(&[

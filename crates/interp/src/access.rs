@@ -307,7 +307,7 @@ impl<M: Machine> Core<M> {
             read: allowed(Access::Read),
             write: allowed(Access::Write) && direct.writable,
             execute: allowed(Access::Execute),
-            large: translation.page_shift > 12,
+            mapping_shift: translation.page_shift,
             unaligned: translation.attributes.memory_type().allows_unaligned(),
         };
         self.tlb.insert(context, va, page);
@@ -441,10 +441,10 @@ impl<M: Machine> Core<M> {
     }
 
     /// What a system register write asks for, beyond the register.
-    pub(crate) fn apply(&mut self, effect: Effect, len: u8) -> crate::core::Step {
+    pub(crate) fn apply(&mut self, effect: Effect, len: u8) -> Result<crate::core::Step, Raised> {
         use crate::Exit;
         match effect {
-            Effect::None => return crate::core::Step::Next,
+            Effect::None => return Ok(crate::core::Step::Next),
             Effect::TranslationChanged => {
                 self.tlb.flush();
                 self.context_changed();
@@ -463,9 +463,9 @@ impl<M: Machine> Core<M> {
             }
             // Decoded code follows memory exactly: only the block under way may be old.
             Effect::InstructionCache | Effect::CacheOp => {}
-            Effect::Barrier(op) => return self.barrier(op, len),
+            Effect::Barrier(op) => return Ok(self.barrier(op, len)),
             Effect::CoprocessorAccess => {}
-            Effect::Wfi => return self.wait_for_interrupt(len),
+            Effect::Wfi => return Ok(self.wait_for_interrupt(len)),
             Effect::TranslateAddress {
                 va,
                 write,
@@ -478,11 +478,14 @@ impl<M: Machine> Core<M> {
                     va,
                     write,
                     privileged,
-                );
+                )
+                .map_err(|fault| self.raise(Exception::DataAbort(fault)))?;
             }
-            Effect::TimerChanged | Effect::PmuChanged => return self.exit_after(len, Exit::Timer),
+            Effect::TimerChanged | Effect::PmuChanged => {
+                return Ok(self.exit_after(len, Exit::Timer));
+            }
         }
-        self.resync(len)
+        Ok(self.resync(len))
     }
 
     /// DSB: completes when all vCPUs have done the TLB maintenance that this one broadcast.

@@ -113,8 +113,8 @@ pub struct Page {
     pub execute: bool,
     /// Unaligned accesses are allowed (normal memory).
     pub unaligned: bool,
-    /// The mapping that the page belongs to is larger than a page.
-    pub large: bool,
+    /// The size of the mapping that the page belongs to, as a power of two.
+    pub mapping_shift: u8,
 }
 
 /// What an engine that keeps translations of its own must forget: see [`Tlb::take_dropped`].
@@ -149,7 +149,8 @@ pub struct Tlb {
     /// Slots where keys were last found, by the keys' hash.
     hints: [u8; 16],
     next_number: u32,
-    /// Addresses for which an entry may be part of a large mapping.
+    /// The first and the last address of the mappings larger than a page that entries belong to:
+    /// an operation on any address of a mapping is on the whole of it (manual B3.10.1).
     large: Option<(u32, u32)>,
     dropped: Dropped,
 }
@@ -246,7 +247,7 @@ impl Tlb {
             read: entry.read == tag,
             write: entry.write == tag,
             execute: entry.execute == tag,
-            large: false,
+            mapping_shift: 12,
             unaligned: entry.unaligned,
         };
         (page.read || page.write || page.execute).then_some(page)
@@ -294,9 +295,13 @@ impl Tlb {
             addend_high: (addend >> 32) as u16,
             unaligned: page.unaligned,
         };
-        if page.large {
+        if page.mapping_shift > 12 {
+            let offset = 1u32
+                .checked_shl(page.mapping_shift.into())
+                .unwrap_or(0)
+                .wrapping_sub(1);
             let (low, high) = self.large.unwrap_or((va, va));
-            self.large = Some((low.min(va & PAGE_MASK), high.max(va | !PAGE_MASK)));
+            self.large = Some((low.min(va & !offset), high.max(va | offset)));
         }
     }
 
@@ -372,5 +377,55 @@ impl Tlb {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(mapping_shift: u8) -> Page {
+        Page {
+            offset: 0x5000,
+            read: true,
+            write: true,
+            execute: true,
+            unaligned: true,
+            mapping_shift,
+        }
+    }
+
+    #[test]
+    fn maintenance_by_any_address_of_a_large_mapping_drops_all_of_it() {
+        for (shift, elsewhere) in [(16, 0xf000), (20, 0), (21, 0x1f_f000), (30, 0x3fff_f000)] {
+            let mut tlb = Tlb::new();
+            let key = ContextKey {
+                asid: 1,
+                dacr: 1,
+                privileged: true,
+            };
+            let context = tlb.context(key);
+            let va = 0x4000_3000;
+            tlb.insert(context, va, page(shift));
+            assert_eq!(tlb.read(context, va + 4, 4), Some(0x5004));
+            tlb.maintain(TlbOp::VaAllAsids(0x4000_0000 + elsewhere));
+            let context = tlb.context(key);
+            assert_eq!(tlb.read(context, va + 4, 4), None, "2^{shift} bytes");
+        }
+    }
+
+    #[test]
+    fn maintenance_of_another_page_keeps_a_page() {
+        let mut tlb = Tlb::new();
+        let key = ContextKey {
+            asid: 1,
+            dacr: 1,
+            privileged: true,
+        };
+        let context = tlb.context(key);
+        tlb.insert(context, 0x4000_3000, page(12));
+        tlb.maintain(TlbOp::VaAllAsids(0x4000_4000));
+        let context = tlb.context(key);
+        assert_eq!(tlb.read(context, 0x4000_3004, 4), Some(0x5004));
     }
 }

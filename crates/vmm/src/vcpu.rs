@@ -18,6 +18,8 @@ const SLICE: u64 = 16_384;
 const WFE_LIMIT: Duration = Duration::from_millis(10);
 /// The longest sleep while input waits for the next slice.
 const INPUT_LIMIT: Duration = Duration::from_micros(100);
+/// The inputs that end a WFI, whether the guest masks them or not.
+const INTERRUPTS: u32 = skep_interp::control::IRQ | skep_interp::control::FIQ;
 /// The longest sleep, as a safety net.
 const SLEEP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -59,6 +61,7 @@ pub(crate) fn run(vcpu: &mut Vcpu, shared: &Shared) {
     let mut driven = [false; 3];
     let mut slept = false;
     let mut stream = None;
+    let mut waiting = false;
     while shared.may_run() {
         if !power_on(vcpu, shared, index) {
             set_busy(shared, index, false);
@@ -71,6 +74,12 @@ pub(crate) fn run(vcpu: &mut Vcpu, shared: &Shared) {
             shared.serial.tick(slept);
             slept = false;
         }
+        if waiting && flags(shared, index) & INTERRUPTS == 0 {
+            sleep(vcpu.state(), shared, SLEEP_LIMIT, INTERRUPTS);
+            slept = true;
+            continue;
+        }
+        waiting = false;
         set_busy(shared, index, true);
         let exit = vcpu.run(SLICE);
         if let Some(progress) = shared.progress.get(index) {
@@ -84,8 +93,9 @@ pub(crate) fn run(vcpu: &mut Vcpu, shared: &Shared) {
             Exit::Timer => stream = stream_fires(vcpu.state(), shared),
             Exit::Yield => std::thread::yield_now(),
             Exit::Wfi => {
-                sleep(vcpu.state(), shared, SLEEP_LIMIT);
+                sleep(vcpu.state(), shared, SLEEP_LIMIT, INTERRUPTS);
                 slept = true;
+                waiting = true;
             }
             Exit::Wfe => wait_for_event(vcpu.state(), shared, &mut stream),
             // The engine has set the event register of the CPU that executed it.
@@ -180,7 +190,7 @@ fn stream_fires(state: &CpuState, shared: &Shared) -> Option<u64> {
 /// since an event was last consumed: if that is past, the register is set by now.
 fn wait_for_event(state: &CpuState, shared: &Shared, stream: &mut Option<u64>) {
     let limit = stream.map_or(WFE_LIMIT, |at| shared.bus.clock().until(at).min(WFE_LIMIT));
-    sleep(state, shared, limit);
+    sleep(state, shared, limit, u32::MAX);
     // What ended the wait is consumed by it.
     if let Some(control) = shared.cluster.control(usize::from(state.index)) {
         control.take(control::EVENT);
@@ -188,8 +198,13 @@ fn wait_for_event(state: &CpuState, shared: &Shared, stream: &mut Option<u64>) {
     *stream = stream_fires(state, shared);
 }
 
-/// Sleeps until an interrupt, an event, a timer, a request of the host, or `limit`.
-fn sleep(state: &CpuState, shared: &Shared, limit: Duration) {
+/// The inputs of a vCPU.
+fn flags(shared: &Shared, index: usize) -> u32 {
+    shared.cluster.control(index).map_or(0, |c| c.flags())
+}
+
+/// Sleeps until one of the inputs `wakes`, a timer, a request of the host, or `limit`.
+fn sleep(state: &CpuState, shared: &Shared, limit: Duration, wakes: u32) {
     let mut wait = limit;
     let clock = shared.bus.clock();
     let now = shared.bus.counters();
@@ -207,12 +222,9 @@ fn sleep(state: &CpuState, shared: &Shared, limit: Duration) {
     if shared.serial.held_back() {
         wait = wait.min(INPUT_LIMIT);
     }
-    let flags = shared
-        .cluster
-        .control(usize::from(state.index))
-        .map_or(0, |c| c.flags());
-    if flags == 0 && !wait.is_zero() {
-        set_busy(shared, usize::from(state.index), false);
+    let index = usize::from(state.index);
+    if flags(shared, index) & wakes == 0 && !wait.is_zero() {
+        set_busy(shared, index, false);
         std::thread::park_timeout(wait);
     }
 }
@@ -255,7 +267,7 @@ fn firmware_call(vcpu: &mut Vcpu, shared: &Shared, index: usize) {
         Outcome::CpuSuspend => {
             drop(power);
             vcpu.state_mut().regs[0] = 0;
-            sleep(vcpu.state(), shared, SLEEP_LIMIT);
+            sleep(vcpu.state(), shared, SLEEP_LIMIT, u32::MAX);
             return;
         }
         Outcome::SystemOff => return shared.end(End::PowerOff),

@@ -49,9 +49,9 @@ pub mod ttbcr {
     pub const EAE: u32 = 1 << 31;
     /// Short: width of the TTBR0 region's base.
     pub const N: u32 = 7;
-    /// Short: no walks by TTBR0.
+    /// Short: no walks by TTBR0. Only processors with the Security Extensions have it.
     pub const PD0: u32 = 1 << 4;
-    /// Short: no walks by TTBR1.
+    /// Short: no walks by TTBR1. Only processors with the Security Extensions have it.
     pub const PD1: u32 = 1 << 5;
     /// Long: size of the TTBR0 region.
     pub const T0SZ_SHIFT: u32 = 0;
@@ -63,8 +63,8 @@ pub mod ttbcr {
     pub const A1: u32 = 1 << 22;
     /// Long: no walks by TTBR1.
     pub const EPD1: u32 = 1 << 23;
-    /// Bits that exist in the short-descriptor format.
-    pub const SHORT_BITS: u32 = PD1 | PD0 | N;
+    /// Bits that exist in the short-descriptor format without the Security Extensions.
+    pub const SHORT_BITS: u32 = N;
     /// Bits that exist in the long-descriptor format.
     pub const LONG_BITS: u32 = 0xffc7_3f87;
 }

@@ -192,7 +192,7 @@ pub const REGISTERS: &[Register] = &[
     p15("TTBR0",      (0, 2, 0, 0), RW, Kind::Ttbr0),
     p15("TTBR1",      (0, 2, 0, 1), RW, Kind::Ttbr1),
     p15("TTBCR",      (0, 2, 0, 2), RW, Kind::Ttbcr),
-    p15("DACR",       (0, 3, ANY, ANY), RW, Kind::Dacr),
+    p15("DACR",       (ANY, 3, ANY, ANY), RW, Kind::Dacr),
     p15("DFSR",       (0, 5, 0, 0), RW, Kind::Dfsr),
     p15("IFSR",       (0, 5, 0, 1), RW, Kind::Ifsr),
     p15("ADFSR",      (0, 5, 1, 0), RW, Kind::Const(0)),

@@ -114,8 +114,9 @@ impl Attributes {
         prrr: u32,
         nmrr: u32,
     ) -> Self {
+        // Without TEX remap, shareable is outer shareable (`DefaultTEXDecode`, manual B3.19.7).
         let shared = if shareable {
-            Shareability::Inner
+            Shareability::Outer
         } else {
             Shareability::None
         };

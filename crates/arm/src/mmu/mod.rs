@@ -181,19 +181,32 @@ pub fn translate(
     }
 }
 
-/// Does an address translation operation (ATS1CPR and its siblings): translates and writes PAR.
+/// Does an address translation operation (ATS1CPR and its siblings): translates and writes PAR, which
+/// reports MMU faults too.
 ///
-/// An external abort on the walk is reported in PAR, like every other fault.
+/// # Errors
+///
+/// An external abort on the walk, which the operation takes as a Data Abort. It counts as a write
+/// (DFSR.WnR, manual B4.1.52).
 pub fn translate_to_par(
     state: &mut CpuState,
     mem: &impl PhysMemory,
     va: u32,
     write: bool,
     privileged: bool,
-) {
+) -> Result<(), Fault> {
     let access = if write { Access::Write } else { Access::Read };
     let result = translate(state, mem, va, access, privileged);
-    crate::cp15::set_par(state, &result);
+    match result {
+        Err(fault) if fault.kind == FaultKind::WalkExternal => Err(Fault {
+            write: true,
+            ..fault
+        }),
+        _ => {
+            crate::cp15::set_par(state, &result);
+            Ok(())
+        }
+    }
 }
 
 /// PAR for the result of an address translation operation, in the long-descriptor format if `long`

@@ -335,12 +335,7 @@ fn attributes_by_tex_c_b() {
     ] {
         let found = attributes(tex, cb);
         assert_eq!(found.mair, mair, "TEX {tex} CB {cb}");
-        let expected = if mair & 0xf0 == 0 {
-            Shareability::Outer
-        } else {
-            Shareability::Inner
-        };
-        assert_eq!(found.shareability, expected);
+        assert_eq!(found.shareability, Shareability::Outer);
     }
     assert_eq!(attributes(0, 0).memory_type(), MemoryType::StronglyOrdered);
     assert_eq!(attributes(0, 1).memory_type(), MemoryType::Device);
@@ -565,13 +560,16 @@ fn par_short() {
     let mut state = cpu();
     let par = |state: &CpuState, memory: &Memory, write, privileged| {
         let mut state = state.clone();
-        translate_to_par(&mut state, memory, VA, write, privileged);
+        assert_eq!(
+            translate_to_par(&mut state, memory, VA, write, privileged),
+            Ok(())
+        );
         state.cp15.par
     };
-    // Write-back, write-allocate, shareable.
+    // Write-back, write-allocate, shareable: outer shareable, without TEX remap.
     let section = first(0xabc0_0000 | 1 << 12 | 3 << 2 | 1 << 16 | 1 << 10 | 2);
     let value = par(&state, &section, true, true);
-    assert_eq!(value, 0xabc4_5000 | 0x400 | 0x200 | 0x80 | 0x50 | 0x4);
+    assert_eq!(value, 0xabc4_5000 | 0x200 | 0x80 | 0x50 | 0x4);
     // User mode may not: a permission fault, first level.
     assert_eq!(par(&state, &section, false, false), 0xd << 1 | 1);
     assert_eq!(par(&state, &first(0), false, true), 5 << 1 | 1);
@@ -588,12 +586,29 @@ fn par_short() {
 fn par_long() {
     let mut state = long_cpu();
     let memory = long_memory(3, 0, 0x80_4020_1000 | AF | 3 << 8 | 3 << 2 | 3);
-    translate_to_par(&mut state, &memory, VA, false, true);
-    assert_eq!(state.cp15.par, 0xff00_0080_4020_1000 | 0xb80);
-    translate_to_par(&mut state, &memory, VA, false, false);
-    assert_eq!(state.cp15.par, 0x800 | 0xf << 1 | 1);
-    translate_to_par(&mut state, &long_memory(2, 0, 0), VA, true, true);
-    assert_eq!(state.cp15.par, 0x800 | 0x6 << 1 | 1);
+    let mut par = |memory: &Memory, write, privileged| {
+        assert_eq!(
+            translate_to_par(&mut state, memory, VA, write, privileged),
+            Ok(())
+        );
+        state.cp15.par
+    };
+    assert_eq!(par(&memory, false, true), 0xff00_0080_4020_1000 | 0xb80);
+    assert_eq!(par(&memory, false, false), 0x800 | 0xf << 1 | 1);
+    let nothing = long_memory(2, 0, 0);
+    assert_eq!(par(&nothing, true, true), 0x800 | 0x6 << 1 | 1);
+}
+
+#[test]
+fn external_aborts_on_the_walk_of_a_translation_operation_are_taken() {
+    let mut state = long_cpu();
+    state.cp15.par = 0x1234;
+    state.cp15.ttbr0 = END;
+    let fault = translate_to_par(&mut state, &Memory::default(), VA, false, true);
+    let fault = fault.expect_err("no table");
+    assert_eq!(fault.kind, FaultKind::WalkExternal);
+    assert_eq!(fault.dfsr(true), 0xa15);
+    assert_eq!(state.cp15.par, 0x1234);
 }
 
 mod properties {

@@ -113,7 +113,10 @@ impl Gic {
 
     fn highest_pending(&self, cpu: usize, alias: bool) -> u32 {
         let interface = &self.state.cpus[cpu].interface;
-        let Some(pending) = self.best[cpu].filter(|p| p.priority < interface.pmr) else {
+        // An interface that is off has nothing pending, as in QEMU.
+        let on = interface.ctlr & (gicc::CTLR_ENABLE_GRP0 | gicc::CTLR_ENABLE_GRP1) != 0;
+        let signalled = |p: &Pending| on && p.priority < interface.pmr;
+        let Some(pending) = self.best[cpu].filter(signalled) else {
             return SPURIOUS;
         };
         if let Some(instead) = self.hidden(cpu, pending.group1, alias) {

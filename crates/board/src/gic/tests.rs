@@ -174,6 +174,15 @@ fn enables_gate_each_stage() {
 }
 
 #[test]
+fn an_interface_that_is_off_shows_nothing_pending() {
+    let mut gic = ready(1);
+    gic.set_spi(8, true);
+    assert_eq!(gic.cr(0, gicc::HPPIR), 40);
+    gic.cw(0, gicc::CTLR, 0);
+    assert_eq!(gic.cr(0, gicc::HPPIR), 1023);
+}
+
+#[test]
 fn urgent_interrupts_preempt() {
     let mut gic = ready(1);
     gic.prioritise(40, 0x80);

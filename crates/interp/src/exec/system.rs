@@ -26,7 +26,8 @@ impl<M: Machine> Core<M> {
             Insn::Bkpt { .. } => {
                 let fault = Fault {
                     kind: FaultKind::Debug,
-                    va: self.pc,
+                    // IFAR is UNKNOWN after a debug event (manual C4.2.2): QEMU's choice.
+                    va: 0,
                     level: 0,
                     domain: 0,
                     write: false,
@@ -43,13 +44,9 @@ impl<M: Machine> Core<M> {
             Insn::Setend { big } => self.setend(big, len),
             Insn::Mrs { spsr, rd } => {
                 let value = if !spsr {
-                    // The execution state bits (IT, J, T) read as zero.
-                    let cpsr = self.state.cpsr & !(psr::IT | psr::J | psr::T);
-                    if self.state.privileged() {
-                        cpsr
-                    } else {
-                        cpsr & APSR | self.state.cpsr & psr::E | 0x10
-                    }
+                    // The execution state bits (IT, J, T) read as zero. In User mode the masks
+                    // and the mode are UNKNOWN (manual A8.8.109): what they are.
+                    self.state.cpsr & !(psr::IT | psr::J | psr::T)
                 } else {
                     self.require_spsr()?;
                     self.state.spsr()
@@ -59,22 +56,9 @@ impl<M: Machine> Core<M> {
             }
             Insn::MsrReg { spsr, mask, rn } => self.msr(spsr, mask, self.reg(rn), len)?,
             Insn::MsrImm { spsr, mask, imm } => self.msr(spsr, mask, imm, len)?,
-            Insn::MrsBanked { rd, reg } => {
-                self.require_privilege()?;
-                let Some(value) = self.state.banked_reg(reg) else {
-                    return Err(self.undefined());
-                };
-                self.set_reg(rd, value);
-                Step::Next
-            }
-            Insn::MsrBanked { rn, reg } => {
-                self.require_privilege()?;
-                let value = self.reg(rn);
-                if self.state.set_banked_reg(reg, value).is_none() {
-                    return Err(self.undefined());
-                }
-                Step::Next
-            }
+            // They come with the Virtualization Extensions (manual B9.2.3), which this processor
+            // has not.
+            Insn::MrsBanked { .. } | Insn::MsrBanked { .. } => return Err(self.undefined()),
             Insn::Srs {
                 mode,
                 increment,
@@ -112,7 +96,7 @@ impl<M: Machine> Core<M> {
                 let value = u64::from(self.reg(rt2)) << 32 | u64::from(self.reg(rt));
 
                 match cp15::write64(&mut self.state, coproc, opc1, crm, value) {
-                    Ok(effect) => self.apply(effect, len),
+                    Ok(effect) => self.apply(effect, len)?,
                     Err(_) => return Err(self.undefined()),
                 }
             }
@@ -235,7 +219,7 @@ impl<M: Machine> Core<M> {
     fn mcr(&mut self, reg: CpReg, value: u32, len: u8) -> Result<Step, Raised> {
         let inputs = self.inputs();
         match cp15::write(&mut self.state, reg, value, &inputs) {
-            Ok(effect) => Ok(self.apply(effect, len)),
+            Ok(effect) => self.apply(effect, len),
             Err(_) => Err(self.undefined()),
         }
     }
@@ -252,6 +236,3 @@ impl<M: Machine> Core<M> {
         Ok(Step::Next)
     }
 }
-
-/// The bits of CPSR that User mode reads: APSR.
-const APSR: u32 = psr::N | psr::Z | psr::C | psr::V | psr::Q | psr::GE;
