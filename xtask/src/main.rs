@@ -1,6 +1,7 @@
 //! The project's build tool: `cargo xtask test` is everything that a change must pass.
 
 mod bare_metal;
+mod fuzz;
 mod packages;
 
 use std::process::{Command, ExitCode};
@@ -17,6 +18,7 @@ tasks:
   quick        format, lints and tests, without the boots of real guests
   bare-metal   compile the model crates for armv7a-none-eabi
   e2e          boot real guests
+  fuzz         run the fuzz targets guided by coverage: fuzz [TARGET] [--seconds N]
   bench        measure the interpreter and the default guest's boot";
 
 /// A step that failed, as a sentence.
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         "quick" => quick(),
         "bare-metal" => bare_metal(),
         "e2e" => e2e(),
+        "fuzz" => fuzz::run(std::env::args().skip(2)),
         "bench" => bench(),
         _ => {
             eprintln!("{USAGE}");

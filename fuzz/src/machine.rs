@@ -1,0 +1,404 @@
+//! A whole machine: two vCPUs of the interpreter with memory, interrupt controller, serial port,
+//! clock, GPIO controller, flash, firmware configuration and a disk, that run instructions from the
+//! decoder's rows, with any state, system registers and translation tables, and get interrupts in
+//! between.
+//!
+//! Nothing panics; execution ends when its budget does; memory outside RAM is never accessed; the
+//! processors' state stays consistent.
+
+use crate::devices::{Nowhere, SetClock};
+use crate::input::Input;
+use crate::memory::Memory;
+use crate::processor::configure;
+use skep_arm::cp15::spec::sctlr;
+use skep_arm::decode::{Set, rows};
+use skep_arm::exception::Exception;
+use skep_arm::state::{CpuModel, CpuState, psr};
+use skep_board::flash::{Flash, FlashArray};
+use skep_board::fw_cfg::FwCfg;
+use skep_board::gic::Gic;
+use skep_board::pl011::Pl011;
+use skep_board::pl031::Pl031;
+use skep_board::pl061::Pl061;
+use skep_board::psci::{self, Outcome, PowerState};
+use skep_board::virtio::rng::Rng;
+use skep_board::virtio::{Transport, Version};
+use skep_board::{IrqLine, MmioDevice, map};
+use skep_interp::code::CodeMap;
+use skep_interp::{
+    BusError, Cluster, Control, Counters, Direct, DirectMemory, Exit, Machine, Vcpu, control,
+};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+const CPUS: usize = 2;
+const PAGE: usize = 4096;
+const RAM: usize = 16 * PAGE;
+/// Code is in the first page of RAM, tables follow: two levels of each format.
+const TABLES: usize = 4 * PAGE;
+/// Instructions that an input may execute on each vCPU.
+const BUDGET: u64 = 600;
+/// Instructions between two looks at what the machine does outside its vCPUs.
+const SLICE: u64 = 50;
+/// A block's length in instructions, at most: a run may exceed its budget by that.
+const BLOCK: u64 = 64;
+
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The interrupt controller, with its outputs connected.
+struct Interrupts {
+    gic: Mutex<Gic>,
+    controls: Vec<Arc<Control>>,
+}
+
+impl Interrupts {
+    fn with<R>(&self, act: impl FnOnce(&mut Gic) -> R) -> R {
+        let mut gic = lock(&self.gic);
+        let result = act(&mut gic);
+        for (cpu, control) in self.controls.iter().enumerate() {
+            control.set_irq(gic.irq_outputs() >> cpu & 1 != 0);
+            control.set_fiq(gic.fiq_outputs() >> cpu & 1 != 0);
+        }
+        result
+    }
+}
+
+struct Spi(Arc<Interrupts>, u32);
+
+impl IrqLine for Spi {
+    fn set(&self, level: bool) {
+        self.0.with(|gic| gic.set_spi(self.1, level));
+    }
+}
+
+/// A flash without contents.
+struct Erased;
+
+impl FlashArray for Erased {
+    fn len(&self) -> u64 {
+        256 << 10
+    }
+    fn read(&self, _offset: u64, buf: &mut [u8]) {
+        buf.fill(0xff);
+    }
+    fn write(&mut self, _offset: u64, _data: &[u8]) -> bool {
+        true
+    }
+}
+
+struct Board {
+    memory: Arc<Memory>,
+    code: CodeMap,
+    interrupts: Arc<Interrupts>,
+    devices: Vec<(map::Range, Mutex<Box<dyn MmioDevice>>)>,
+    ticks: AtomicU64,
+}
+
+impl Board {
+    fn new(cluster: &Cluster) -> Self {
+        let memory = Arc::new(Memory::new(map::RAM_BASE, RAM));
+        let interrupts = Arc::new(Interrupts {
+            gic: Mutex::new(Gic::new(CPUS)),
+            controls: cluster.controls().cloned().collect(),
+        });
+        let spi = |number| Spi(interrupts.clone(), number);
+        let rng = Rng::new(|buf: &mut [u8]| buf.fill(0x5a));
+        let virtio = Transport::new(Version::Modern, rng, memory.clone(), spi(map::SPI_VIRTIO));
+        let mut devices: Vec<(map::Range, Mutex<Box<dyn MmioDevice>>)> = Vec::new();
+        let mut attach = |range, device| devices.push((range, Mutex::new(device)));
+        attach(map::FLASH, Box::new(Flash::new(Erased)));
+        attach(map::UART, Box::new(Pl011::new(spi(map::SPI_UART), Nowhere)));
+        attach(
+            map::RTC,
+            Box::new(Pl031::new(spi(map::SPI_RTC), SetClock::default())),
+        );
+        attach(map::GPIO, Box::new(Pl061::new(spi(map::SPI_GPIO))));
+        attach(map::FW_CFG, Box::new(FwCfg::new(memory.clone())));
+        attach(map::VIRTIO, Box::new(virtio));
+        Board {
+            code: CodeMap::new(RAM),
+            memory,
+            interrupts,
+            devices,
+            ticks: AtomicU64::new(0),
+        }
+    }
+
+    fn device(
+        &self,
+        pa: u64,
+        size: u8,
+    ) -> Result<(MutexGuard<'_, Box<dyn MmioDevice>>, u64), BusError> {
+        let found = self.devices.iter().find_map(|(range, device)| {
+            let offset = pa.checked_sub(range.base)?;
+            (offset.checked_add(u64::from(size))? <= range.size).then(|| (lock(device), offset))
+        });
+        found.ok_or(BusError)
+    }
+}
+
+fn within(range: map::Range, pa: u64) -> Option<u64> {
+    pa.checked_sub(range.base)
+        .filter(|offset| *offset < range.size)
+}
+
+impl Machine for Board {
+    type Memory = Memory;
+
+    fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    fn code(&self) -> &CodeMap {
+        &self.code
+    }
+
+    fn direct(&self, pa: u64) -> Option<Direct> {
+        let page = pa & !(PAGE as u64 - 1);
+        let offset = self.memory.offset(page, PAGE)?;
+        Some(Direct {
+            offset,
+            // A page that is like flash.
+            writable: offset != RAM - PAGE,
+        })
+    }
+
+    fn mmio_read(&self, vcpu: usize, pa: u64, size: u8) -> Result<u64, BusError> {
+        assert!(matches!(size, 1 | 2 | 4 | 8), "{size}");
+        if let Some(offset) = within(map::GIC_DIST, pa) {
+            return Ok(self
+                .interrupts
+                .with(|gic| gic.dist_read(vcpu, offset, size)));
+        }
+        if let Some(offset) = within(map::GIC_CPU, pa) {
+            return Ok(self.interrupts.with(|gic| gic.cpu_read(vcpu, offset, size)));
+        }
+        let (mut device, offset) = self.device(pa, size)?;
+        Ok(device.read(offset, size))
+    }
+
+    fn mmio_write(&self, vcpu: usize, pa: u64, size: u8, value: u64) -> Result<(), BusError> {
+        assert!(matches!(size, 1 | 2 | 4 | 8), "{size}");
+        if let Some(offset) = within(map::GIC_DIST, pa) {
+            self.interrupts
+                .with(|gic| gic.dist_write(vcpu, offset, size, value));
+        } else if let Some(offset) = within(map::GIC_CPU, pa) {
+            self.interrupts
+                .with(|gic| gic.cpu_write(vcpu, offset, size, value));
+        } else {
+            let (mut device, offset) = self.device(pa, size)?;
+            device.write(offset, size, value);
+        }
+        Ok(())
+    }
+
+    fn counters(&self) -> Counters {
+        let physical = self.ticks.fetch_add(3, Relaxed);
+        Counters {
+            physical,
+            cycles: physical.wrapping_mul(16),
+        }
+    }
+}
+
+pub fn run(data: &[u8]) {
+    let mut input = Input::new(data);
+    let cluster = Cluster::new(CPUS);
+    let board = Arc::new(Board::new(&cluster));
+    let model = input.pick(&[CpuModel::CortexA15, CpuModel::CortexA7]);
+    let mut vcpus: Vec<Vcpu<Board>> = (0..CPUS as u8)
+        .map(|index| {
+            let state = start(model, index, &mut input);
+            Vcpu::new(state, board.clone(), cluster.clone())
+        })
+        .collect();
+    let tables = input.below(64);
+    fill_tables(&board.memory, &mut Input::new(input.take(tables)));
+    let events = input.below(32);
+    let mut events = Input::new(input.take(events));
+    let code = input.rest();
+    let (first, second) = code.split_at(code.len() / 2);
+    for (vcpu, code) in vcpus.iter().zip([first, second]) {
+        let start = vcpu.state().regs[15] as usize - map::RAM_BASE as usize;
+        let t32 = vcpu.state().in_t32();
+        fill_code(&board.memory, start, t32, &mut Input::new(code));
+    }
+    for _ in 0..BUDGET / SLICE {
+        for index in 0..CPUS {
+            slice(&mut vcpus, index, &board, &cluster, &mut events);
+        }
+    }
+}
+
+/// The state in which a vCPU starts: any registers, some system registers, any mode.
+fn start(model: CpuModel, index: u8, input: &mut Input<'_>) -> CpuState {
+    let mut state = CpuState::new(model, index, CPUS as u8);
+    let flags = input.u8();
+    state.cp15.cpacr = 0x00f0_0000;
+    state.simd.fpexc = 1 << 30;
+    state.simd.fpscr = u32::from(input.u8()) << 20;
+    // Translation with both formats; tables as `fill_tables` makes them.
+    let tables = map::RAM_BASE + TABLES as u64;
+    state.cp15.ttbr0 = tables;
+    state.cp15.ttbr1 = tables;
+    state.cp15.dacr = 0x5555_5555 | u32::from(flags) << 24;
+    state.cp15.mair0 = 0xff44_0400;
+    state.cp15.ttbcr = match flags & 3 {
+        0 => 1 << 31,
+        _ => 0,
+    };
+    configure(&mut state, input);
+    if flags & 4 != 0 {
+        state.cp15.sctlr |= sctlr::M;
+    }
+    state.cp15.vbar = map::RAM_BASE as u32 + 2 * PAGE as u32;
+    for n in 0..15 {
+        // Addresses in RAM and of devices, and numbers.
+        state.regs[n] = match input.u8() {
+            byte @ 0..0x60 => map::RAM_BASE as u32 + (u32::from(byte) << 9),
+            byte @ 0x60..0x70 => 0x0800_0000 + (u32::from(byte & 15) << 16),
+            byte @ 0x70..0x78 => 0x0a00_0000 + (u32::from(byte & 7) << 2),
+            byte @ 0x78..0xc0 => u32::from(byte & 0x3f),
+            _ => input.number() as u32,
+        };
+    }
+    state.set_cpsr(state.cpsr & !(psr::I | psr::F | psr::A) | u32::from(flags & 8) << 2);
+    if flags & 0x30 == 0x30 {
+        state.change_mode(skep_arm::Mode::User);
+    }
+    state.regs[15] = map::RAM_BASE as u32 + u32::from(index) * PAGE as u32 / 2;
+    state
+}
+
+/// Tables that map everything where it is, but for what the input changes: a short-descriptor table
+/// of 1 MiB sections would need 16 KiB, and RAM has that; a long-descriptor one is its first
+/// entries, read as 64-bit ones.
+fn fill_tables(memory: &Memory, input: &mut Input<'_>) {
+    let long = input.bool();
+    for entry in 0..4u64 {
+        if long {
+            let block = entry << 30 | 0x701;
+            memory.store64(TABLES + 8 * entry as usize, block);
+        }
+    }
+    if !long {
+        for section in (0x400..0x410).chain(0x080..0x0b0u32) {
+            memory.store32(TABLES + 4 * section as usize, section << 20 | 0x0_0c02);
+        }
+    }
+    while !input.is_empty() {
+        let at = usize::from(input.u16());
+        let value = input.number();
+        let offset = TABLES + (at & 0x1fff) * 4;
+        memory.store32(offset, value as u32);
+    }
+}
+
+/// Instructions of the decoder's rows, or any.
+fn fill_code(memory: &Memory, start: usize, t32: bool, input: &mut Input<'_>) {
+    let mut at = start;
+    while !input.is_empty() && at < start + PAGE / 2 - 4 {
+        let (number, bits) = (usize::from(input.u16()), input.u32());
+        let (word, set) = match rows().get(number & 0xfff) {
+            Some(row) => (row.word(bits), row.set),
+            None if t32 => (bits, Set::T32),
+            None => (bits, Set::A32),
+        };
+        // Most are executed whatever the flags.
+        let word = if set == Set::A32 && word >> 28 != 15 && number & 0x7000 != 0 {
+            word | 0xe000_0000 & !(1 << 28)
+        } else {
+            word
+        };
+        match set {
+            Set::A32 => {
+                memory.store32(at & !3, word);
+                at = (at & !3) + 4;
+            }
+            Set::T16 => {
+                memory.store16(at, word as u16);
+                at += 2;
+            }
+            Set::T32 => {
+                memory.store16(at, (word >> 16) as u16);
+                memory.store16(at + 2, word as u16);
+                at += 4;
+            }
+        }
+    }
+}
+
+/// Runs a vCPU for a while, and does what it asks for as an embedder does.
+fn slice(
+    vcpus: &mut [Vcpu<Board>],
+    index: usize,
+    board: &Board,
+    cluster: &Cluster,
+    events: &mut Input<'_>,
+) {
+    event(board, cluster, events);
+    let vcpu = &mut vcpus[index];
+    let before = vcpu.stats().instructions;
+    let exit = vcpu.run(SLICE);
+    let executed = vcpu.stats().instructions - before;
+    assert!(executed <= SLICE + BLOCK, "{executed} instructions");
+    let state = vcpu.state();
+    assert!(state.mode().is_implemented());
+    assert_eq!(
+        state.regs[15] & if state.in_t32() { 1 } else { 3 },
+        0,
+        "{:#x}",
+        state.regs[15]
+    );
+    match exit {
+        Exit::Hvc(_) => {
+            let regs = &vcpu.state().regs;
+            let (function, args) = (regs[0], [regs[1], regs[2], regs[3]]);
+            match psci::call(function, args, &[PowerState::On; CPUS]) {
+                Outcome::Return(value) => vcpu.state_mut().regs[0] = value,
+                _ => vcpu.state_mut().reset(),
+            }
+        }
+        Exit::Smc(_) => {
+            let state = vcpu.state_mut();
+            let pc = state.regs[15].wrapping_sub(4);
+            state.take_exception(Exception::Undefined, pc);
+        }
+        Exit::Sev => {
+            for control in cluster.controls() {
+                control.set(control::EVENT, true);
+            }
+        }
+        Exit::Budget
+        | Exit::Kicked
+        | Exit::Wfi
+        | Exit::Wfe
+        | Exit::Yield
+        | Exit::Timer
+        | Exit::Stuck(_) => {}
+    }
+}
+
+/// What comes from outside between two slices.
+fn event(board: &Board, cluster: &Cluster, events: &mut Input<'_>) {
+    let byte = events.u8();
+    let (cpu, level) = (usize::from(byte >> 3 & 1), byte & 0x10 != 0);
+    let Some(control) = cluster.control(cpu) else {
+        return;
+    };
+    match byte & 7 {
+        1 => control.set_irq(level),
+        2 => control.set_fiq(level),
+        3 => control.kick(),
+        4 => control.flush_mappings(),
+        5 => board.interrupts.with(|gic| {
+            gic.set_spi(u32::from(byte >> 5), level);
+        }),
+        6 => {
+            board.ticks.fetch_add(1 << (byte >> 3), Relaxed);
+        }
+        _ => {}
+    }
+}
