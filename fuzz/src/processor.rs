@@ -103,6 +103,8 @@ fn step(state: &mut CpuState, input: &mut Input<'_>, inputs: &Inputs) {
         }
         3..6 => {
             let (register, value) = (register(input), input.number() as u32);
+            // Counters may be brought up to date by any access.
+            state.cp15.pmu.sync(inputs.cycles);
             let before = state.clone();
             if cp15::write(state, register, value, inputs).is_err() {
                 assert_eq!(*state, before, "an undefined access changed something");

@@ -4,7 +4,7 @@
 
 use crate::input::Input;
 use crate::processor::configure;
-use skep_arm::cp15::spec::sctlr;
+use skep_arm::cp15::spec::{sctlr, ttbcr};
 use skep_arm::mmu::{self, Access, Permissions, PhysMemory};
 use skep_arm::state::{CpuModel, CpuState};
 
@@ -43,7 +43,10 @@ pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
     let mut state = CpuState::new(CpuModel::CortexA15, 0, 1);
     let settings = input.u8();
-    state.cp15.ttbcr = input.u32() & 0xf7ff_3fb7 & !(1 << 31) | u32::from(settings & 1) << 31;
+    state.cp15.ttbcr = match settings & 1 {
+        0 => input.u32() & ttbcr::SHORT_BITS & !ttbcr::EAE,
+        _ => input.u32() & ttbcr::LONG_BITS | ttbcr::EAE,
+    };
     state.cp15.ttbr0 = input.u64() & 0x00ff_00ff_ffff_ffff;
     state.cp15.ttbr1 = input.u64() & 0x00ff_00ff_ffff_ffff;
     state.cp15.dacr = input.u32();
@@ -89,6 +92,15 @@ fn check(state: &CpuState, tables: &Tables<'_>, va: u32, access: Access, privile
     assert!(translation.permissions.allow(access, privileged));
     assert_eq!(translation.permissions.0 & !Permissions::ALL.0, 0);
     assert!(translation.domain < 16);
+    // Software must repeat the descriptors of short-descriptor supersections and large pages, and
+    // these tables don't.
+    // A block of 1 GiB may be cut short by the border of the other register's region.
+    let offset = match shift {
+        30 => 0x1ff_ffff,
+        24 => 0xf_ffff,
+        16 => 0xfff,
+        _ => offset,
+    };
     for other in [va & !offset, va | offset, va ^ offset & 0x5555_5555] {
         let same = mmu::translate(state, tables, other, access, privileged);
         let same = same.expect("the whole page is translated");
