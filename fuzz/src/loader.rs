@@ -82,7 +82,11 @@ fn check(boot: &skep_loader::Boot<'_>, kernel: &Kernel<'_>, ram: Range) {
         for blob in rest.clone() {
             let apart = segment.addr + segment.mem_size <= blob.addr
                 || blob.addr + blob.mem_size <= segment.addr;
-            assert!(apart, "{:?} in the kernel", blob.kind);
+            assert!(
+                apart,
+                "{:?} at {:#x}, {:#x} bytes, is in the kernel's segment at {:#x}, {:#x} bytes",
+                blob.kind, blob.addr, blob.mem_size, segment.addr, segment.mem_size
+            );
         }
     }
     if let Image::Relocatable { .. } = kernel.image {

@@ -28,6 +28,7 @@ use skep_interp::code::CodeMap;
 use skep_interp::{
     BusError, Cluster, Control, Counters, Direct, DirectMemory, Exit, Machine, Vcpu, control,
 };
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -88,54 +89,75 @@ impl FlashArray for Erased {
     }
 }
 
+type Devices = Vec<(map::Range, Box<dyn MmioDevice>)>;
+
 struct Board {
     memory: Arc<Memory>,
     code: CodeMap,
     interrupts: Arc<Interrupts>,
-    devices: Vec<(map::Range, Mutex<Box<dyn MmioDevice>>)>,
+    devices: Mutex<Devices>,
     ticks: AtomicU64,
 }
 
 impl Board {
     fn new(cluster: &Cluster) -> Self {
-        let memory = Arc::new(Memory::new(map::RAM_BASE, RAM));
-        let interrupts = Arc::new(Interrupts {
-            gic: Mutex::new(Gic::new(CPUS)),
-            controls: cluster.controls().cloned().collect(),
-        });
-        let spi = |number| Spi(interrupts.clone(), number);
-        let rng = Rng::new(|buf: &mut [u8]| buf.fill(0x5a));
-        let virtio = Transport::new(Version::Modern, rng, memory.clone(), spi(map::SPI_VIRTIO));
-        let mut devices: Vec<(map::Range, Mutex<Box<dyn MmioDevice>>)> = Vec::new();
-        let mut attach = |range, device| devices.push((range, Mutex::new(device)));
-        attach(map::FLASH, Box::new(Flash::new(Erased)));
-        attach(map::UART, Box::new(Pl011::new(spi(map::SPI_UART), Nowhere)));
-        attach(
-            map::RTC,
-            Box::new(Pl031::new(spi(map::SPI_RTC), SetClock::default())),
-        );
-        attach(map::GPIO, Box::new(Pl061::new(spi(map::SPI_GPIO))));
-        attach(map::FW_CFG, Box::new(FwCfg::new(memory.clone())));
-        attach(map::VIRTIO, Box::new(virtio));
         Board {
             code: CodeMap::new(RAM),
-            memory,
-            interrupts,
-            devices,
+            memory: Arc::new(Memory::new(map::RAM_BASE, RAM)),
+            interrupts: Arc::new(Interrupts {
+                gic: Mutex::new(Gic::new(CPUS)),
+                controls: cluster.controls().cloned().collect(),
+            }),
+            devices: Mutex::default(),
             ticks: AtomicU64::new(0),
         }
     }
 
-    fn device(
+    /// Power-on state, with new devices; code that was decoded before counts no more.
+    fn reset(&self) {
+        for offset in (0..RAM).step_by(8) {
+            self.memory.store64(offset, 0);
+        }
+        self.code.written(0, RAM);
+        *lock(&self.devices) = self.make_devices();
+        *lock(&self.interrupts.gic) = Gic::new(CPUS);
+        for control in &self.interrupts.controls {
+            control.take(u32::MAX);
+        }
+        self.ticks.store(0, Relaxed);
+    }
+
+    fn make_devices(&self) -> Devices {
+        let spi = |number| Spi(self.interrupts.clone(), number);
+        let memory = || self.memory.clone();
+        let rtc = Pl031::new(spi(map::SPI_RTC), SetClock::default());
+        let rng = Rng::new(|buf: &mut [u8]| buf.fill(0x5a));
+        let virtio = Transport::new(Version::Modern, rng, memory(), spi(map::SPI_VIRTIO));
+        vec![
+            (map::FLASH, Box::new(Flash::new(Erased))),
+            (map::UART, Box::new(Pl011::new(spi(map::SPI_UART), Nowhere))),
+            (map::RTC, Box::new(rtc)),
+            (map::GPIO, Box::new(Pl061::new(spi(map::SPI_GPIO)))),
+            (map::FW_CFG, Box::new(FwCfg::new(memory()))),
+            (map::VIRTIO, Box::new(virtio)),
+        ]
+    }
+
+    /// Does something with the device that answers an access, and the offset in its range.
+    fn device<R>(
         &self,
         pa: u64,
         size: u8,
-    ) -> Result<(MutexGuard<'_, Box<dyn MmioDevice>>, u64), BusError> {
-        let found = self.devices.iter().find_map(|(range, device)| {
+        act: impl FnOnce(&mut dyn MmioDevice, u64) -> R,
+    ) -> Result<R, BusError> {
+        let mut devices = lock(&self.devices);
+        let found = devices.iter_mut().find_map(|(range, device)| {
             let offset = pa.checked_sub(range.base)?;
-            (offset.checked_add(u64::from(size))? <= range.size).then(|| (lock(device), offset))
+            let end = offset.checked_add(u64::from(size))?;
+            (end <= range.size).then_some((device, offset))
         });
-        found.ok_or(BusError)
+        let (device, offset) = found.ok_or(BusError)?;
+        Ok(act(&mut **device, offset))
     }
 }
 
@@ -175,8 +197,7 @@ impl Machine for Board {
         if let Some(offset) = within(map::GIC_CPU, pa) {
             return Ok(self.interrupts.with(|gic| gic.cpu_read(vcpu, offset, size)));
         }
-        let (mut device, offset) = self.device(pa, size)?;
-        Ok(device.read(offset, size))
+        self.device(pa, size, |device, offset| device.read(offset, size))
     }
 
     fn mmio_write(&self, vcpu: usize, pa: u64, size: u8, value: u64) -> Result<(), BusError> {
@@ -188,8 +209,9 @@ impl Machine for Board {
             self.interrupts
                 .with(|gic| gic.cpu_write(vcpu, offset, size, value));
         } else {
-            let (mut device, offset) = self.device(pa, size)?;
-            device.write(offset, size, value);
+            self.device(pa, size, |device, offset| {
+                device.write(offset, size, value);
+            })?;
         }
         Ok(())
     }
@@ -203,33 +225,60 @@ impl Machine for Board {
     }
 }
 
-pub fn run(data: &[u8]) {
-    let mut input = Input::new(data);
-    let cluster = Cluster::new(CPUS);
-    let board = Arc::new(Board::new(&cluster));
-    let model = input.pick(&[CpuModel::CortexA15, CpuModel::CortexA7]);
-    let mut vcpus: Vec<Vcpu<Board>> = (0..CPUS as u8)
-        .map(|index| {
-            let state = start(model, index, &mut input);
+/// A machine. Making one takes longer than an input does, so that it is used again.
+struct Machinery {
+    board: Arc<Board>,
+    cluster: Arc<Cluster>,
+    vcpus: Vec<Vcpu<Board>>,
+}
+
+impl Machinery {
+    fn new() -> Self {
+        let cluster = Cluster::new(CPUS);
+        let board = Arc::new(Board::new(&cluster));
+        let vcpu = |index| {
+            let state = CpuState::new(CpuModel::CortexA15, index, CPUS as u8);
             Vcpu::new(state, board.clone(), cluster.clone())
-        })
-        .collect();
-    let tables = input.below(64);
-    fill_tables(&board.memory, &mut Input::new(input.take(tables)));
-    let events = input.below(32);
-    let mut events = Input::new(input.take(events));
-    let code = input.rest();
-    let (first, second) = code.split_at(code.len() / 2);
-    for (vcpu, code) in vcpus.iter().zip([first, second]) {
-        let start = vcpu.state().regs[15] as usize - map::RAM_BASE as usize;
-        let t32 = vcpu.state().in_t32();
-        fill_code(&board.memory, start, t32, &mut Input::new(code));
-    }
-    for _ in 0..BUDGET / SLICE {
-        for index in 0..CPUS {
-            slice(&mut vcpus, index, &board, &cluster, &mut events);
+        };
+        Machinery {
+            vcpus: (0..CPUS as u8).map(vcpu).collect(),
+            board,
+            cluster,
         }
     }
+
+    fn run(&mut self, mut input: Input<'_>) {
+        self.board.reset();
+        let model = input.pick(&[CpuModel::CortexA15, CpuModel::CortexA7]);
+        for (index, vcpu) in self.vcpus.iter_mut().enumerate() {
+            *vcpu.state_mut() = start(model, index as u8, &mut input);
+        }
+        let tables = input.below(64);
+        fill_tables(&self.board.memory, &mut Input::new(input.take(tables)));
+        let events = input.below(32);
+        let mut events = Input::new(input.take(events));
+        let code = input.rest();
+        let (first, second) = code.split_at(code.len() / 2);
+        for (vcpu, code) in self.vcpus.iter().zip([first, second]) {
+            let start = vcpu.state().regs[15] as usize - map::RAM_BASE as usize;
+            let t32 = vcpu.state().in_t32();
+            fill_code(&self.board.memory, start, t32, &mut Input::new(code));
+        }
+        for _ in 0..BUDGET / SLICE {
+            for vcpu in &mut self.vcpus {
+                event(&self.board, &self.cluster, &mut events);
+                slice(vcpu, &self.cluster);
+            }
+        }
+    }
+}
+
+thread_local! {
+    static MACHINE: RefCell<Machinery> = RefCell::new(Machinery::new());
+}
+
+pub fn run(data: &[u8]) {
+    MACHINE.with_borrow_mut(|machine| machine.run(Input::new(data)));
 }
 
 /// The state in which a vCPU starts: any registers, some system registers, any mode.
@@ -331,15 +380,7 @@ fn fill_code(memory: &Memory, start: usize, t32: bool, input: &mut Input<'_>) {
 }
 
 /// Runs a vCPU for a while, and does what it asks for as an embedder does.
-fn slice(
-    vcpus: &mut [Vcpu<Board>],
-    index: usize,
-    board: &Board,
-    cluster: &Cluster,
-    events: &mut Input<'_>,
-) {
-    event(board, cluster, events);
-    let vcpu = &mut vcpus[index];
+fn slice(vcpu: &mut Vcpu<Board>, cluster: &Cluster) {
     let before = vcpu.stats().instructions;
     let exit = vcpu.run(SLICE);
     let executed = vcpu.stats().instructions - before;

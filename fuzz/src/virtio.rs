@@ -15,6 +15,7 @@ use skep_board::virtio::rng::Rng;
 use skep_board::virtio::spec::*;
 use skep_board::virtio::{Transport, Version, VirtioDevice};
 use skep_board::{GuestMemory, MmioDevice};
+use skep_interp::DirectMemory;
 use std::sync::Arc;
 
 const BASE: u64 = 0x4000_0000;
@@ -172,8 +173,8 @@ fn drive<D: VirtioDevice>(
     guest.reset();
     check(&mut guest, &line);
     assert_eq!(guest.read(STATUS, 4), 0);
-    for addr in (BASE..BASE + 6 * PAGE).step_by(8) {
-        let _ = memory.write(addr, &[0; 8]);
+    for offset in (0..2 * SPAN as usize).step_by(8) {
+        memory.store64(offset, 0);
     }
     bring_up(&mut guest, count, u64::MAX);
     assert_eq!(guest.error(), None, "it works after a reset");

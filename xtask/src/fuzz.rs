@@ -180,6 +180,7 @@ impl Fuzzer<'_> {
                 "-print_final_stats=1",
                 "-use_value_profile=1",
                 "-max_len=4096",
+                "-len_control=0",
             ])
             .arg(self.found()?)
             .arg(self.committed());
