@@ -10,7 +10,7 @@ use crate::devices::{Nowhere, SetClock};
 use crate::input::Input;
 use crate::memory::Memory;
 use crate::processor::configure;
-use skep_arm::cp15::spec::sctlr;
+use skep_arm::cp15::spec::{sctlr, ttbcr};
 use skep_arm::decode::{Set, rows};
 use skep_arm::exception::Exception;
 use skep_arm::state::{CpuModel, CpuState, psr};
@@ -35,7 +35,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const CPUS: usize = 2;
 const PAGE: usize = 4096;
 const RAM: usize = 16 * PAGE;
-/// Code is in the first page of RAM, tables follow: two levels of each format.
+/// Code is in the first page of RAM, the exception vectors are in the third, translation tables of the
+/// long-descriptor format in the fourth, and of the other from the fifth on.
+const VECTORS: usize = 2 * PAGE;
+const LONG_TABLES: usize = 3 * PAGE;
 const TABLES: usize = 4 * PAGE;
 /// Instructions that an input may execute on each vCPU.
 const BUDGET: u64 = 600;
@@ -253,6 +256,7 @@ impl Machinery {
         for (index, vcpu) in self.vcpus.iter_mut().enumerate() {
             *vcpu.state_mut() = start(model, index as u8, &mut input);
         }
+        fill_vectors(&self.board.memory);
         let tables = input.below(64);
         fill_tables(&self.board.memory, &mut Input::new(input.take(tables)));
         let events = input.below(32);
@@ -288,21 +292,20 @@ fn start(model: CpuModel, index: u8, input: &mut Input<'_>) -> CpuState {
     state.cp15.cpacr = 0x00f0_0000;
     state.simd.fpexc = 1 << 30;
     state.simd.fpscr = u32::from(input.u8()) << 20;
-    // Translation with both formats; tables as `fill_tables` makes them.
-    let tables = map::RAM_BASE + TABLES as u64;
-    state.cp15.ttbr0 = tables;
-    state.cp15.ttbr1 = tables;
+    let (tables, ttbcr) = match flags & 3 {
+        0 => (LONG_TABLES, ttbcr::EAE),
+        _ => (TABLES, 0),
+    };
+    state.cp15.ttbcr = ttbcr;
+    state.cp15.ttbr0 = map::RAM_BASE + tables as u64;
+    state.cp15.ttbr1 = state.cp15.ttbr0;
     state.cp15.dacr = 0x5555_5555 | u32::from(flags) << 24;
     state.cp15.mair0 = 0xff44_0400;
-    state.cp15.ttbcr = match flags & 3 {
-        0 => 1 << 31,
-        _ => 0,
-    };
     configure(&mut state, input);
     if flags & 4 != 0 {
         state.cp15.sctlr |= sctlr::M;
     }
-    state.cp15.vbar = map::RAM_BASE as u32 + 2 * PAGE as u32;
+    state.cp15.vbar = map::RAM_BASE as u32 + VECTORS as u32;
     for n in 0..15 {
         // Addresses in RAM and of devices, and numbers.
         state.regs[n] = match input.u8() {
@@ -321,34 +324,56 @@ fn start(model: CpuModel, index: u8, input: &mut Input<'_>) -> CpuState {
     state
 }
 
-/// Tables that map everything where it is, but for what the input changes: a short-descriptor table
-/// of 1 MiB sections would need 16 KiB, and RAM has that; a long-descriptor one is its first
-/// entries, read as 64-bit ones.
-fn fill_tables(memory: &Memory, input: &mut Input<'_>) {
-    let long = input.bool();
-    for entry in 0..4u64 {
-        if long {
-            let block = entry << 30 | 0x701;
-            memory.store64(TABLES + 8 * entry as usize, block);
-        }
+/// Handlers that go on behind the instruction that took the exception, so that one which faults
+/// does not end the program.
+fn fill_vectors(memory: &Memory) {
+    const SKIP: u32 = 0xe1b0_f00e; // movs pc, lr
+    const BACK: u32 = 0xe25e_f004; // subs pc, lr, #4
+    let words = [
+        SKIP,
+        SKIP,
+        SKIP,
+        0xea00_0007, // Prefetch Abort: b 0x30
+        BACK,
+        SKIP,
+        0xea00_0000, // IRQ: b 0x20
+        0xe1a0_0000, // FIQ: nop
+        // The interrupt goes on being asserted: mask it, by r13.
+        0xe14f_d000, // mrs sp, spsr
+        0xe38d_d0c0, // orr sp, sp, #0xc0
+        0xe16f_f00d, // msr spsr_fsxc, sp
+        BACK,
+        // There is no code here: begin anew.
+        0xe3a0_e101, // mov lr, #0x40000000
+        SKIP,
+    ];
+    for (at, word) in (VECTORS..).step_by(4).zip(words) {
+        memory.store32(at, word);
     }
-    if !long {
-        for section in (0x400..0x410).chain(0x080..0x0b0u32) {
-            memory.store32(TABLES + 4 * section as usize, section << 20 | 0x0_0c02);
-        }
+}
+
+/// Tables in both formats that map everything where it is, but for what the input changes.
+fn fill_tables(memory: &Memory, input: &mut Input<'_>) {
+    // Blocks of 1 GiB, normal memory for both privilege levels.
+    for entry in 0..4 {
+        memory.store64(LONG_TABLES + 8 * entry, (entry as u64) << 30 | 0x741);
+    }
+    // Sections of 1 MiB for RAM and devices, likewise.
+    for section in (0x400..0x410).chain(0x080..0x0b0u32) {
+        memory.store32(TABLES + 4 * section as usize, section << 20 | 0xc02);
     }
     while !input.is_empty() {
         let at = usize::from(input.u16());
         let value = input.number();
-        let offset = TABLES + (at & 0x1fff) * 4;
+        let offset = LONG_TABLES + (at & 0x1fff) * 4;
         memory.store32(offset, value as u32);
     }
 }
 
-/// Instructions of the decoder's rows, or any.
+/// Instructions of the decoder's rows, or any, and a branch back to the first.
 fn fill_code(memory: &Memory, start: usize, t32: bool, input: &mut Input<'_>) {
     let mut at = start;
-    while !input.is_empty() && at < start + PAGE / 2 - 4 {
+    while !input.is_empty() && at < start + PAGE / 2 - 8 {
         let (number, bits) = (usize::from(input.u16()), input.u32());
         let (word, set) = match rows().get(number & 0xfff) {
             Some(row) => (row.word(bits), row.set),
@@ -376,6 +401,15 @@ fn fill_code(memory: &Memory, start: usize, t32: bool, input: &mut Input<'_>) {
                 at += 4;
             }
         }
+    }
+    // The offset counts from the branch plus 4 in T32, plus 8 in A32.
+    if t32 {
+        let words = (start as u32).wrapping_sub(at as u32 + 4) >> 1;
+        memory.store16(at, 0xe000 | (words & 0x7ff) as u16);
+    } else {
+        let at = at.next_multiple_of(4);
+        let words = (start as u32).wrapping_sub(at as u32 + 8) >> 2;
+        memory.store32(at, 0xea00_0000 | words & 0xff_ffff);
     }
 }
 

@@ -131,7 +131,13 @@ fn build(root: &Path) -> Result<PathBuf, Failure> {
         Command::new(env!("CARGO"))
             .current_dir(root)
             .args(["build", "--profile", "fuzz", "--package", "skep-fuzz"])
-            .args(["--features", "libfuzzer", "--target", host, "--target-dir"])
+            .args([
+                "--features",
+                "link-libfuzzer",
+                "--target",
+                host,
+                "--target-dir",
+            ])
             .arg(&directory)
             .env("RUSTFLAGS", INSTRUMENTATION),
     )?;

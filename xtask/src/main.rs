@@ -78,6 +78,8 @@ fn quick() -> Result<(), Failure> {
         "clippy",
         "--workspace",
         "--all-targets",
+        "--features",
+        "skep-fuzz/libfuzzer",
         "--",
         "-D",
         "warnings",
