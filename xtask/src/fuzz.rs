@@ -185,7 +185,7 @@ impl Fuzzer<'_> {
             .args([
                 "-print_final_stats=1",
                 "-use_value_profile=1",
-                "-max_len=4096",
+                "-max_len=2048",
                 "-len_control=0",
             ])
             .arg(self.found()?)
