@@ -11,8 +11,8 @@ const USAGE: &str = "usage: cargo xtask fuzz [TARGET] [--seconds N] [--input FIL
   TARGET         one target; without it, all of them one after another
   --seconds N    how long to run each (default 60)
   --input FILE   run one input, such as one that was found
-  --minimise     instead of running: make the committed corpus the smallest that covers what both
-                 it and the inputs found so far cover; past finds (find-*) stay";
+  --minimise     instead of running: make the committed corpus a small one that covers what it and
+                 the inputs found so far cover, as far as 12 KiB allow; past finds (find-*) stay";
 
 /// What the compiler puts into the code: a counter for each edge of the control flow, the table of
 /// their places, and calls at comparisons, by which libFuzzer solves them.
@@ -25,6 +25,8 @@ const INSTRUMENTATION: &str = "-Cpasses=sancov-module \
 
 /// An input that takes longer hangs, seconds.
 const TIME_LIMIT: u32 = 10;
+/// The size of a target's committed corpus, without past finds: bytes.
+const COMMITTED: u64 = 12 << 10;
 /// A process that takes more memory, with its corpus, leaks: MiB.
 const MEMORY_LIMIT: u32 = 1024;
 
@@ -205,7 +207,8 @@ impl Fuzzer<'_> {
         let _ = std::fs::remove_dir_all(&small);
         create(&small)?;
         let mut merge = self.command()?;
-        merge.arg("-set_cover_merge=1");
+        // By edges only: how often each is taken would keep many times as many inputs.
+        merge.args(["-set_cover_merge=1", "-use_counters=0"]);
         step(merge.arg(&small).arg(&committed).arg(&found))?;
         let is_find = |path: &PathBuf| {
             let name = path.file_name().unwrap_or_default();
@@ -215,7 +218,15 @@ impl Fuzzer<'_> {
         for path in files(&committed)?.iter().filter(|path| !is_find(path)) {
             std::fs::remove_file(path).map_err(failed)?;
         }
-        for path in files(&small)? {
+        let size = |path: &PathBuf| std::fs::metadata(path).map_or(u64::MAX, |file| file.len());
+        let mut chosen = files(&small)?;
+        chosen.sort_by_key(|path| (size(path), path.clone()));
+        let mut room = COMMITTED;
+        for path in chosen {
+            let Some(left) = room.checked_sub(size(&path)) else {
+                break;
+            };
+            room = left;
             let name = path.file_name().unwrap_or_default();
             std::fs::copy(&path, committed.join(name)).map_err(failed)?;
         }
