@@ -43,18 +43,18 @@ macro_rules! targets {
 
 /// All targets.
 pub const TARGETS: &[Target] = targets! {
-    "decoder" decoder::run, max_len 256, cases 20_000;
-    "device-tree" tree::run, max_len 1024, cases 20_000;
-    "devices" devices::run, max_len 1024, cases 20_000;
-    "float" float::run, max_len 64, cases 50_000;
-    "gic" gic::run, max_len 1024, cases 10_000;
-    "image" image::run, max_len 512, cases 20_000;
-    "loader" loader::run, max_len 1024, cases 5_000;
-    "machine" machine::run, max_len 2048, cases 5_000;
-    "processor" processor::run, max_len 512, cases 20_000;
-    "translation" translation::run, max_len 512, cases 20_000;
-    "virtio" virtio::registers, max_len 1024, cases 5_000;
-    "virtqueue" virtio::queues, max_len 2048, cases 5_000;
+    "decoder" decoder::run, max_len 256, cases 400_000;
+    "device-tree" tree::run, max_len 1024, cases 100_000;
+    "devices" devices::run, max_len 1024, cases 150_000;
+    "float" float::run, max_len 64, cases 100_000;
+    "gic" gic::run, max_len 1024, cases 80_000;
+    "image" image::run, max_len 512, cases 200_000;
+    "loader" loader::run, max_len 1024, cases 100_000;
+    "machine" machine::run, max_len 2048, cases 100_000;
+    "processor" processor::run, max_len 512, cases 150_000;
+    "translation" translation::run, max_len 512, cases 400_000;
+    "virtio" virtio::registers, max_len 1024, cases 100_000;
+    "virtqueue" virtio::queues, max_len 2048, cases 100_000;
 };
 
 /// The target with a name.
