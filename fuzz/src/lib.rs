@@ -3,7 +3,7 @@
 //!
 //! libFuzzer calls them (`cargo xtask fuzz`), and so does a plain test, with the corpus and with
 //! inputs from a seeded generator. So a target's outcome depends on its input only: no time, no
-//! thread, no state that survives a call.
+//! thread, no state that survives a call (`machine` uses its machine again, reset).
 
 mod decoder;
 mod devices;

@@ -12,7 +12,7 @@ const USAGE: &str = "usage: cargo xtask fuzz [TARGET] [--seconds N] [--input FIL
   --seconds N    how long to run each (default 60)
   --input FILE   run one input, such as one that was found
   --minimise     instead of running: make the committed corpus a small one that covers what it and
-                 the inputs found so far cover, as far as 12 KiB allow; past finds (find-*) stay";
+                 the inputs found so far cover, as far as 64 files of 16 KiB do; past finds (find-*) stay";
 
 /// What the compiler puts into the code: a counter for each edge of the control flow, the table of
 /// their places, and calls at comparisons, by which libFuzzer solves them.
@@ -25,8 +25,9 @@ const INSTRUMENTATION: &str = "-Cpasses=sancov-module \
 
 /// An input that takes longer hangs, seconds.
 const TIME_LIMIT: u32 = 10;
-/// The size of a target's committed corpus, without past finds: bytes.
-const COMMITTED: u64 = 12 << 10;
+/// The size of a target's committed corpus, without past finds: bytes and files.
+const COMMITTED_BYTES: u64 = 16 << 10;
+const COMMITTED_FILES: usize = 64;
 /// A process that takes more memory, with its corpus, leaks: MiB.
 const MEMORY_LIMIT: u32 = 1024;
 
@@ -221,8 +222,10 @@ impl Fuzzer<'_> {
         let size = |path: &PathBuf| std::fs::metadata(path).map_or(u64::MAX, |file| file.len());
         let mut chosen = files(&small)?;
         chosen.sort_by_key(|path| (size(path), path.clone()));
-        let mut room = COMMITTED;
-        for path in chosen {
+        let mut room = COMMITTED_BYTES;
+        // If there are too many, some of every size.
+        let every = chosen.len().div_ceil(COMMITTED_FILES).max(1);
+        for path in chosen.into_iter().step_by(every) {
             let Some(left) = room.checked_sub(size(&path)) else {
                 break;
             };
