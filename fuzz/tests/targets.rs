@@ -35,12 +35,14 @@ fn corpus(target: &Target) -> Vec<(PathBuf, Vec<u8>)> {
 /// Keeps an input that fails, and tells how to look at it.
 fn keep(target: &Target, input: &[u8]) -> String {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-failure", target.name));
-    let kept = std::fs::write(&path, input);
-    format!(
-        "{kept:?}; to run it again: cargo xtask fuzz {} --input {}",
-        target.name,
-        path.display()
-    )
+    match std::fs::write(&path, input) {
+        Ok(()) => format!(
+            "cargo xtask fuzz {} --input {}",
+            target.name,
+            path.display()
+        ),
+        Err(error) => format!("{}: {error}; the input is {input:02x?}", path.display()),
+    }
 }
 
 /// Ends the process when an input that was begun does not end in time: a hang can't be caught.
@@ -63,7 +65,7 @@ fn run(target: &Target, input: &[u8], begun: &Mutex<Vec<u8>>, tick: &Sender<()>)
     input.clone_into(&mut begun.lock().unwrap());
     tick.send(()).unwrap();
     if catch_unwind(AssertUnwindSafe(|| (target.run)(input))).is_err() {
-        panic!("{}: {}", target.name, keep(target, input));
+        panic!("{}: an input fails: {}", target.name, keep(target, input));
     }
 }
 
