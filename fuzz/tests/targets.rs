@@ -2,6 +2,7 @@
 //! does for minutes with coverage as its guide, for seconds and on any toolchain.
 
 use skep_fuzz::{Mutator, TARGETS, Target};
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -54,7 +55,8 @@ fn watch(target: &Target, begun: &Mutex<Vec<u8>>, ticks: &Receiver<()>) {
             Err(RecvTimeoutError::Timeout) => {
                 let input = begun.lock().unwrap().clone();
                 let kept = keep(target, &input);
-                eprintln!("{}: an input hangs: {kept}", target.name);
+                // Not eprintln!, whose output the test harness holds back until a test ends.
+                let _ = writeln!(std::io::stderr(), "{}: an input hangs: {kept}", target.name);
                 std::process::exit(1);
             }
         }
