@@ -1,6 +1,7 @@
 //! The project's build tool: `cargo xtask test` is everything that a change must pass.
 
 mod bare_metal;
+mod fuzz;
 mod packages;
 
 use std::process::{Command, ExitCode};
@@ -18,6 +19,7 @@ tasks:
   bare-metal   compile the model crates for armv7a-none-eabi
   guests       compile the bare-metal guests of the tests
   e2e          boot real guests
+  fuzz         run the fuzz targets guided by coverage: fuzz [TARGET] [--seconds N]
   bench        measure the interpreter and the default guest's boot";
 
 /// A step that failed, as a sentence.
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         "bare-metal" => bare_metal(),
         "guests" => bare_metal::guests(),
         "e2e" => e2e(),
+        "fuzz" => fuzz::run(std::env::args().skip(2)),
         "bench" => bench(),
         _ => {
             eprintln!("{USAGE}");
@@ -84,6 +87,8 @@ fn quick() -> Result<(), Failure> {
         "clippy",
         "--workspace",
         "--all-targets",
+        "--features",
+        "skep-fuzz/libfuzzer",
         "--",
         "-D",
         "warnings",

@@ -299,7 +299,8 @@ fn place(base: u64, end: u64, kernel: &Kernel<'_>) -> Result<PlacedKernel, Place
     busy.sort_unstable_by_key(|piece| piece.addr);
     if kernel.format != Format::Elf {
         // Possibly an unpacked Linux kernel, which makes page tables below itself.
-        let end = busy.last().map_or(base, |piece| piece.end());
+        // Segments may lie inside one another, so the last one need not end last.
+        let end = busy.iter().map(|piece| piece.end()).max().unwrap_or(base);
         busy = [Placed {
             addr: base,
             size: end - base,

@@ -220,6 +220,20 @@ fn elf_gets_its_tree_at_the_start_of_ram_when_there_is_room() {
     }
 }
 
+#[test]
+fn memory_below_the_end_of_any_segment_of_a_uimage_stays_free() {
+    // The second segment lies inside the first, which goes on to the middle of RAM.
+    let programs = [
+        [1, 0, RAM_BASE as u32, RAM_BASE as u32, 4, 0x300_0000],
+        [1, 0, 0x4010_0000, 0x4010_0000, 4, 0x1000],
+    ];
+    let bytes = UImage::kernel(0, 0).build(&elf(0x4000_0000, &programs, b"code"));
+    let kernel = Kernel::parse(&bytes).unwrap();
+    let plan = plan(ram(64), &kernel, Some(0x1000), 0x2000).unwrap();
+    assert_eq!(plan.initrd, Some(placed(0x4300_0000, 0x1000)));
+    check(&plan, ram(64));
+}
+
 fn request<'a>(kernel: &'a Kernel<'a>, tree: DeviceTree<'a>) -> Request<'a> {
     let chosen = Chosen {
         bootargs: "console=ttyAMA0".into(),
