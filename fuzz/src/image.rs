@@ -124,7 +124,16 @@ fn encoding(bytes: &[u8]) {
 
 /// Pieces of the markers, so that near misses come up.
 fn noise(input: &mut Input<'_>) -> Vec<u8> {
-    const PIECES: [&str; 8] = ["skep-", "aa", "-start", "-end ", "\n", "skep-aa-", "s", "-"];
+    const PIECES: [&str; 8] = [
+        "\x1eskep-",
+        "aa",
+        "begin-",
+        "end-",
+        "\n",
+        "\x1eskep-end-aa",
+        "\x1e",
+        "-",
+    ];
     let mut noise = Vec::new();
     for _ in 0..input.below(16) {
         match input.u8() {
@@ -140,8 +149,8 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 }
 
 fn output(input: &mut Input<'_>) {
-    const START: &[u8] = b"skep-aa-start\n";
-    const END: &[u8] = b"skep-aa-end ";
+    const START: &[u8] = b"\x1eskep-begin-aa\n";
+    const END: &[u8] = b"\x1eskep-end-aa-";
     let (before, status) = (noise(input), input.u8());
     let (payload, after) = (noise(input), noise(input));
     let console = [
