@@ -20,6 +20,8 @@ enum {
     SCRATCH_SIZE = 0x2000,
     WINDOW = SCRATCH_BASE + 0xf00,
     WINDOW_SIZE = 512,
+    SIGNAL_STACK = 0x20180000,
+    SIGNAL_STACK_SIZE = 0x4000,
     MAX_CASES = 8192,
 };
 
@@ -71,7 +73,6 @@ extern void restorer(void);
 
 static struct state cases[MAX_CASES];
 static struct window windows[MAX_CASES];
-static u8 signal_stack[65536];
 static u32 progress, progress_seen;
 
 static u32 call(u32 number, u32 a, u32 b, u32 c, u32 d, u32 e, u32 f)
@@ -195,7 +196,8 @@ static void run(struct state *c)
 
 __attribute__((used)) static void start(void)
 {
-    u32 stack[3] = { (u32)signal_stack, 0, sizeof signal_stack };
+    map(SIGNAL_STACK, SIGNAL_STACK_SIZE, PROT_READ | PROT_WRITE);
+    u32 stack[3] = { SIGNAL_STACK, 0, SIGNAL_STACK_SIZE };
     call(NR_sigaltstack, (u32)stack, 0, 0, 0, 0, 0);
     handle(SIGILL);
     handle(SIGTRAP);

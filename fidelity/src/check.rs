@@ -162,7 +162,9 @@ impl Bench<'_> {
 /// Whether a case ended, in the engine, at or because of an address where the oracle has something
 /// of its own. Such cases are not run there.
 pub fn touches_oracle(ours: &State) -> bool {
-    let at_own = is_oracles_own(ours.address) || is_oracles_own(ours.regs[15]);
+    let at_own = is_oracles_own(ours.address)
+        || is_oracles_own(ours.regs[15])
+        || SIGNAL_STACK.contains(&ours.regs[13]);
     ours.outcome == Outcome::Endless as u32 || ours.outcome != Outcome::Finished as u32 && at_own
 }
 

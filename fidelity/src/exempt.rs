@@ -1,16 +1,18 @@
 //! What is not compared: the one list. Everything else that differs is a bug.
 
 use crate::generate::{Placed, Program};
-use skep_arm::decode::Row;
-use skep_arm::insn::Insn;
+use skep_arm::decode::{Row, Set, a32_form, rows};
+use skep_arm::insn::{Index, Insn, Reg};
+use std::collections::HashSet;
+use std::sync::LazyLock;
 
 /// An exemption.
 pub struct Exemption {
     /// What it is about.
     pub what: &'static str,
-    /// Where the manual (ARM DDI 0406C) leaves it open, or what makes it impossible to compare.
+    /// Where the manual (ARM DDI 0406C) leaves it open.
     pub section: &'static str,
-    /// Why.
+    /// Why it cannot be compared.
     pub reason: &'static str,
     /// What it holds for.
     pub scope: Scope,
@@ -21,8 +23,10 @@ pub enum Scope {
     /// Whole rows.
     Row(fn(&Row) -> bool),
     /// Instances of rows.
-    Instance(fn(&Placed, &Program) -> bool),
+    Instance(fn(&Instance<'_>) -> bool),
 }
+
+const UNPREDICTABLE: &str = "UNPREDICTABLE";
 
 /// The exemptions.
 pub const EXEMPTIONS: &[Exemption] = &[
@@ -33,17 +37,178 @@ pub const EXEMPTIONS: &[Exemption] = &[
         scope: Scope::Row(|row| row.name.starts_with("SVC")),
     },
     Exemption {
-        what: "IT with a condition of 0b1111, with AL and an else, or without a mask",
+        what: "IT with a condition of 0b1111, or AL with an else",
         section: "A8.8.54",
-        reason: "UNPREDICTABLE",
-        scope: Scope::Instance(|insn, _| match insn.decoded.insn {
-            Insn::It { it } => {
-                it >> 4 == 15 || it & 15 == 0 || it >> 4 == 14 && it & 15 & ((it & 15) - 1) != 0
+        reason: UNPREDICTABLE,
+        scope: Scope::Instance(|i| match i.insn {
+            Insn::It { it } => it >> 4 == 15 || it >> 4 == 14 && (it & 15).count_ones() != 1,
+            _ => false,
+        }),
+    },
+    Exemption {
+        what: "the PC as an operand that it may not be",
+        section: "A8.8, each instruction",
+        reason: UNPREDICTABLE,
+        scope: Scope::Instance(pc_where_it_may_not_be),
+    },
+    Exemption {
+        what: "SUBS PC, LR and related, ERET, RFE, LDM and STM (User registers), LDM (exception return), \
+               SPSR and banked registers in User mode",
+        section: "B9.3",
+        reason: UNPREDICTABLE,
+        scope: Scope::Instance(|i| match i.insn {
+            Insn::DpImm { s: true, rd, .. }
+            | Insn::DpReg { s: true, rd, .. }
+            | Insn::DpRsr { s: true, rd, .. } => rd.is_pc() && i.row.name.len() != 0,
+            Insn::Ldm { user, .. } | Insn::Stm { user, .. } => user,
+            Insn::Mrs { spsr, .. } | Insn::MsrReg { spsr, .. } | Insn::MsrImm { spsr, .. } => spsr,
+            Insn::Eret
+            | Insn::Rfe { .. }
+            | Insn::Srs { .. }
+            | Insn::MrsBanked { .. }
+            | Insn::MsrBanked { .. } => true,
+            _ => false,
+        }),
+    },
+    Exemption {
+        what: "writeback to a register that is transferred",
+        section: "A8.8, each load and store",
+        reason: UNPREDICTABLE,
+        scope: Scope::Instance(|i| match i.insn {
+            Insn::LdrImm { rt, rn, index, .. }
+            | Insn::LdrReg { rt, rn, index, .. }
+            | Insn::StrImm { rt, rn, index, .. }
+            | Insn::StrReg { rt, rn, index, .. } => writes_back(index) && (rn == rt || rn.is_pc()),
+            Insn::LdrdImm {
+                rt, rt2, rn, index, ..
             }
+            | Insn::LdrdReg {
+                rt, rt2, rn, index, ..
+            }
+            | Insn::StrdImm {
+                rt, rt2, rn, index, ..
+            }
+            | Insn::StrdReg {
+                rt, rt2, rn, index, ..
+            } => writes_back(index) && (rn == rt || rn == rt2 || rn.is_pc()),
+            Insn::Ldm {
+                rn, list, wback, ..
+            } => wback && listed(rn, list),
+            Insn::Stm {
+                rn, list, wback, ..
+            } => wback && listed(rn, list) && list.trailing_zeros() as usize != rn.index(),
             _ => false,
         }),
     },
 ];
+
+fn writes_back(index: Index) -> bool {
+    matches!(index, Index::Pre | Index::Post | Index::PostUnpriv)
+}
+
+fn listed(reg: Reg, list: u16) -> bool {
+    list >> reg.index() & 1 != 0
+}
+
+/// An instruction as the exemptions look at it: the fields of its encoding are there even if it
+/// decodes as UNDEFINED.
+pub struct Instance<'a> {
+    row: &'static Row,
+    word: u32,
+    insn: Insn,
+    #[allow(dead_code)]
+    program: &'a Program,
+}
+
+impl Instance<'_> {
+    /// The value of a field of four bits: most are registers.
+    fn reg(&self, letter: char) -> Option<u32> {
+        self.field(letter, 4)
+    }
+
+    fn field(&self, letter: char, bits: u32) -> Option<u32> {
+        let word = if self.row.a32_form {
+            a32_form(self.word)
+        } else {
+            self.word
+        };
+        self.row
+            .fields()
+            .find(|field| field.letter == letter && field.bits.count_ones() == bits)
+            .map(|field| field.of(word))
+    }
+
+    fn pc(&self, letter: char) -> bool {
+        self.reg(letter) == Some(15)
+    }
+
+    fn named(&self, part: &str) -> bool {
+        self.row.name.contains(part)
+    }
+}
+
+/// The names of the rows of VFP, Advanced SIMD and the coprocessors, which A32 and T32 share.
+static SHARED: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    rows()
+        .iter()
+        .filter(|row| row.a32_form)
+        .map(|row| row.name)
+        .collect()
+});
+
+fn pc_where_it_may_not_be(i: &Instance<'_>) -> bool {
+    let any = |letters: &str| letters.chars().any(|letter| i.pc(letter));
+    if SHARED.contains(i.row.name) {
+        return false;
+    }
+    match i.row.set {
+        Set::T16 => match i.row.name {
+            "BLX (register) T1" => i.pc('m'),
+            "ADD (register) T2" => i.pc('d') && i.pc('m'),
+            "CMP (register) T2" => {
+                any("nm") || i.reg('n').is_some_and(|n| n < 8) && i.reg('m').is_some_and(|m| m < 8)
+            }
+            _ => false,
+        },
+        Set::T32 => {
+            let table_branch = i.named("TBB");
+            any("daml") && !i.named("Banked")
+                || i.named("MULL") && any("h")
+                || i.pc('h')
+                || i.pc('u')
+                || i.pc('v')
+                || i.pc('n') && !table_branch
+                || i.pc('t') && !i.named("LDR (") && !i.named("POP")
+        }
+        Set::A32 => {
+            let shifted = i.named("register-shifted")
+                || [
+                    "LSL (register)",
+                    "LSR (register)",
+                    "ASR (register)",
+                    "ROR (register)",
+                ]
+                .iter()
+                .any(|name| i.named(name));
+            let transfer = i.reg('t').is_some();
+            let data = matches!(i.insn, Insn::DpImm { .. } | Insn::DpReg { .. });
+            if shifted {
+                any("dnms")
+            } else if transfer {
+                let word =
+                    i.named("LDR (") || i.named("STR (") || i.named("POP") || i.named("PUSH");
+                i.pc('t') && !word
+                    || i.pc('m')
+                    || i.pc('n') && i.insn == Insn::Undefined
+                    || any("d")
+            } else if i.named("BX A1") || data {
+                false
+            } else {
+                !i.named("Banked") && any("dnmahl")
+            }
+        }
+    }
+}
 
 /// The exemption that takes a row out.
 pub fn row(row: &Row) -> Option<&'static Exemption> {
@@ -54,7 +219,13 @@ pub fn row(row: &Row) -> Option<&'static Exemption> {
 
 /// The exemption that takes an instance out.
 pub fn instance(insn: &Placed, program: &Program) -> Option<&'static Exemption> {
+    let instance = Instance {
+        row: &rows()[usize::from(insn.decoded.row)],
+        word: insn.word,
+        insn: insn.decoded.insn,
+        program,
+    };
     EXEMPTIONS
         .iter()
-        .find(|exemption| matches!(exemption.scope, Scope::Instance(holds) if holds(insn, program)))
+        .find(|exemption| matches!(exemption.scope, Scope::Instance(holds) if holds(&instance)))
 }

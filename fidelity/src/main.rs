@@ -131,7 +131,7 @@ fn compare(args: &Args) -> Result<bool, OracleError> {
     };
     let started = Instant::now();
     let mut shown = started;
-    let (run, mut oracle) = run::run(&generator, &mut subject, limits, |report| {
+    let result = run::run(&generator, &mut subject, limits, |report| {
         if shown.elapsed() > Duration::from_secs(10) {
             shown = Instant::now();
             eprintln!(
@@ -141,7 +141,13 @@ fn compare(args: &Args) -> Result<bool, OracleError> {
                 report.differing()
             );
         }
-    })?;
+    });
+    if let Err(OracleError::Died { batch, .. }) = &result
+        && let Some(case) = run::fatal_case(&generator, &mut subject, *batch)?
+    {
+        eprint!("the runner does not survive\n{}", case.listing());
+    }
+    let (run, mut oracle) = result?;
     let seconds = started.elapsed().as_secs_f64();
     let mut bench = Bench {
         subject: &mut subject,

@@ -17,9 +17,17 @@ pub enum OracleError {
     /// The runner does not compile.
     #[error("the runner does not compile:\n{0}")]
     Compile(String),
-    /// The runner ended in the middle of a batch.
-    #[error("the runner under qemu-arm ended: {0}")]
-    Ended(#[from] std::io::Error),
+    /// The runner ended in the middle of a batch: a case reached what is the runner's own.
+    #[error("the runner under qemu-arm ended in batch {batch}: {error}")]
+    Died {
+        /// The batch.
+        batch: u64,
+        /// What reading its results came to.
+        error: std::io::Error,
+    },
+    /// The host does not do as asked.
+    #[error("the oracle: {0}")]
+    Host(#[from] std::io::Error),
 }
 
 /// A compiler for ARM, of Debian's package gcc-arm-linux-gnueabihf.
@@ -88,12 +96,9 @@ impl Oracle {
     /// # Errors
     /// When the runner ends, which a case outside its bounds can make it do.
     pub fn run(&mut self, batch: &Batch) -> Result<Results, OracleError> {
-        self.exchange(batch).map_err(|error| {
-            let status = self.child.try_wait();
-            OracleError::Ended(std::io::Error::new(
-                error.kind(),
-                format!("{error} ({status:?})"),
-            ))
+        self.exchange(batch).map_err(|error| OracleError::Died {
+            batch: batch.number,
+            error,
         })
     }
 

@@ -63,7 +63,7 @@ pub fn run(
     // The worker ends with the channel; it does not panic.
     let oracle = worker
         .join()
-        .map_err(|_| OracleError::Ended(std::io::Error::other("the oracle's thread stopped")))?;
+        .map_err(|_| OracleError::Host(std::io::Error::other("the oracle's thread stopped")))?;
     outcome.map(|run| (run, oracle))
 }
 
@@ -82,7 +82,7 @@ fn drive(
     let started = Instant::now();
     let batches = limits.cases.div_ceil(generator.cases_per_batch());
     let mut waiting: Option<Results> = None;
-    let stopped = || OracleError::Ended(std::io::Error::other("the oracle's thread stopped"));
+    let stopped = || OracleError::Host(std::io::Error::other("the oracle's thread stopped"));
     for number in 0.. {
         let more = number < batches && started.elapsed() < limits.time;
         let next = more.then(|| {
@@ -153,6 +153,32 @@ fn compare(generator: &Generator, batch: &Batch, ours: &Results, theirs: &Result
 pub fn case(generator: &Generator, number: u64) -> Case {
     let batch = generator.batch(number / generator.cases_per_batch());
     Case::of(&batch, (number % generator.cases_per_batch()) as usize)
+}
+
+/// The first case of a batch on which the oracle ends.
+///
+/// # Errors
+/// When the oracle does not start.
+pub fn fatal_case(
+    generator: &Generator,
+    subject: &mut Subject<dyn Engine>,
+    batch: u64,
+) -> Result<Option<Case>, OracleError> {
+    let mut oracle = Oracle::start()?;
+    let batch = generator.batch(batch);
+    for at in 0..batch.states.len() {
+        let case = Case::of(&batch, at);
+        let mut bench = Bench {
+            subject,
+            oracle: &mut oracle,
+        };
+        match bench.run(&case) {
+            Err(OracleError::Died { .. }) => return Ok(Some(case)),
+            Err(error) => return Err(error),
+            Ok(_) => {}
+        }
+    }
+    Ok(None)
 }
 
 /// A difference as text: the smallest form of the case, and both ends.

@@ -40,12 +40,17 @@ pub const MAX_CASES: usize = 8192;
 /// Nothing is mapped from here on (1 MiB), nor in the oracle.
 pub const HOLE: u32 = 0x3800_0000;
 
+/// The stack that the oracle's signal handler is on. Linux takes an SP that points there for that of
+/// a handler, so no case may be interrupted with one.
+pub const SIGNAL_STACK: std::ops::Range<u32> = 0x2018_0000..0x2018_4001;
+
 /// Whether the oracle's process has, or may have, something of its own at an address that is empty
 /// in the machine under test: its image, its way in and out, its stack, the kernel's page.
 pub fn is_oracles_own(va: u32) -> bool {
     matches!(va,
         0x0000_8000..0x0200_0000
         | 0x200f_f000..0x2010_3000
+        | 0x2018_0000..0x2018_4000
         | 0x3f00_0000..0x4400_0000
         | 0x7f00_0000..0x8000_0000
         | 0xf000_0000..)
