@@ -6,6 +6,7 @@
 
 use crate::oracle::Results;
 use crate::wire::*;
+use skep_arm::cp15::spec::sctlr;
 use skep_arm::state::{CpuModel, CpuState, Mode, psr};
 use skep_interp::code::CodeMap;
 use skep_interp::{BusError, Cluster, Counters, Direct, DirectMemory, Exit, Machine, Vcpu};
@@ -201,7 +202,8 @@ fn user_state() -> CpuState {
     state.change_mode(Mode::User);
     state.cp15.ttbr0 = u64::from(LEVEL1_PA);
     state.cp15.dacr = 1;
-    state.cp15.sctlr |= 1;
+    // SWP is enabled, as QEMU always has it.
+    state.cp15.sctlr |= sctlr::M | sctlr::SW;
     state.cp15.vbar = VECTORS_VA;
     state.cp15.cpacr = 0xf << 20;
     state.simd.fpexc = 1 << 30;

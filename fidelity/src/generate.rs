@@ -233,7 +233,7 @@ impl Generator {
                 || program
                     .insns
                     .iter()
-                    .any(|insn| exempt::instance(insn, &program).is_some())
+                    .any(|insn| exempt::instance(insn).is_some())
             {
                 continue;
             }

@@ -7,7 +7,7 @@ use skep_fidelity::engine;
 use skep_fidelity::exempt::{EXEMPTIONS, Scope};
 use skep_fidelity::generate::Generator;
 use skep_fidelity::oracle::{Oracle, OracleError};
-use skep_fidelity::run::{self, Limits};
+use skep_fidelity::run::{self, Difference, Limits};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -78,6 +78,7 @@ fn print_exemptions() {
                 format!("{count} rows")
             }
             Scope::Instance(_) => "instances".to_owned(),
+            Scope::Result(_) => "results".to_owned(),
         };
         println!(
             "{} ({}; {scope}): {}",
@@ -110,7 +111,12 @@ fn replay(args: &Args, number: u64) -> Result<bool, OracleError> {
     print!("{}", case.table(&ours, &theirs));
     let agree = same(&ours, &theirs);
     if !agree {
-        println!("smallest form:\n{}", run::explain(&mut bench, case)?);
+        let difference = Difference {
+            number,
+            case,
+            ends: (ours, theirs),
+        };
+        println!("smallest form:\n{}", run::explain(&mut bench, &difference)?);
     }
     Ok(agree)
 }
@@ -160,7 +166,7 @@ fn compare(args: &Args) -> Result<bool, OracleError> {
             "difference in {} ({:?}); again: cargo xtask fidelity --engine {} --seed {} --states {} --rows {:?} --case {}",
             row.name, row.set, args.engine, args.seed, args.states, args.rows, difference.number
         );
-        println!("{}", run::explain(&mut bench, difference.case.clone())?);
+        println!("{}", run::explain(&mut bench, difference)?);
     }
     if args.table {
         print!("{}", run.report.coverage());

@@ -279,6 +279,22 @@ pub fn place(rng: &mut Rng, program: &Program, state: &mut State, window: Option
         let delta = address(insn, &state.regs, state.cpsr).map_or(0, |at| at.delta);
         state.regs[at.rn.index()] = va.wrapping_sub(delta);
     }
+    if let Insn::Tbb { half, .. } = *insn {
+        // To the filler after the program, or far away.
+        let near = 14 + rng.below(12) as u8;
+        let bytes = if half && rng.one_in(2) {
+            [near, 0x80 | rng.below(128) as u8]
+        } else if half {
+            [near, 0]
+        } else {
+            [near, near]
+        };
+        for word in &mut window.0 {
+            *word = u64::from_le_bytes(std::array::from_fn(|at| {
+                bytes[if program.big { at + 1 } else { at } & 1]
+            }));
+        }
+    }
     // What a load to the PC finds.
     let pc_at = match *insn {
         Insn::LdrImm { rt, .. } | Insn::LdrReg { rt, .. } if rt.is_pc() => va,

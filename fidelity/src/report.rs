@@ -79,6 +79,8 @@ pub struct Report {
     pub cases: u64,
     /// Cases that only one side could run: they end where the oracle's own memory is.
     pub dropped: u64,
+    /// Cases whose difference an exemption explains.
+    pub exempt: u64,
     /// Cases by class.
     pub classes: [u64; CLASSES.len()],
     /// Cases by row.
@@ -142,6 +144,7 @@ impl fmt::Display for Report {
             writeln!(f, "  ended: {name:24} {cases:12}")?;
         }
         writeln!(f, "  not run by the oracle: {}", self.dropped)?;
+        writeln!(f, "  differences that are exempt: {}", self.exempt)?;
         let (rows, least) = (
             self.rows.len(),
             self.rows.values().min().copied().unwrap_or(0),

@@ -1,7 +1,8 @@
 //! A run: batch after batch through the engine and the oracle, side by side.
 
-use crate::check::{Bench, Case, same_state, touches_oracle};
+use crate::check::{Bench, Case, Final, same, same_state, touches_oracle};
 use crate::engine::{Engine, Subject};
+use crate::exempt;
 use crate::generate::{Batch, Generator};
 use crate::oracle::{Oracle, OracleError, Results};
 use crate::report::Report;
@@ -24,6 +25,8 @@ pub struct Difference {
     pub number: u64,
     /// The case.
     pub case: Case,
+    /// What the engine and the oracle made of it in its batch.
+    pub ends: (Final, Final),
 }
 
 /// What a run came to.
@@ -138,10 +141,19 @@ fn compare(generator: &Generator, batch: &Batch, ours: &Results, theirs: &Result
         if same_state(a, b) && same_window {
             continue;
         }
+        if exempt::result(batch.program(at).main(), a, b).is_some() {
+            run.report.exempt += 1;
+            continue;
+        }
         let of_row = run.report.differences.entry(main.row).or_default();
         *of_row += 1;
         if *of_row == 1 {
+            let end = |results: &Results| Final {
+                state: results.states[at],
+                window: window.map(|w| results.windows[w]),
+            };
             run.differences.push(Difference {
+                ends: (end(ours), end(theirs)),
                 number: batch.number * generator.cases_per_batch() + u64::from(batch.origins[at].0),
                 case: Case::of(batch, at),
             });
@@ -181,14 +193,23 @@ pub fn fatal_case(
     Ok(None)
 }
 
-/// A difference as text: the smallest form of the case, and both ends.
+/// A difference as text: the smallest form of the case, and both ends. A case that differs only
+/// where it was, after the cases before it, is given as it is.
 ///
 /// # Errors
 /// When the oracle ended.
-pub fn explain(bench: &mut Bench<'_>, case: Case) -> Result<String, OracleError> {
-    let case = bench.shrink(case)?;
-    Ok(match bench.run(&case)? {
-        Some((ours, theirs)) => format!("{}{}", case.listing(), case.table(&ours, &theirs)),
-        None => format!("{}    the oracle cannot run it\n", case.listing()),
-    })
+pub fn explain(bench: &mut Bench<'_>, difference: &Difference) -> Result<String, OracleError> {
+    let case = bench.shrink(difference.case.clone())?;
+    if let Some((ours, theirs)) = bench.run(&case)?
+        && !same(&ours, &theirs)
+    {
+        return Ok(format!("{}{}", case.listing(), case.table(&ours, &theirs)));
+    }
+    let case = &difference.case;
+    let (ours, theirs) = &difference.ends;
+    Ok(format!(
+        "{}{}    not alone, only after the batch's cases before it\n",
+        case.listing(),
+        case.table(ours, theirs)
+    ))
 }
