@@ -46,14 +46,20 @@ impl Program {
         self.insns[0].va
     }
 
-    /// Its code.
+    /// Its code. A program that branches by itself has only filler after it: whether it does is
+    /// then seen from where it ends.
     pub fn code(&self) -> Vec<u8> {
         let mut code = Vec::with_capacity(LONGEST as usize);
         for insn in &self.insns {
             emit(&mut code, self.t32, insn.word, insn.decoded.len);
         }
         let va = self.start() + code.len() as u32;
-        if self.t32 {
+        if branches(&self.main().decoded.insn) {
+            // Up to the next word of filler.
+            if self.t32 && va % 4 != 0 {
+                emit(&mut code, true, FILLER >> 16, 2);
+            }
+        } else if self.t32 {
             emit(&mut code, true, t32_branch(va, EXIT_T32), 4);
         } else {
             emit(&mut code, false, a32_branch(va, EXIT_A32), 4);
@@ -211,6 +217,9 @@ impl Generator {
                 state.outcome = batch.windows.len() as u32;
             } else {
                 operands::place(&mut rng, program, &mut state, None);
+            }
+            if operands::branch_target(program, &state).is_some_and(in_programs) {
+                continue;
             }
             batch.states.push(state);
             batch.origins.push((at, at / self.states_per_program));
@@ -452,8 +461,12 @@ fn branches_into_programs(program: &Program) -> bool {
         Insn::BlxImm { offset } => (pc & !3).wrapping_add_signed(offset),
         _ => return false,
     };
-    let in_programs = (PROGRAMS..CODE_BASE + CODE_SIZE - 0x1000).contains(&target);
-    is_oracles_own(target) || in_programs && target % SLOT < LONGEST
+    is_oracles_own(target) || in_programs(target)
+}
+
+/// Whether an address is one of the programs, rather than of the filler around them.
+fn in_programs(va: u32) -> bool {
+    (PROGRAMS..CODE_BASE + CODE_SIZE - 0x1000).contains(&va) && va % SLOT < LONGEST
 }
 
 /// The code area with some programs, each at its place.

@@ -212,6 +212,55 @@ fn target(rng: &mut Rng) -> u32 {
     if va & 1 == 0 { va & !3 } else { va }
 }
 
+/// Where a data-processing instruction that writes the PC goes, if its operands tell.
+pub fn branch_target(program: &Program, state: &State) -> Option<u32> {
+    let main = program.main();
+    let mut regs = state.regs;
+    regs[15] = main.va + if program.t32 { 4 } else { 8 };
+    let (op, rd, rn, operand) = match main.decoded.insn {
+        Insn::DpImm {
+            op, rd, rn, imm, ..
+        } => (op, rd, rn, imm),
+        Insn::DpReg {
+            op,
+            rd,
+            rn,
+            rm,
+            shift,
+            amount,
+            ..
+        } => (
+            op,
+            rd,
+            rn,
+            shifted(regs[rm.index()], shift, amount, state.cpsr),
+        ),
+        Insn::Bx { rm } | Insn::Bxj { rm } | Insn::Blx { rm } => {
+            return Some(regs[rm.index()] & !1);
+        }
+        _ => return None,
+    };
+    let value = regs[rn.index()];
+    let carry = state.cpsr >> 29 & 1;
+    let result = match op {
+        DpOp::And => value & operand,
+        DpOp::Eor => value ^ operand,
+        DpOp::Sub => value.wrapping_sub(operand),
+        DpOp::Rsb => operand.wrapping_sub(value),
+        DpOp::Add => value.wrapping_add(operand),
+        DpOp::Adc => value.wrapping_add(operand).wrapping_add(carry),
+        DpOp::Sbc => value.wrapping_sub(operand).wrapping_sub(1 - carry),
+        DpOp::Rsc => operand.wrapping_sub(value).wrapping_sub(1 - carry),
+        DpOp::Orr => value | operand,
+        DpOp::Mov => operand,
+        DpOp::Bic => value & !operand,
+        DpOp::Mvn => !operand,
+        DpOp::Orn => value | !operand,
+        DpOp::Tst | DpOp::Teq | DpOp::Cmp | DpOp::Cmn => return None,
+    };
+    rd.is_pc().then_some(result & !1)
+}
+
 /// Changes a random state so that the program's main instruction finds its operands.
 pub fn place(rng: &mut Rng, program: &Program, state: &mut State, window: Option<&mut Window>) {
     let insn = &program.main().decoded.insn;
