@@ -4,7 +4,7 @@ use crate::generate::{Placed, branches};
 use crate::wire::{Outcome, State};
 use skep_arm::decode::{Row, Set, a32_form, rows};
 use skep_arm::insn::simd::Simd;
-use skep_arm::insn::{Index, Insn, Reg};
+use skep_arm::insn::{CpReg, Index, Insn, Reg};
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
@@ -119,6 +119,31 @@ pub const EXEMPTIONS: &[Exemption] = &[
         reason: "QEMU's user mode raises SIGTRAP for them, as Linux does",
         scope: Scope::Instance(|i| {
             i.named("UDF") && matches!(i.word & 0x0fff_ffff, 0x07f0_01f0 | 0x07f0_a000 | 0xde01)
+        }),
+    },
+    Exemption {
+        what: "HLT 0x3c in T32, HLT 0xf000 in A32",
+        section: "-",
+        reason: "QEMU's user mode takes these, UNDEFINED in ARMv7, for semihosting calls",
+        scope: Scope::Instance(|i| match i.row.set {
+            Set::T16 => i.word & 0xffff == 0xbabc,
+            Set::A32 => i.word & 0x0fff_ffff == 0x010f_0070,
+            Set::T32 => false,
+        }),
+    },
+    Exemption {
+        what: "MRC of MPIDR",
+        section: "B4.1.106",
+        reason: "QEMU 7.2's user mode allows it; it is UNDEFINED in User mode",
+        scope: Scope::Instance(|i| {
+            let mpidr = CpReg {
+                coproc: 15,
+                opc1: 0,
+                crn: 0,
+                crm: 0,
+                opc2: 5,
+            };
+            matches!(i.insn, Insn::Mrc { reg, two: false, .. } if reg == mpidr)
         }),
     },
     Exemption {

@@ -331,18 +331,16 @@ pub fn place(rng: &mut Rng, program: &Program, state: &mut State, window: Option
     if let Insn::Tbb { half, .. } = *insn {
         // To the filler after the program, or far away.
         let near = 14 + rng.below(12) as u8;
-        let bytes = if half && rng.one_in(2) {
-            [near, 0x80 | rng.below(128) as u8]
-        } else if half {
-            [near, 0]
-        } else {
-            [near, near]
+        let far = 0x80 | rng.below(128) as u8;
+        let entry = match (half, rng.one_in(2)) {
+            (false, _) => [near, near],
+            (true, false) => [far, far],
+            (true, true) if program.big => [0, near],
+            (true, true) => [near, 0],
         };
-        for word in &mut window.0 {
-            *word = u64::from_le_bytes(std::array::from_fn(|at| {
-                bytes[if program.big { at + 1 } else { at } & 1]
-            }));
-        }
+        let odd = va as usize & 1;
+        let pattern = std::array::from_fn(|at| entry[(at + odd) & 1]);
+        window.0.fill(u64::from_le_bytes(pattern));
     }
     // What a load to the PC finds.
     let pc_at = match *insn {
