@@ -37,13 +37,19 @@ pub const ENGINES: [&str; 1] = ["interp"];
 
 /// Starts an engine by its name.
 pub fn start(name: &str) -> Option<Subject<dyn Engine>> {
+    match name {
+        "interp" => Some(with(|state, machine| {
+            Box::new(Vcpu::new(state, machine, Cluster::new(1)))
+        })),
+        _ => None,
+    }
+}
+
+/// Starts an engine, given how it is made from a state and a machine.
+pub fn with(make: impl FnOnce(CpuState, Arc<Bare>) -> Box<dyn Engine>) -> Subject<dyn Engine> {
     let machine = Arc::new(Bare::new());
-    let state = user_state();
-    let engine: Box<dyn Engine> = match name {
-        "interp" => Box::new(Vcpu::new(state, machine.clone(), Cluster::new(1))),
-        _ => return None,
-    };
-    Some(Subject { machine, engine })
+    let engine = make(user_state(), machine.clone());
+    Subject { machine, engine }
 }
 
 /// Physical memory of the bare machine, small and flat.
@@ -264,16 +270,6 @@ impl<E: Engine + ?Sized> Subject<E> {
                     .to_le_bytes()
             })
             .collect()
-    }
-
-    /// Makes the data area what an oracle's is, after a batch that the two disagree on.
-    pub fn set_scratch(&mut self, scratch: &[u8]) {
-        for (at, bytes) in scratch.chunks_exact(8).enumerate() {
-            let word = u64::from_le_bytes(bytes.try_into().unwrap_or_default());
-            self.machine
-                .memory
-                .store64(SCRATCH_PA as usize + at * 8, word);
-        }
     }
 
     /// Runs several cases, one after the other.

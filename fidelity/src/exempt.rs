@@ -56,25 +56,6 @@ pub const EXEMPTIONS: &[Exemption] = &[
         scope: Scope::Instance(pc_where_it_may_not_be),
     },
     Exemption {
-        what: "SUBS PC, LR and related, ERET, RFE, LDM and STM (User registers), LDM (exception return), \
-               SPSR and banked registers in User mode",
-        section: "B9.3",
-        reason: UNPREDICTABLE,
-        scope: Scope::Instance(|i| match i.insn {
-            Insn::DpImm { s: true, rd, .. }
-            | Insn::DpReg { s: true, rd, .. }
-            | Insn::DpRsr { s: true, rd, .. } => rd.is_pc(),
-            Insn::Ldm { user, .. } | Insn::Stm { user, .. } => user,
-            Insn::Mrs { spsr, .. } | Insn::MsrReg { spsr, .. } | Insn::MsrImm { spsr, .. } => spsr,
-            Insn::Eret
-            | Insn::Rfe { .. }
-            | Insn::Srs { .. }
-            | Insn::MrsBanked { .. }
-            | Insn::MsrBanked { .. } => true,
-            _ => false,
-        }),
-    },
-    Exemption {
         what: "writeback to a register that is transferred",
         section: "A8.8, each load and store",
         reason: UNPREDICTABLE,

@@ -81,6 +81,8 @@ pub struct Report {
     pub dropped: u64,
     /// Cases whose difference an exemption explains.
     pub exempt: u64,
+    /// Batches after which data outside the cases' windows differs.
+    pub stray: Vec<u64>,
     /// Cases by class.
     pub classes: [u64; CLASSES.len()],
     /// Cases by row.
@@ -103,6 +105,11 @@ impl Report {
     /// The number of cases that differ.
     pub fn differing(&self) -> u64 {
         self.differences.values().sum()
+    }
+
+    /// Whether nothing differs.
+    pub fn agrees(&self) -> bool {
+        self.differences.is_empty() && self.stray.is_empty()
     }
 
     /// The rows of `expected` that have fewer than `least` cases.
@@ -150,6 +157,12 @@ impl fmt::Display for Report {
             self.rows.values().min().copied().unwrap_or(0),
         );
         writeln!(f, "  rows: {rows}, each at least {least} cases")?;
+        for batch in self.stray.iter().take(8) {
+            writeln!(
+                f,
+                "  a store outside the window, in or before batch {batch}"
+            )?;
+        }
         writeln!(f, "  differences: {}", self.differing())
     }
 }

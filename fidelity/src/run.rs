@@ -6,6 +6,7 @@ use crate::exempt;
 use crate::generate::{Batch, Generator};
 use crate::oracle::{Oracle, OracleError, Results};
 use crate::report::Report;
+use crate::wire::{SCRATCH_BASE, WINDOW_BASE, WINDOW_SIZE};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -95,7 +96,11 @@ fn drive(
         });
         if let Some(ours) = waiting.take() {
             let (batch, theirs) = results.recv().map_err(|_| stopped())?;
-            compare(generator, &batch, &ours, &theirs?, &mut run);
+            let theirs = theirs?;
+            compare(generator, &batch, &ours, &theirs, &mut run);
+            if stray_store(&ours.scratch, &theirs.scratch) {
+                run.report.stray.push(batch.number);
+            }
             progress(&run.report);
         }
         let Some((batch, ours)) = next else { break };
@@ -159,6 +164,14 @@ fn compare(generator: &Generator, batch: &Batch, ours: &Results, theirs: &Result
             });
         }
     }
+}
+
+/// Whether one of the two wrote to data outside the window, in this batch or an earlier one: nothing
+/// puts back what was there.
+fn stray_store(ours: &[u8], theirs: &[u8]) -> bool {
+    let window = (WINDOW_BASE - SCRATCH_BASE) as usize;
+    let end = window + WINDOW_SIZE;
+    ours[..window] != theirs[..window] || ours[end..] != theirs[end..]
 }
 
 /// A case by its number, as it was generated.

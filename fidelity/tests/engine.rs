@@ -37,6 +37,22 @@ fn mcr2_and_its_kind_reach_no_system_register() {
 }
 
 #[test]
+fn user_mode_has_nothing_to_return_from() {
+    for (word, name) in [
+        (0xe160_006e, "ERET"),
+        (0xe1b0_f00e, "MOVS PC, LR"),
+        (0xe25e_f004, "SUBS PC, LR, #4"),
+        (0xe8d1_8001, "LDM R1, {R0, PC}^"),
+        (0xe8d1_0001, "LDM R1, {R0}^"),
+        (0xe8c1_0001, "STM R1, {R0}^"),
+    ] {
+        let end = a32(&[word], &[(1, WINDOW_BASE), (14, CODE_BASE)]);
+        assert_eq!(end.outcome, Outcome::Undefined as u32, "{name}");
+        assert_eq!((end.regs[0], end.regs[15]), (0, PROGRAMS), "{name}");
+    }
+}
+
+#[test]
 fn exceptions_tell_where_and_why() {
     let undefined = a32(&[0xe3a0_0001], &[]); // MOV R0, #1, then filler
     assert_eq!(undefined.regs[0], 1);

@@ -148,7 +148,8 @@ impl<M: Machine> Core<M> {
         })
     }
 
-    fn require_privilege(&mut self) -> Result<(), Raised> {
+    /// UNDEFINED in User mode.
+    pub fn require_privilege(&mut self) -> Result<(), Raised> {
         if self.state.privileged() {
             Ok(())
         } else {
