@@ -4,7 +4,7 @@ use crate::generate::{Placed, branches};
 use crate::wire::{Outcome, State};
 use skep_arm::decode::{Row, Set, a32_form, rows};
 use skep_arm::insn::simd::Simd;
-use skep_arm::insn::{CpReg, Index, Insn, Reg};
+use skep_arm::insn::{CpReg, DpOp, Index, Insn, Reg};
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
@@ -54,6 +54,17 @@ pub const EXEMPTIONS: &[Exemption] = &[
         section: "A8.8, each instruction",
         reason: UNPREDICTABLE,
         scope: Scope::Instance(pc_where_it_may_not_be),
+    },
+    Exemption {
+        what: "SUBS PC, LR and related with another operation than SUB and MOV, in User mode",
+        section: "B9.3.20",
+        reason: UNPREDICTABLE,
+        scope: Scope::Instance(|i| match i.insn {
+            Insn::DpImm { op, s, rd, .. } | Insn::DpReg { op, s, rd, .. } => {
+                s && rd.is_pc() && !matches!(op, DpOp::Sub | DpOp::Mov)
+            }
+            _ => false,
+        }),
     },
     Exemption {
         what: "writeback to a register that is transferred",
