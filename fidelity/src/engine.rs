@@ -296,7 +296,8 @@ fn enter(cpu: &mut CpuState, state: &State) {
     cpu.change_mode(Mode::User);
     cpu.regs = state.regs;
     cpu.regs[15] &= !1;
-    cpu.cpsr = state.cpsr & FLAGS | Mode::User as u32 | (state.regs[15] & 1) * psr::T;
+    let t = if state.regs[15] & 1 != 0 { psr::T } else { 0 };
+    cpu.cpsr = state.cpsr & FLAGS | Mode::User as u32 | t;
     cpu.simd.d = state.d;
     cpu.simd.fpscr = state.fpscr;
     cpu.exclusive = None;

@@ -56,7 +56,7 @@ impl Program {
         let va = self.start() + code.len() as u32;
         if branches(&self.main().decoded.insn) {
             // Up to the next word of filler.
-            if self.t32 && va % 4 != 0 {
+            if self.t32 && !va.is_multiple_of(4) {
                 emit(&mut code, true, FILLER >> 16, 2);
             }
         } else if self.t32 {

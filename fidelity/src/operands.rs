@@ -309,7 +309,7 @@ pub fn place(rng: &mut Rng, program: &Program, state: &mut State, window: Option
         va &= !3;
     }
     if rng.one_in(64) {
-        va = HOLE + rng.below(0x10_0000) & !(at.align.max(1) - 1);
+        va = (HOLE + rng.below(0x10_0000)) & !(at.align.max(1) - 1);
     }
     if at.rn.is_pc() {
         if let Some(rm) = at.rm.filter(|rm| !rm.is_pc()) {
