@@ -101,7 +101,9 @@ pub const EXEMPTIONS: &[Exemption] = &[
         section: "-",
         reason: "QEMU's user mode emulates FPA there, as Linux does",
         scope: Scope::Instance(|i| {
-            let coprocessor = i.word >> 26 & 3 == 3 && i.word >> 24 & 15 != 15;
+            // In A32, SVC's space without a condition too; in T32 that is Advanced SIMD.
+            let coprocessor =
+                i.word >> 26 & 3 == 3 && (i.word >> 24 & 3 != 3 || i.row.set == Set::A32);
             i.row.set != Set::T16 && coprocessor && matches!(i.word >> 8 & 15, 1 | 2)
         }),
     },

@@ -218,7 +218,7 @@ impl Generator {
             } else {
                 operands::place(&mut rng, program, &mut state, None);
             }
-            if operands::branch_target(program, &state).is_some_and(in_programs) {
+            if operands::branch_target(program, &state, &batch.code).is_some_and(in_programs) {
                 continue;
             }
             batch.states.push(state);
@@ -293,6 +293,9 @@ impl Generator {
         let mut it = ItState(0);
         let main = instance(rng, template);
         let narrow = rows()[usize::from(template.number)].set == Set::T16;
+        if decode::t32_is_wide((main >> if narrow { 0 } else { 16 }) as u16) == narrow {
+            return None;
+        }
         let plain = decode_t32(main, narrow, ItState(0));
         program.memory = operands::accesses_memory(&plain.insn);
         if rng.one_in(16) && !matches!(plain.insn, Insn::It { .. }) {
@@ -464,9 +467,12 @@ fn branches_into_programs(program: &Program) -> bool {
     is_oracles_own(target) || in_programs(target)
 }
 
-/// Whether an address is one of the programs, rather than of the filler around them.
+/// Whether execution from an address runs into one of the programs, rather than ends at the filler
+/// around them.
 fn in_programs(va: u32) -> bool {
-    (PROGRAMS..CODE_BASE + CODE_SIZE - 0x1000).contains(&va) && va % SLOT < LONGEST
+    // The last halfword of a slot branches to the next one.
+    let va = va.wrapping_add(2);
+    (PROGRAMS..CODE_BASE + CODE_SIZE - 0x1000).contains(&va) && va % SLOT < LONGEST + 2
 }
 
 /// The code area with some programs, each at its place.

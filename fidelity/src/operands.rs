@@ -212,8 +212,8 @@ fn target(rng: &mut Rng) -> u32 {
     if va & 1 == 0 { va & !3 } else { va }
 }
 
-/// Where a data-processing instruction that writes the PC goes, if its operands tell.
-pub fn branch_target(program: &Program, state: &State) -> Option<u32> {
+/// Where an instruction that computes its target goes, if its operands and the code tell.
+pub fn branch_target(program: &Program, state: &State, code: &[u8]) -> Option<u32> {
     let main = program.main();
     let mut regs = state.regs;
     regs[15] = main.va + if program.t32 { 4 } else { 8 };
@@ -237,6 +237,21 @@ pub fn branch_target(program: &Program, state: &State) -> Option<u32> {
         ),
         Insn::Bx { rm } | Insn::Bxj { rm } | Insn::Blx { rm } => {
             return Some(regs[rm.index()] & !1);
+        }
+        Insn::Tbb { half, rn, rm } if rn.is_pc() => {
+            // A table in the code.
+            let size = if half { 2 } else { 1 };
+            let va = regs[15].wrapping_add(regs[rm.index()].wrapping_mul(size));
+            let at = va.wrapping_sub(CODE_BASE) as usize;
+            let byte = |at: usize| code.get(at).copied().map(u32::from);
+            let low = byte(at)?;
+            let high = if half { byte(at + 1)? } else { 0 };
+            let entry = if program.big && half {
+                low << 8 | high
+            } else {
+                high << 8 | low
+            };
+            return Some(regs[15].wrapping_add(entry * 2));
         }
         _ => return None,
     };
