@@ -14,12 +14,13 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
 tasks:
-  test         everything: format, lints, tests, bare metal, end to end (what CI runs)
+  test         everything: format, lints, tests, bare metal, QEMU, end to end (what CI runs)
   quick        format, lints and tests, without the boots of real guests
   bare-metal   compile the model crates for armv7a-none-eabi
   guests       compile the bare-metal guests of the tests
   e2e          boot real guests
   fuzz         run the fuzz targets guided by coverage: fuzz [TARGET] [--seconds N]
+  fidelity     compare the processor with QEMU: cargo xtask fidelity --help
   bench        measure the interpreter and the default guest's boot";
 
 /// A step that failed, as a sentence.
@@ -29,12 +30,16 @@ fn main() -> ExitCode {
     let task = std::env::args().nth(1).unwrap_or_default();
     let started = Instant::now();
     let result = match task.as_str() {
-        "test" => quick().and_then(|()| bare_metal()).and_then(|()| e2e()),
+        "test" => quick()
+            .and_then(|()| bare_metal())
+            .and_then(|()| fidelity_share())
+            .and_then(|()| e2e()),
         "quick" => quick(),
         "bare-metal" => bare_metal(),
         "guests" => bare_metal::guests(),
         "e2e" => e2e(),
         "fuzz" => fuzz::run(std::env::args().skip(2)),
+        "fidelity" => fidelity(std::env::args().skip(2).collect()),
         "bench" => bench(),
         _ => {
             eprintln!("{USAGE}");
@@ -116,6 +121,41 @@ fn e2e() -> Result<(), Failure> {
         "--package",
         "skep-tests",
         "--",
+        "--test-threads=1",
+    ])
+}
+
+/// What comparing with QEMU needs.
+fn fidelity_packages() -> Result<(), Failure> {
+    packages::require(&[
+        ("qemu-user", "/usr/bin/qemu-arm"),
+        (
+            "gcc-arm-linux-gnueabihf",
+            "/usr/bin/arm-linux-gnueabihf-gcc",
+        ),
+    ])
+}
+
+/// The comparison with QEMU, with its own arguments.
+fn fidelity(args: Vec<String>) -> Result<(), Failure> {
+    fidelity_packages()?;
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["run", "--release", "--package", "skep-fidelity", "--"]);
+    step(command.args(args))
+}
+
+/// The share of the comparison with QEMU that every change must pass.
+fn fidelity_share() -> Result<(), Failure> {
+    fidelity_packages()?;
+    cargo(&[
+        "test",
+        "--release",
+        "--package",
+        "skep-fidelity",
+        "--test",
+        "oracle",
+        "--",
+        "--ignored",
         "--test-threads=1",
     ])
 }

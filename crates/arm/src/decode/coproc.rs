@@ -8,7 +8,6 @@ use crate::insn::Insn;
 /// The rows.
 #[rustfmt::skip]
 pub(super) const ROWS: &[Row] = &[
-    row!("UNDEFINED (VFP load and store)", "cccc 110x xxxx xxxx xxxx 101x xxxx xxxx", || Insn::Undefined),
     row!("UNDEFINED (VFP data-processing)", "cccc 1110 xxxx xxxx xxxx 101x xxxx xxxx", || Insn::Undefined),
     row!("UNDEFINED (VFP load and store, unconditional)", "1111 110x xxxx xxxx xxxx 101x xxxx xxxx", || Insn::Undefined),
     row!("UNDEFINED (VFP data-processing, unconditional)", "1111 1110 xxxx xxxx xxxx 101x xxxx xxxx", || Insn::Undefined),

@@ -59,9 +59,12 @@ impl<M: Machine> Core<M> {
     }
 
     /// Return to `pc` with the mode's SPSR. UNPREDICTABLE in User and System mode, which have
-    /// none: a plain branch there.
+    /// none: UNDEFINED in the former, a plain branch in the latter.
     pub(crate) fn exception_return(&mut self, pc: u32) -> Step {
-        if self.state.has_spsr() {
+        if !self.state.privileged() {
+            self.undefined();
+            Step::Raise
+        } else if self.state.has_spsr() {
             let spsr = self.state.spsr();
             self.return_to(pc, spsr)
         } else {

@@ -181,6 +181,9 @@ impl<M: Machine> Core<M> {
         wback: bool,
         user: bool,
     ) -> Result<Step, Raised> {
+        if user {
+            self.require_privilege()?;
+        }
         let (mut at, after) = self.span(rn, list, increment, before);
         self.check_alignment(at, 4, false)?;
         let mut values = [0u32; 16];
@@ -223,6 +226,9 @@ impl<M: Machine> Core<M> {
         wback: bool,
         user: bool,
     ) -> Result<Step, Raised> {
+        if user {
+            self.require_privilege()?;
+        }
         let (mut at, after) = self.span(rn, list, increment, before);
         self.check_alignment(at, 4, true)?;
         for n in 0..16 {

@@ -83,15 +83,23 @@ impl<M: Machine> Core<M> {
             }
             Insn::Hint { op, .. } => self.hint(op, len),
             Insn::Barrier { op, .. } => self.barrier(op, len),
-            Insn::Mcr { reg, rt, .. } => self.mcr(reg, self.reg(rt), len)?,
-            Insn::Mrc { reg, rt, .. } => self.mrc(reg, rt)?,
+            Insn::Mcr {
+                reg,
+                rt,
+                two: false,
+            } => self.mcr(reg, self.reg(rt), len)?,
+            Insn::Mrc {
+                reg,
+                rt,
+                two: false,
+            } => self.mrc(reg, rt)?,
             Insn::Mcrr {
                 coproc,
                 opc1,
                 rt,
                 rt2,
                 crm,
-                ..
+                two: false,
             } => {
                 let value = u64::from(self.reg(rt2)) << 32 | u64::from(self.reg(rt));
 
@@ -106,7 +114,7 @@ impl<M: Machine> Core<M> {
                 rt,
                 rt2,
                 crm,
-                ..
+                two: false,
             } => {
                 let inputs = self.inputs();
                 match cp15::read64(&self.state, coproc, opc1, crm, &inputs) {
@@ -118,12 +126,14 @@ impl<M: Machine> Core<M> {
                     Err(_) => return Err(self.undefined()),
                 }
             }
-            // No coprocessor but 10, 11, 14 and 15 exists, and 14 and 15 have none of the others.
+            // No coprocessor but 10, 11, 14 and 15 exists, and 14 and 15 have none of the others, nor
+            // MCR2, MRC2, MCRR2, MRRC2.
             _ => return Err(self.undefined()),
         })
     }
 
-    fn require_privilege(&mut self) -> Result<(), Raised> {
+    /// UNDEFINED in User mode.
+    pub fn require_privilege(&mut self) -> Result<(), Raised> {
         if self.state.privileged() {
             Ok(())
         } else {

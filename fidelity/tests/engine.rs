@@ -1,0 +1,82 @@
+//! Cases whose ends are known, in the engine alone: differences from QEMU that were found and fixed,
+//! and what the harness itself relies on.
+
+use skep_fidelity::engine::{self, Engine, Subject};
+use skep_fidelity::wire::*;
+
+/// Runs the words of an A32 program from the first slot on, with some registers set.
+fn a32(words: &[u32], regs: &[(usize, u32)]) -> State {
+    let mut code: Vec<u8> = FILLER.to_le_bytes().repeat(CODE_SIZE as usize / 4);
+    let start = (PROGRAMS - CODE_BASE) as usize;
+    for (at, word) in words.iter().enumerate() {
+        code[start + at * 4..start + at * 4 + 4].copy_from_slice(&word.to_le_bytes());
+    }
+    let mut state: State = bytemuck::Zeroable::zeroed();
+    for (reg, value) in regs {
+        state.regs[*reg] = *value;
+    }
+    state.regs[15] = PROGRAMS;
+    let mut subject: Subject<dyn Engine> =
+        engine::start("interp").expect("there is such an engine");
+    subject.load_code(&code);
+    subject.run(&mut state, None);
+    state
+}
+
+#[test]
+fn mcr2_and_its_kind_reach_no_system_register() {
+    // MRC2, MCR2 (TPIDRURW), MRRC2, MCRR2.
+    for word in [0xfe1d_0f50, 0xfe0d_0f50, 0xfc50_7e02, 0xfc40_0f0e] {
+        let end = a32(&[word], &[]);
+        assert_eq!(end.outcome, Outcome::Undefined as u32, "{word:08x}");
+        assert_eq!(end.regs[15], PROGRAMS);
+    }
+    // MRC (TPIDRURW) is allowed in User mode.
+    let end = a32(&[0xee1d_0f50], &[(0, 7)]);
+    assert_eq!((end.regs[0], end.regs[15]), (0, PROGRAMS + 4));
+}
+
+#[test]
+fn user_mode_has_nothing_to_return_from() {
+    for (word, name) in [
+        (0xe160_006e, "ERET"),
+        (0xe1b0_f00e, "MOVS PC, LR"),
+        (0xe25e_f004, "SUBS PC, LR, #4"),
+        (0xe8d1_8001, "LDM R1, {R0, PC}^"),
+        (0xe8d1_0001, "LDM R1, {R0}^"),
+        (0xe8c1_0001, "STM R1, {R0}^"),
+    ] {
+        let end = a32(&[word], &[(1, WINDOW_BASE), (14, CODE_BASE)]);
+        assert_eq!(end.outcome, Outcome::Undefined as u32, "{name}");
+        assert_eq!((end.regs[0], end.regs[15]), (0, PROGRAMS), "{name}");
+    }
+}
+
+#[test]
+fn exceptions_tell_where_and_why() {
+    let undefined = a32(&[0xe3a0_0001], &[]); // MOV R0, #1, then filler
+    assert_eq!(undefined.regs[0], 1);
+    assert_eq!(undefined.regs[15], PROGRAMS + 4);
+    assert_eq!(undefined.outcome, Outcome::Undefined as u32);
+
+    let abort = a32(&[0xe591_0004], &[(1, HOLE)]); // LDR R0, [R1, #4]
+    assert_eq!(abort.outcome, Outcome::Abort as u32);
+    assert_eq!((abort.address, abort.regs[15]), (HOLE + 4, PROGRAMS));
+
+    let unaligned = a32(&[0xe1b1_0f9f], &[(1, WINDOW_BASE + 4)]); // LDREXD R0, R1, [R1]
+    assert_eq!(unaligned.outcome, Outcome::Alignment as u32);
+    assert_eq!(unaligned.address, WINDOW_BASE + 4);
+
+    let store_to_code = a32(&[0xe581_0000], &[(1, CODE_BASE)]); // STR R0, [R1]
+    assert_eq!(store_to_code.outcome, Outcome::Abort as u32);
+
+    let breakpoint = a32(&[0xe120_0070], &[]); // BKPT
+    assert_eq!(breakpoint.outcome, Outcome::Breakpoint as u32);
+
+    let endless = a32(&[0xeaff_fffe], &[]); // B .
+    assert_eq!(endless.outcome, Outcome::Endless as u32);
+
+    let t32 = a32(&[0xe12f_ff10], &[(0, CODE_BASE | 1)]); // BX R0
+    assert_eq!(t32.regs[15], CODE_BASE);
+    assert_eq!(t32.cpsr & 0x20, 0x20);
+}
