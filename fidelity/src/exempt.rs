@@ -141,6 +141,21 @@ pub const EXEMPTIONS: &[Exemption] = &[
         }),
     },
     Exemption {
+        what: "MRC of JIDR",
+        section: "A2.10",
+        reason: "QEMU 7.2 has none of the registers of the trivial Jazelle implementation",
+        scope: Scope::Instance(|i| {
+            let jidr = CpReg {
+                coproc: 14,
+                opc1: 7,
+                crn: 0,
+                crm: 0,
+                opc2: 0,
+            };
+            matches!(i.insn, Insn::Mrc { reg, two: false, .. } if reg == jidr)
+        }),
+    },
+    Exemption {
         what: "VMOV between core registers and S31 and the next",
         section: "A8.8.344",
         reason: UNPREDICTABLE,
