@@ -577,9 +577,10 @@ impl Asm {
         self.byte(0xc3);
     }
 
-    /// `mfence`.
-    pub fn mfence(&mut self) {
-        self.code.extend([0x0f, 0xae, 0xf0]);
+    /// A full barrier: `lock or dword [rsp], 0`, which is cheaper than `mfence`.
+    pub fn fence(&mut self) {
+        self.byte(0xf0);
+        self.alu_imm(Width::B32, Alu::Or, Mem::at(Gpr::Rsp, 0), 0);
     }
 
     /// `lock cmpxchg dst, src`: compares with RAX.

@@ -45,6 +45,13 @@ pub struct Shared {
     pub strict_alignment: u8,
     /// Floating-point instructions may execute, and in the one mode that generated code handles.
     pub fp: u8,
+    /// Size of the access of LDREX, bytes.
+    pub exclusive_size: u8,
+    /// Host address of what LDREX read, 0 if generated code has no reservation. While it is not 0,
+    /// the state's reservation does not count.
+    pub exclusive_host: u64,
+    /// What LDREX read.
+    pub exclusive_value: u64,
     /// The vCPU's inputs.
     pub control: u64,
     /// Instructions executed.
@@ -72,12 +79,22 @@ pub const PINNED: [(usize, Gpr); 10] = [
 ];
 
 /// Displacements from [`STATE`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Default, Debug)]
 pub struct Layout {
     /// CPSR.
     pub cpsr: i32,
     /// D0.
     pub d: i32,
+    /// FPSCR.
+    pub fpscr: i32,
+    /// TPIDRURW.
+    pub tpidrurw: i32,
+    /// TPIDRURO.
+    pub tpidruro: i32,
+    /// TPIDRPRW.
+    pub tpidrprw: i32,
+    /// DACR.
+    pub dacr: i32,
     /// [`Shared`].
     pub shared: i32,
 }

@@ -23,7 +23,7 @@ use asm::Asm;
 use cache::{Cache, Key};
 use context::{JUMPS, Jump, Layout, Leave, NO_TARGET, Shared};
 use skep_arm::decode::ItState;
-use skep_arm::state::{CpuState, psr};
+use skep_arm::state::{CpuState, Exclusive, psr};
 use skep_interp::cluster::Request as Ask;
 use skep_interp::{Cluster, DirectMemory, Exit, Machine, Raised, Step, control};
 use std::sync::Arc;
@@ -142,6 +142,9 @@ where
                 site: 0,
                 strict_alignment: 0,
                 fp: 0,
+                exclusive_size: 0,
+                exclusive_host: 0,
+                exclusive_value: 0,
                 control: control.flags_address() as u64,
                 instructions: 0,
                 jumps: [Jump {
@@ -153,11 +156,7 @@ where
             tables,
             cache,
             thunks: Thunks::default(),
-            layout: Layout {
-                cpsr: 0,
-                d: 0,
-                shared: 0,
-            },
+            layout: Layout::default(),
             host,
             step: Step::Next,
             asm: Asm::new(0),
@@ -220,6 +219,11 @@ where
         self.layout = Layout {
             cpsr: from_base(&raw const state.state.cpsr as i64),
             d: from_base(&raw const state.state.simd.d as i64),
+            fpscr: from_base(&raw const state.state.simd.fpscr as i64),
+            tpidrurw: from_base(&raw const state.state.cp15.tpidrurw as i64),
+            tpidruro: from_base(&raw const state.state.cp15.tpidruro as i64),
+            tpidrprw: from_base(&raw const state.state.cp15.tpidrprw as i64),
+            dacr: from_base(&raw const state.state.cp15.dacr as i64),
             shared: from_base(&raw const self.shared as i64),
         };
         let engine = &raw mut *self as u64;
@@ -372,10 +376,10 @@ where
     /// Runs generated code at an address.
     fn call(&mut self, code: u64) -> Leave {
         let core = self.vcpu.core();
-        let cpsr = core.state.cpsr;
-        self.shared.flags = [31, 30, 29, 28].map(|bit| (cpsr >> bit & 1) as u8);
         self.shared.strict_alignment = u8::from(core.state.strict_alignment());
         self.shared.instructions = core.stats.instructions;
+        self.unpack();
+        let core = self.vcpu.core();
         let state = &raw mut core.state.regs;
         let tables = self.tables.enter(core.tlb.data);
         // SAFETY: the fixed piece at `enter` has this signature. Generated code reaches the state,
@@ -387,7 +391,7 @@ where
                 std::mem::transmute(self.thunks.enter as usize);
             enter(state, code, tables)
         };
-        self.pack_flags();
+        self.pack();
         let core = self.vcpu.core();
         core.stats.instructions = self.shared.instructions;
         match leave {
@@ -398,10 +402,36 @@ where
         }
     }
 
-    fn pack_flags(&mut self) {
+    /// Brings what generated code keeps elsewhere into the architectural state.
+    fn pack(&mut self) {
+        if self.shared.exclusive_host != 0 {
+            let offset = self.shared.exclusive_host.wrapping_sub(self.host) as usize;
+            self.shared.exclusive_host = 0;
+            let core = self.vcpu.core();
+            core.state.exclusive = Some(Exclusive {
+                pa: core.machine.physical(offset),
+                value: self.shared.exclusive_value,
+                size: self.shared.exclusive_size,
+            });
+        }
         let [n, z, c, v] = self.shared.flags.map(u32::from);
         let core = self.vcpu.core();
         core.state.cpsr = core.state.cpsr & 0x0fff_ffff | n << 31 | z << 30 | c << 29 | v << 28;
+    }
+
+    /// The opposite of [`Engine::pack`].
+    fn unpack(&mut self) {
+        let core = self.vcpu.core();
+        let cpsr = core.state.cpsr;
+        if let Some(exclusive) = core.state.exclusive
+            && let Some(direct) = core.machine.direct(exclusive.pa)
+        {
+            core.state.exclusive = None;
+            self.shared.exclusive_host = self.host + direct.offset as u64 + (exclusive.pa & 0xfff);
+            self.shared.exclusive_value = exclusive.value;
+            self.shared.exclusive_size = exclusive.size;
+        }
+        self.shared.flags = [31, 30, 29, 28].map(|bit| (cpsr >> bit & 1) as u8);
     }
 
     /// Executes an instruction that generated code has no template for, or whose access takes the
@@ -413,7 +443,7 @@ where
         let Some(op) = engine.cache.ops.get(number as usize).copied() else {
             return 0;
         };
-        engine.pack_flags();
+        engine.pack();
         engine.handed_over += 1;
         let core = engine.vcpu.core();
         core.pc = op.pc;
@@ -429,8 +459,8 @@ where
             if it.in_block() {
                 core.state.set_it_state(ItState(0));
             }
-            let cpsr = core.state.cpsr;
-            engine.shared.flags = [31, 30, 29, 28].map(|bit| (cpsr >> bit & 1) as u8);
+            engine.unpack();
+            let core = engine.vcpu.core();
             if va != 0
                 && let Some(page) = core.tlb.page(core.tlb.data, va)
             {
@@ -451,8 +481,7 @@ where
             Step::Raise | Step::Next => op.pc,
             Step::Jump | Step::Exit => core.next_pc,
         };
-        let cpsr = core.state.cpsr;
-        engine.shared.flags = [31, 30, 29, 28].map(|bit| (cpsr >> bit & 1) as u8);
+        engine.unpack();
         engine.step = step;
         1
     }

@@ -2,7 +2,7 @@
 
 use super::analysis::Form;
 use super::{Cold, Translator};
-use crate::asm::{Alu, Cc, Gpr, Label, Mem, Width};
+use crate::asm::{Alu, Cc, Gpr, Label, Loc, Mem, Width};
 use crate::context::{STATE, Shared};
 use skep_arm::decode::ItState;
 use skep_arm::insn::{Cond, Decoded, DpOp, Insn, Reg};
@@ -83,7 +83,7 @@ impl Translator<'_> {
     }
 
     /// Jumps to `asked` if the vCPU is asked for something. Uses RAX and the host's flags.
-    fn check_inputs(&mut self, asked: Label) {
+    pub(super) fn check_inputs(&mut self, asked: Label) {
         let control = self.shared(offset_of!(Shared, control));
         self.asm.load(Width::B64, Gpr::Rax, control);
         self.asm
@@ -144,19 +144,7 @@ impl Translator<'_> {
         } else if self.request.t32 {
             self.asm.alu_imm(Width::B32, Alu::Or, Gpr::Rcx, 1);
         }
-        let indirect = self.asm.label();
-        self.check_inputs(indirect);
-        // The index of bits 12:1, times the size of an entry.
-        self.asm.store(Width::B32, Gpr::Rdx, Gpr::Rcx);
-        self.asm.alu_imm(Width::B32, Alu::And, Gpr::Rdx, 0x1ffe);
-        let jumps = self.layout.shared(offset_of!(Shared, jumps));
-        let entry = |disp| Mem::indexed(STATE, Gpr::Rdx, 3, jumps + disp);
-        self.asm.alu_to(Width::B64, Alu::Cmp, entry(0), Gpr::Rcx);
-        self.asm.jcc(Cc::Ne, indirect);
-        self.asm.jmp_ind(entry(8));
-        self.asm.bind(indirect);
-        self.asm.jmp_to(self.thunks.indirect);
-        self.form = Form::None;
+        self.jump_known_state();
     }
 
     /// Branches with link, and to registers. None if it is none; true if it always leaves.
@@ -178,7 +166,7 @@ impl Translator<'_> {
                 self.asm.alu_imm(Width::B32, Alu::Xor, cpsr, psr::T as i32);
                 let target = if t32 { target & !3 } else { target | 1 };
                 self.asm.mov_imm(Gpr::Rcx, target);
-                self.enter_other_state();
+                self.jump_known_state();
             }
             Insn::Blx { rm } if !rm.is_pc() => {
                 self.get(Gpr::Rcx, rm);
@@ -202,15 +190,62 @@ impl Translator<'_> {
                 // T32's does not interwork, and ignores bit 0.
                 self.jump_to_ecx(!t32);
             }
+            Insn::Cbz {
+                nonzero,
+                rn,
+                offset,
+            } if !rn.is_pc() => {
+                let target = self.pc_value().wrapping_add_signed(offset);
+                match self.loc(rn) {
+                    Loc::Reg(reg) => self.asm.test(Width::B32, reg, reg),
+                    loc => self.asm.alu_imm(Width::B32, Alu::Cmp, loc, 0),
+                }
+                // It only goes forward.
+                let cc = if nonzero { Cc::Ne } else { Cc::E };
+                self.jump_linked(Some(cc), target);
+                self.form = Form::None;
+                return Some(false);
+            }
+            Insn::Tbb { half, rn, rm } if !rm.is_pc() => {
+                let scale = u8::from(half);
+                if rn.is_pc() {
+                    let base = self.pc_value();
+                    self.asm.mov_imm(Gpr::Rcx, base);
+                } else {
+                    self.get(Gpr::Rcx, rn);
+                }
+                self.get(Gpr::Rax, rm);
+                self.asm
+                    .lea(Gpr::Rcx, Mem::indexed(Gpr::Rcx, Gpr::Rax, scale, 0));
+                let done = self.asm.label();
+                let slow = self.slow(decoded, done);
+                if half {
+                    self.asm.test_imm8(Gpr::Rcx, 1);
+                    self.asm.jcc(Cc::Ne, slow);
+                }
+                self.look_up(false, slow);
+                let from = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, 0);
+                let width = if half { Width::B16 } else { Width::B8 };
+                self.asm.load_zx(width, Gpr::Rcx, from);
+                let base = self.pc_value() as i32;
+                self.asm.lea(
+                    Gpr::Rcx,
+                    Mem::indexed(Gpr::Rcx, Gpr::Rcx, 0, base.wrapping_add(1)),
+                );
+                self.jump_known_state();
+                // The interpreter leaves by itself.
+                self.asm.bind(done);
+            }
             _ => return None,
         }
         Some(true)
     }
 
     /// Goes on where ECX says (bit 0 = T32), the state being set already.
-    fn enter_other_state(&mut self) {
+    fn jump_known_state(&mut self) {
         let indirect = self.asm.label();
         self.check_inputs(indirect);
+        // The index of bits 12:1, times the size of an entry.
         self.asm.store(Width::B32, Gpr::Rdx, Gpr::Rcx);
         self.asm.alu_imm(Width::B32, Alu::And, Gpr::Rdx, 0x1ffe);
         let jumps = self.layout.shared(offset_of!(Shared, jumps));

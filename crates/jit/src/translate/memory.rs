@@ -204,13 +204,8 @@ impl Translator<'_> {
         align: u8,
         least: u8,
     ) -> Access {
-        let op = self.op(decoded);
-        let (slow, done) = (self.asm.label(), self.asm.label());
-        self.buffers.cold.push(Cold::Slow {
-            label: slow,
-            back: done,
-            op,
-        });
+        let done = self.asm.label();
+        let slow = self.slow(decoded, done);
         if align > 1 {
             let (unaligned, back) = (self.asm.label(), self.asm.label());
             self.asm.test_imm8(Gpr::Rcx, align - 1);
@@ -229,7 +224,7 @@ impl Translator<'_> {
     }
 
     /// Loads RDX with what is added to the address in ECX.
-    fn look_up(&mut self, write: bool, slow: Label) {
+    pub(super) fn look_up(&mut self, write: bool, slow: Label) {
         let table = if write { tables::WRITE } else { tables::READ };
         self.asm.store(B32, Gpr::Rdx, Gpr::Rcx);
         self.asm.shift(B32, Sh::Shr, Gpr::Rdx, 12);
@@ -414,13 +409,8 @@ impl Translator<'_> {
             (false, true) => -4 * count,
         };
         self.address(rn, Offset::Imm(first), Index::Offset);
-        let op = self.op(decoded);
-        let (slow, done) = (self.asm.label(), self.asm.label());
-        self.buffers.cold.push(Cold::Slow {
-            label: slow,
-            back: done,
-            op,
-        });
+        let done = self.asm.label();
+        let slow = self.slow(decoded, done);
         self.asm.test_imm8(Gpr::Rcx, 3);
         self.asm.jcc(Cc::Ne, slow);
         if count > 1 {

@@ -8,6 +8,7 @@ mod analysis;
 mod branch;
 mod data;
 mod memory;
+mod system;
 
 use crate::asm::{Alu, Asm, Cc, Gpr, Label, Loc, Mem, Sh, Width};
 use crate::cache::{EXIT_BEFORE, Op};
@@ -417,6 +418,9 @@ impl<'a> Translator<'a> {
         if let Some(left) = self.access(decoded) {
             return Some(left);
         }
+        if let Some(left) = self.system(decoded) {
+            return Some(left);
+        }
         self.indirect(decoded)
     }
 
@@ -427,6 +431,15 @@ impl<'a> Translator<'a> {
         self.asm.alu(Width::B32, Alu::Xor, Gpr::Rcx, Gpr::Rcx);
         self.asm.call_to(self.thunks.slow);
         self.form = Form::None;
+    }
+
+    /// The slow path of the instruction under translation: the interpreter executes it, and
+    /// execution goes on at `back`. If it accesses memory, the address is in ECX.
+    fn slow(&mut self, decoded: &Decoded, back: Label) -> Label {
+        let op = self.op(decoded);
+        let label = self.asm.label();
+        self.buffers.cold.push(Cold::Slow { label, back, op });
+        label
     }
 
     /// A number for the instruction under translation.

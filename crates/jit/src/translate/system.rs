@@ -1,0 +1,225 @@
+//! Barriers, exclusive accesses, and the system registers that programs read all the time.
+
+use super::analysis::Form;
+use super::{Cold, Translator};
+use crate::asm::{Alu, Cc, Gpr, Mem, Sh, Width};
+use crate::context::{STATE, Shared};
+use skep_arm::insn::{Barrier, CpReg, Decoded, ExSize, Hint, Insn, Reg};
+use std::mem::offset_of;
+
+use Width::{B8, B16, B32, B64};
+
+impl Translator<'_> {
+    /// None if it is none of them, or one for the interpreter.
+    pub(super) fn system(&mut self, decoded: &Decoded) -> Option<bool> {
+        match decoded.insn {
+            Insn::Hint {
+                op: Hint::Nop | Hint::Dbg,
+                ..
+            } => {}
+            Insn::Barrier { op, .. } => self.barrier(op, decoded.len)?,
+            Insn::Mrc {
+                reg,
+                rt,
+                two: false,
+            } if !rt.is_pc() => self.read_register(decoded, reg, rt)?,
+            Insn::Ldrex {
+                size,
+                rt,
+                rt2,
+                rn,
+                offset,
+            } => self.load_exclusive(decoded, size, rt, rt2, rn, offset)?,
+            Insn::Strex {
+                size,
+                rd,
+                rt,
+                rt2,
+                rn,
+                offset,
+            } => self.store_exclusive(decoded, size, [rd, rt, rt2], rn, offset)?,
+            _ => return None,
+        }
+        Some(false)
+    }
+
+    fn barrier(&mut self, op: Barrier, len: u8) -> Option<()> {
+        match op {
+            // The host keeps all orders but that of a load after a store.
+            Barrier::Dmb if self.request.alone => {}
+            Barrier::Dmb => {
+                self.asm.fence();
+                self.form = Form::None;
+            }
+            // Nobody else has translations to forget.
+            Barrier::Dsb if self.request.alone => {}
+            Barrier::Dsb => return None,
+            // What was written to code so far was noticed.
+            Barrier::Isb => {
+                let leave = self.asm.label();
+                self.check_inputs(leave);
+                let next = self.pc.wrapping_add(u32::from(len));
+                let pc = next | u32::from(self.request.t32);
+                self.buffers.cold.push(Cold::Leave { label: leave, pc });
+                self.form = Form::None;
+            }
+        }
+        Some(())
+    }
+
+    /// MRC of registers that are plain variables.
+    fn read_register(&mut self, decoded: &Decoded, reg: CpReg, rt: Reg) -> Option<()> {
+        let CpReg {
+            coproc: 15,
+            opc1: 0,
+            crn,
+            crm,
+            opc2,
+        } = reg
+        else {
+            return None;
+        };
+        let (disp, privileged) = match (crn, crm, opc2) {
+            (13, 0, 2) => (self.layout.tpidrurw, false),
+            (13, 0, 3) => (self.layout.tpidruro, false),
+            (13, 0, 4) => (self.layout.tpidrprw, true),
+            (3, 0, 0) => (self.layout.dacr, true),
+            _ => return None,
+        };
+        let done = self.asm.label();
+        if privileged {
+            let slow = self.slow(decoded, done);
+            // User mode is the one whose low bits are 0.
+            let mode = Mem::at(STATE, self.layout.cpsr);
+            self.asm.test_imm8(mode, 15);
+            self.asm.jcc(Cc::E, slow);
+            self.form = Form::None;
+        }
+        let host = super::pinned(rt).unwrap_or(Gpr::Rax);
+        self.asm.load(B32, host, Mem::at(STATE, disp));
+        self.set(rt, host);
+        self.asm.bind(done);
+        Some(())
+    }
+
+    fn load_exclusive(
+        &mut self,
+        decoded: &Decoded,
+        size: ExSize,
+        rt: Reg,
+        rt2: Reg,
+        rn: Reg,
+        offset: u16,
+    ) -> Option<()> {
+        let double = size == ExSize::Double;
+        if rt.is_pc() || rn.is_pc() || double && rt2.is_pc() {
+            return None;
+        }
+        let done = self.exclusive_address(decoded, false, size, rn, offset);
+        self.asm.alu(B64, Alu::Add, Gpr::Rdx, Gpr::Rcx);
+        let from = Mem::at(Gpr::Rdx, 0);
+        match size {
+            ExSize::Byte => self.asm.load_zx(B8, Gpr::Rax, from),
+            ExSize::Half => self.asm.load_zx(B16, Gpr::Rax, from),
+            ExSize::Word => self.asm.load(B32, Gpr::Rax, from),
+            ExSize::Double => self.asm.load(B64, Gpr::Rax, from),
+        }
+        let host = self.shared(offset_of!(Shared, exclusive_host));
+        let value = self.shared(offset_of!(Shared, exclusive_value));
+        let bytes = self.shared(offset_of!(Shared, exclusive_size));
+        self.asm.store(B64, host, Gpr::Rdx);
+        self.asm.store(B64, value, Gpr::Rax);
+        self.asm.mov_imm8(bytes, size_in_bytes(size));
+        self.set(rt, Gpr::Rax);
+        if double {
+            self.asm.shift(B64, Sh::Shr, Gpr::Rax, 32);
+            self.set(rt2, Gpr::Rax);
+        }
+        self.asm.bind(done);
+        Some(())
+    }
+
+    fn store_exclusive(
+        &mut self,
+        decoded: &Decoded,
+        size: ExSize,
+        [rd, rt, rt2]: [Reg; 3],
+        rn: Reg,
+        offset: u16,
+    ) -> Option<()> {
+        let double = size == ExSize::Double;
+        let clash = rd == rn || rd == rt || double && rd == rt2;
+        if rd.is_pc() || rt.is_pc() || rn.is_pc() || double && rt2.is_pc() || clash {
+            return None;
+        }
+        let done = self.exclusive_address(decoded, true, size, rn, offset);
+        // Anything but success is the interpreter's.
+        let slow = self.slow(decoded, done);
+        self.asm.alu(B64, Alu::Add, Gpr::Rdx, Gpr::Rcx);
+        let host = self.shared(offset_of!(Shared, exclusive_host));
+        let value = self.shared(offset_of!(Shared, exclusive_value));
+        let bytes = self.shared(offset_of!(Shared, exclusive_size));
+        self.asm.alu_to(B64, Alu::Cmp, host, Gpr::Rdx);
+        self.asm.jcc(Cc::Ne, slow);
+        self.asm
+            .alu_imm(B8, Alu::Cmp, bytes, i32::from(size_in_bytes(size)));
+        self.asm.jcc(Cc::Ne, slow);
+        if double {
+            self.get(Gpr::Rcx, rt2);
+            self.asm.shift(B64, Sh::Shl, Gpr::Rcx, 32);
+            self.get(Gpr::Rax, rt);
+            self.asm.alu(B64, Alu::Or, Gpr::Rcx, Gpr::Rax);
+        } else {
+            self.get(Gpr::Rcx, rt);
+        }
+        self.asm.load(B64, Gpr::Rax, value);
+        let width = match size {
+            ExSize::Byte => B8,
+            ExSize::Half => B16,
+            ExSize::Word => B32,
+            ExSize::Double => B64,
+        };
+        self.asm.lock_cmpxchg(width, Mem::at(Gpr::Rdx, 0), Gpr::Rcx);
+        self.asm.mov_imm(Gpr::Rax, 0);
+        self.asm.setcc(Cc::Ne, Gpr::Rax);
+        self.set(rd, Gpr::Rax);
+        self.asm.alu(B32, Alu::Xor, Gpr::Rax, Gpr::Rax);
+        self.asm.store(B64, host, Gpr::Rax);
+        self.asm.bind(done);
+        Some(())
+    }
+
+    /// Translates the address of an exclusive access, which must be aligned.
+    fn exclusive_address(
+        &mut self,
+        decoded: &Decoded,
+        write: bool,
+        size: ExSize,
+        rn: Reg,
+        offset: u16,
+    ) -> crate::asm::Label {
+        let base = self.loc(rn);
+        self.asm.load(B32, Gpr::Rcx, base);
+        if offset != 0 {
+            self.asm.alu_imm(B32, Alu::Add, Gpr::Rcx, i32::from(offset));
+        }
+        let done = self.asm.label();
+        let slow = self.slow(decoded, done);
+        let bytes = size_in_bytes(size);
+        if bytes > 1 {
+            self.asm.test_imm8(Gpr::Rcx, bytes - 1);
+            self.asm.jcc(Cc::Ne, slow);
+        }
+        self.look_up(write, slow);
+        done
+    }
+}
+
+fn size_in_bytes(size: ExSize) -> u8 {
+    match size {
+        ExSize::Byte => 1,
+        ExSize::Half => 2,
+        ExSize::Word => 4,
+        ExSize::Double => 8,
+    }
+}
