@@ -26,6 +26,8 @@ use skep_arm::decode::ItState;
 use skep_arm::state::{CpuState, Exclusive, psr};
 use skep_interp::cluster::Request as Ask;
 use skep_interp::{Cluster, DirectMemory, Exit, Machine, Raised, Step, control};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use tables::Tables;
 use thunks::Thunks;
@@ -108,6 +110,8 @@ struct Engine<M: Machine> {
     interpreted: u64,
     handed_over: u64,
     leaves: [u64; 4],
+    /// A panic under generated code.
+    panic: Option<Box<dyn Any + Send>>,
 }
 
 const HEAT: usize = 1 << 16;
@@ -166,6 +170,7 @@ where
             interpreted: 0,
             handed_over: 0,
             leaves: [0; 4],
+            panic: None,
         });
         engine.build();
         Ok(Vcpu { engine })
@@ -316,6 +321,9 @@ where
         loop {
             let leave = self.call(code);
             self.leaves[leave as usize] += 1;
+            if let Some(panic) = self.panic.take() {
+                resume_unwind(panic);
+            }
             let core = self.vcpu.core();
             if leave == Leave::Step {
                 let exit = core.finish(self.step);
@@ -440,12 +448,24 @@ where
         // SAFETY: generated code passes the engine that it was assembled for, which waits in `call`
         // and holds no reference meanwhile.
         let engine = unsafe { &mut *engine };
-        let Some(op) = engine.cache.ops.get(number as usize).copied() else {
+        // Generated code has no frames that a panic could unwind: it goes around them.
+        match catch_unwind(AssertUnwindSafe(|| engine.interpret(number, va))) {
+            Ok(leave) => leave,
+            Err(panic) => {
+                engine.panic = Some(panic);
+                1
+            }
+        }
+    }
+
+    /// The same, in Rust.
+    fn interpret(&mut self, number: u32, va: u32) -> u32 {
+        let Some(op) = self.cache.ops.get(number as usize).copied() else {
             return 0;
         };
-        engine.pack();
-        engine.handed_over += 1;
-        let core = engine.vcpu.core();
+        self.pack();
+        self.handed_over += 1;
+        let core = self.vcpu.core();
         core.pc = op.pc;
         core.state.regs[15] = op.pc.wrapping_add(if op.t32 { 4 } else { 8 });
         let it = ItState(op.it);
@@ -453,27 +473,25 @@ where
             core.state.set_it_state(it.advance());
         }
         // For what looks at the count.
-        core.stats.instructions = engine.shared.instructions - u64::from(op.after);
+        core.stats.instructions = self.shared.instructions - u64::from(op.after);
         let step = core.execute(&op.decoded);
         if step == Step::Next {
             if it.in_block() {
                 core.state.set_it_state(ItState(0));
             }
-            engine.unpack();
-            let core = engine.vcpu.core();
+            self.unpack();
+            let core = self.vcpu.core();
             if va != 0
                 && let Some(page) = core.tlb.page(core.tlb.data, va)
             {
                 let holds_code = core.machine.code().holds_code(page.offset);
                 let context = core.tlb.data;
-                engine
-                    .tables
-                    .fill(context, va, &page, engine.host, holds_code);
+                self.tables.fill(context, va, &page, self.host, holds_code);
             }
             return 0;
         }
-        engine.shared.instructions -= u64::from(op.after);
-        core.stats.instructions = engine.shared.instructions;
+        self.shared.instructions -= u64::from(op.after);
+        core.stats.instructions = self.shared.instructions;
         if it.in_block() && step == Step::Raise {
             core.state.set_it_state(it);
         }
@@ -481,8 +499,8 @@ where
             Step::Raise | Step::Next => op.pc,
             Step::Jump | Step::Exit => core.next_pc,
         };
-        engine.unpack();
-        engine.step = step;
+        self.unpack();
+        self.step = step;
         1
     }
 
