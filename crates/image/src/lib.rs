@@ -20,7 +20,7 @@ mod package;
 mod tests;
 mod unpacked;
 
-pub use command::command_overlay;
+pub use command::{command_overlay, terminal_overlay};
 pub use error::Error;
 pub use input::{encode_input, end_of_input};
 pub use output::CommandOutput;

@@ -4,6 +4,7 @@ use crate::Error;
 use crate::args::{Console, Guest, RunArgs};
 use crate::run::files;
 use crate::run::progress::Bar;
+use crate::run::terminal;
 use skep_image::{CommandOutput, Flavour, Options};
 use skep_vmm::VmHandle;
 use std::ffi::OsString;
@@ -106,6 +107,8 @@ fn default_guest(args: &RunArgs) -> Result<Session, Error> {
         command = Some(CommandOutput::new(&token));
         // Nothing but a panic disturbs the output, and the guest ends with it.
         command_line.push("quiet loglevel=1 panic=-1".into());
+    } else if let Some((columns, rows)) = terminal::size() {
+        initrd.extend(skep_image::terminal_overlay(columns, rows));
     }
     command_line.extend(args.append.clone());
     Ok(Session {
