@@ -145,7 +145,7 @@ pub enum Cc {
 
 impl Cc {
     /// The opposite condition.
-    pub fn not(self) -> Cc {
+    pub fn opposite(self) -> Cc {
         const ALL: [Cc; 16] = [
             Cc::O,
             Cc::No,
@@ -636,6 +636,31 @@ impl Asm {
             Loc::Reg(gpr(dst.0)),
         );
         self.byte(amount);
+    }
+
+    /// A fused multiply-add of the `231` form, `dst = ±(a * b) ± dst`, by its opcode in VEX map 2.
+    pub fn fused(&mut self, opcode: u8, double: bool, dst: Xmm, a: Xmm, b: Mem) {
+        let x = b.index.map_or(0, |(index, _)| index as u8);
+        // Inverted bits 3 of the registers; map 2.
+        let inverted = !(dst.0 >> 3 << 2 | x >> 3 << 1 | b.base as u8 >> 3) & 7;
+        self.byte(0xc4);
+        self.byte(inverted << 5 | 2);
+        self.byte(u8::from(double) << 7 | (!a.0 & 15) << 3 | 1);
+        // ModRM and what follows; the extension bits are in the prefix already.
+        let low = |reg: Gpr| gpr(reg as u8 & 7);
+        let rest = Mem {
+            base: low(b.base),
+            index: b.index.map(|(index, scale)| (low(index), scale)),
+            disp: b.disp,
+        };
+        self.modrm(
+            Prefix::None,
+            false,
+            false,
+            &[opcode],
+            dst.0 & 7,
+            Loc::Mem(rest),
+        );
     }
 
     /// A byte of data, for immediates after [`Asm::sse`].

@@ -30,6 +30,8 @@ pub enum Leave {
     Indirect = 2,
     /// An instruction that the interpreter executed did not end with [`skep_interp::Step::Next`].
     Step = 3,
+    /// The interpreter is to go on at `pc` with a block.
+    Interpret = 4,
 }
 
 /// The variables of generated code, beside the architectural state.
@@ -56,6 +58,18 @@ pub struct Shared {
     pub control: u64,
     /// Instructions executed.
     pub instructions: u64,
+    /// Constants for floating point, by their names.
+    pub f64_bias: u64,
+    /// See [`crate::translate::vfp::F64_LIMIT`].
+    pub f64_limit: u64,
+    /// The sign bit.
+    pub f64_sign: u64,
+    /// The sign bit.
+    pub f32_sign: u32,
+    /// 2^32.
+    pub f32_two_to_32: f32,
+    /// 2^32.
+    pub f64_two_to_32: f64,
     /// Jump cache, by bits 12:1 of the address.
     pub jumps: [Jump; JUMPS],
 }

@@ -15,6 +15,7 @@ pub mod asm;
 mod cache;
 mod context;
 mod memory;
+mod mxcsr;
 mod tables;
 mod thunks;
 mod translate;
@@ -23,6 +24,7 @@ use asm::Asm;
 use cache::{Cache, Key};
 use context::{JUMPS, Jump, Layout, Leave, NO_TARGET, Shared};
 use skep_arm::decode::ItState;
+use skep_arm::insn::Insn;
 use skep_arm::state::{CpuState, Exclusive, psr};
 use skep_interp::cluster::Request as Ask;
 use skep_interp::{Cluster, DirectMemory, Exit, Machine, Raised, Step, control};
@@ -81,9 +83,10 @@ pub struct Stats {
     pub flushes: u64,
     /// Entries of the tables made.
     pub fills: u64,
-    /// Returns of generated code: at an unlinked jump, at an indirect branch that the jump cache
-    /// does not know, and after an instruction of the interpreter's.
-    pub leaves: [u64; 4],
+    /// Returns of generated code: for an input or a page that is not mapped, at an unlinked jump, at
+    /// an indirect branch that the jump cache does not know, after an instruction of the
+    /// interpreter's, and for a block that is to be interpreted.
+    pub leaves: [u64; 5],
 }
 
 /// A vCPU in the translator.
@@ -105,11 +108,13 @@ struct Engine<M: Machine> {
     asm: Asm,
     buffers: Buffers,
     config: Config,
+    /// The host has fused multiply-add instructions.
+    fma: bool,
     /// How often blocks were reached, by a hash of their key.
     heat: Box<[u8]>,
     interpreted: u64,
     handed_over: u64,
-    leaves: [u64; 4],
+    leaves: [u64; 5],
     /// A panic under generated code.
     panic: Option<Box<dyn Any + Send>>,
 }
@@ -151,6 +156,12 @@ where
                 exclusive_value: 0,
                 control: control.flags_address() as u64,
                 instructions: 0,
+                f64_bias: translate::vfp::F64_BIAS,
+                f64_limit: translate::vfp::F64_LIMIT,
+                f64_sign: 1 << 63,
+                f32_sign: 1 << 31,
+                f32_two_to_32: 4_294_967_296.0,
+                f64_two_to_32: 4_294_967_296.0,
                 jumps: [Jump {
                     target: NO_TARGET,
                     code: 0,
@@ -166,10 +177,11 @@ where
             asm: Asm::new(0),
             buffers: Buffers::default(),
             config,
+            fma: std::arch::is_x86_feature_detected!("fma"),
             heat: vec![0; HEAT].into_boxed_slice(),
             interpreted: 0,
             handed_over: 0,
-            leaves: [0; 4],
+            leaves: [0; 5],
             panic: None,
         });
         engine.build();
@@ -206,7 +218,9 @@ where
     /// generated code returns; [`control::TICK`] makes it return.
     pub fn run(&mut self, budget: u64) -> Exit {
         self.engine.vcpu.core().enter();
+        mxcsr::reset();
         let exit = self.engine.run(budget);
+        self.engine.gather_exceptions();
         self.engine.vcpu.core().leave();
         exit
     }
@@ -301,19 +315,35 @@ where
                 }
             }
         } else {
-            let va = core.state.regs[15];
-            if let Ok(offset) = core.locate_code(va) {
-                self.know_page(offset);
-            }
             None
         };
-        let Some(code) = code else {
-            let before = self.vcpu.core().stats.instructions;
-            let exit = self.vcpu.run_block();
-            self.interpreted += self.vcpu.core().stats.instructions - before;
-            return exit;
-        };
-        self.execute(code)
+        match code {
+            Some(code) => self.execute(code),
+            None => self.interpret_block(),
+        }
+    }
+
+    /// Has the interpreter execute the block at the PC.
+    fn interpret_block(&mut self) -> Option<Exit> {
+        let va = self.vcpu.core().state.regs[15];
+        if let Ok(offset) = self.vcpu.core().locate_code(va) {
+            self.know_page(offset);
+        }
+        self.gather_exceptions();
+        let before = self.vcpu.core().stats.instructions;
+        let exit = self.vcpu.run_block();
+        // The interpreter sets FPSCR itself, and computes with the host's floating point in part.
+        mxcsr::reset();
+        self.interpreted += self.vcpu.core().stats.instructions - before;
+        exit
+    }
+
+    /// Moves the floating-point exceptions that the host gathered to FPSCR.
+    fn gather_exceptions(&mut self) {
+        let gathered = mxcsr::take();
+        if gathered != 0 {
+            self.vcpu.core().state.simd.fpscr |= gathered;
+        }
     }
 
     /// Runs generated code, and does what it returned for.
@@ -336,6 +366,9 @@ where
             } else {
                 core.state.cpsr &= !psr::T;
                 core.state.regs[15] = pc & !3;
+            }
+            if leave == Leave::Interpret {
+                return self.interpret_block();
             }
             if leave == Leave::At || core.control.flags() != 0 {
                 return None;
@@ -406,6 +439,7 @@ where
             0 => Leave::At,
             1 => Leave::Link,
             2 => Leave::Indirect,
+            4 => Leave::Interpret,
             _ => Leave::Step,
         }
     }
@@ -440,6 +474,7 @@ where
             self.shared.exclusive_size = exclusive.size;
         }
         self.shared.flags = [31, 30, 29, 28].map(|bit| (cpsr >> bit & 1) as u8);
+        self.shared.fp = u8::from(usual_fp(&core.state));
     }
 
     /// Executes an instruction that generated code has no template for, or whose access takes the
@@ -449,7 +484,7 @@ where
         // and holds no reference meanwhile.
         let engine = unsafe { &mut *engine };
         // Generated code has no frames that a panic could unwind: it goes around them.
-        match catch_unwind(AssertUnwindSafe(|| engine.interpret(number, va))) {
+        match catch_unwind(AssertUnwindSafe(|| Self::interpret(engine, number, va))) {
             Ok(leave) => leave,
             Err(panic) => {
                 engine.panic = Some(panic);
@@ -458,14 +493,17 @@ where
         }
     }
 
-    /// The same, in Rust.
-    fn interpret(&mut self, number: u32, va: u32) -> u32 {
-        let Some(op) = self.cache.ops.get(number as usize).copied() else {
+    fn interpret(engine: &mut Self, number: u32, va: u32) -> u32 {
+        let Some(op) = engine.cache.ops.get(number as usize).copied() else {
             return 0;
         };
-        self.pack();
-        self.handed_over += 1;
-        let core = self.vcpu.core();
+        engine.pack();
+        engine.handed_over += 1;
+        let floats = matches!(op.decoded.insn, Insn::Simd(_));
+        if floats {
+            engine.gather_exceptions();
+        }
+        let core = engine.vcpu.core();
         core.pc = op.pc;
         core.state.regs[15] = op.pc.wrapping_add(if op.t32 { 4 } else { 8 });
         let it = ItState(op.it);
@@ -473,25 +511,30 @@ where
             core.state.set_it_state(it.advance());
         }
         // For what looks at the count.
-        core.stats.instructions = self.shared.instructions - u64::from(op.after);
+        core.stats.instructions = engine.shared.instructions - u64::from(op.after);
         let step = core.execute(&op.decoded);
+        if floats {
+            mxcsr::reset();
+        }
         if step == Step::Next {
             if it.in_block() {
                 core.state.set_it_state(ItState(0));
             }
-            self.unpack();
-            let core = self.vcpu.core();
+            engine.unpack();
+            let core = engine.vcpu.core();
             if va != 0
                 && let Some(page) = core.tlb.page(core.tlb.data, va)
             {
                 let holds_code = core.machine.code().holds_code(page.offset);
                 let context = core.tlb.data;
-                self.tables.fill(context, va, &page, self.host, holds_code);
+                engine
+                    .tables
+                    .fill(context, va, &page, engine.host, holds_code);
             }
             return 0;
         }
-        self.shared.instructions -= u64::from(op.after);
-        core.stats.instructions = self.shared.instructions;
+        engine.shared.instructions -= u64::from(op.after);
+        core.stats.instructions = engine.shared.instructions;
         if it.in_block() && step == Step::Raise {
             core.state.set_it_state(it);
         }
@@ -499,8 +542,8 @@ where
             Step::Raise | Step::Next => op.pc,
             Step::Jump | Step::Exit => core.next_pc,
         };
-        self.unpack();
-        self.step = step;
+        engine.unpack();
+        engine.step = step;
         1
     }
 
@@ -577,6 +620,7 @@ where
             page,
             offset: (self.cache.next() - self.cache.memory.origin()) as u32,
             alone: self.vcpu.core().cluster.alone(),
+            fma: self.fma,
         };
         let translator = Translator::new(
             &mut self.asm,
@@ -627,4 +671,17 @@ where
             code: 0,
         });
     }
+}
+
+/// Floating-point instructions may execute, and in the mode that generated code has templates for:
+/// rounding to nearest, no flushing to zero, no vectors.
+fn usual_fp(state: &CpuState) -> bool {
+    /// FPSCR.FZ, RMode, Stride, Len.
+    const MODES: u32 = 1 << 24 | 3 << 22 | 3 << 20 | 7 << 16;
+    /// CPACR.ASEDIS, D32DIS.
+    const DISABLED: u32 = 3 << 30;
+    state.fp_permitted()
+        && state.cp15.cpacr & DISABLED == 0
+        && state.simd.fpexc >> 30 & 1 != 0
+        && state.simd.fpscr & MODES == 0
 }

@@ -74,16 +74,6 @@ impl CodeMemory {
             }
         }
     }
-
-    /// What was written at an offset.
-    pub fn read(&self, offset: usize, len: usize) -> &[u8] {
-        if offset.checked_add(len).is_none_or(|end| end > self.len()) {
-            return &[];
-        }
-        // SAFETY: within the mapping; nobody writes while the reference lives, as writing needs
-        // `&mut self`.
-        unsafe { std::slice::from_raw_parts(self.write.base.as_ptr().add(offset), len) }
-    }
 }
 
 // SAFETY: the mappings belong to this value; only what is executing refers to them.

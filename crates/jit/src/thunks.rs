@@ -15,6 +15,8 @@ pub struct Thunks {
     pub link: u64,
     /// Returns with [`Leave::Indirect`]; ECX is the target.
     pub indirect: u64,
+    /// Returns with [`Leave::Interpret`]; `pc` is set.
+    pub interpret: u64,
     /// Has the interpreter execute the instruction whose number is in EAX; ECX is the address that
     /// it accesses. Returns if execution goes on behind it.
     pub slow: u64,
@@ -66,6 +68,9 @@ pub fn assemble(asm: &mut Asm, layout: Layout, engine: u64, helper: u64) -> Thun
     asm.jmp(out);
     thunks.link = asm.here();
     asm.mov_imm(Gpr::Rax, Leave::Link as u32);
+    asm.jmp(out);
+    thunks.interpret = asm.here();
+    asm.mov_imm(Gpr::Rax, Leave::Interpret as u32);
     asm.jmp(out);
     thunks.leave = asm.here();
     asm.mov_imm(Gpr::Rax, Leave::At as u32);

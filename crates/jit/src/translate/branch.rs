@@ -53,7 +53,7 @@ impl Translator<'_> {
         let cc = self.test(decoded.cond);
         if self.is_backward(target) {
             let over = self.asm.label();
-            self.asm.jcc(cc.not(), over);
+            self.asm.jcc(cc.opposite(), over);
             self.jump_direct(target);
             self.asm.bind(over);
         } else {
@@ -111,16 +111,23 @@ impl Translator<'_> {
     pub(super) fn fall_through(&mut self, it: ItState) {
         if it.in_block() {
             // The interpreter finishes the IT block.
-            let bits = u32::from(it.0);
-            let bits = (bits & 3) << 25 | (bits & 0xfc) << 8;
-            let cpsr = Mem::at(STATE, self.layout.cpsr);
-            self.asm.alu_imm(Width::B32, Alu::Or, cpsr, bits as i32);
+            self.set_it(it);
             let label = self.asm.label();
             self.asm.jmp(label);
             let pc = self.pc | u32::from(self.request.t32);
             self.buffers.cold.push(Cold::Leave { label, pc });
         } else {
             self.jump_linked(None, self.pc);
+        }
+    }
+
+    /// Sets ITSTATE, which is 0 while generated code runs.
+    pub(super) fn set_it(&mut self, it: ItState) {
+        let bits = u32::from(it.0);
+        let bits = (bits & 3) << 25 | (bits & 0xfc) << 8;
+        if it.in_block() {
+            let cpsr = Mem::at(STATE, self.layout.cpsr);
+            self.asm.alu_imm(Width::B32, Alu::Or, cpsr, bits as i32);
         }
     }
 

@@ -205,7 +205,7 @@ impl Translator<'_> {
             Form::None
         };
         match op {
-            DpOp::Mov | DpOp::Mvn => self.move_operand(op == DpOp::Mvn, s, rd, b, live),
+            DpOp::Mov | DpOp::Mvn => self.move_operand(op == DpOp::Mvn, s, rd, b),
             DpOp::Cmp | DpOp::Tst => self.compare(op == DpOp::Tst, rn, b),
             DpOp::Cmn => {
                 self.get(Gpr::Rdx, rn);
@@ -286,7 +286,7 @@ impl Translator<'_> {
         }
     }
 
-    fn move_operand(&mut self, invert: bool, s: bool, rd: Reg, b: Operand, live: u8) {
+    fn move_operand(&mut self, invert: bool, s: bool, rd: Reg, b: Operand) {
         let b = match b {
             Operand::Imm(imm) if invert => Operand::Imm(!imm),
             b => b,
@@ -319,16 +319,10 @@ impl Translator<'_> {
                 self.set(rd, through);
             }
         }
-        if s && live & (flag::N | flag::Z) != 0 || s && to.is_some() {
-            let reg = to.unwrap_or_else(|| {
-                self.get(Gpr::Rax, rd);
-                Gpr::Rax
-            });
+        if s {
+            let reg = to.unwrap_or(Gpr::Rax);
+            self.get(reg, rd);
             self.asm.test(B32, reg, reg);
-        } else if s {
-            // Nobody asks for the flags, but the host's must not be taken for them.
-            self.get(Gpr::Rax, rd);
-            self.asm.test(B32, Gpr::Rax, Gpr::Rax);
         }
     }
 

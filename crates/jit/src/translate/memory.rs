@@ -21,12 +21,6 @@ enum Offset {
     },
 }
 
-/// An access under way: the address is in ECX, the host's address is [RDX + RCX].
-struct Access {
-    /// Behind the instruction, for the slow path.
-    done: Label,
-}
-
 impl Translator<'_> {
     /// Translates a load or store; None if it is none, or one for the interpreter. True if it
     /// always leaves the block.
@@ -195,15 +189,16 @@ impl Translator<'_> {
         }
     }
 
-    /// Translates the address in ECX, for `size` bytes aligned to `align`, at least to `least`.
-    fn translate_address(
+    /// Translates the address in ECX, for `size` bytes aligned to `align`, at least to `least`: the
+    /// host's address is then RDX + RCX. Returns the label that is to stand behind the instruction.
+    pub(super) fn translate_address(
         &mut self,
         decoded: &Decoded,
         write: bool,
         size: u32,
         align: u8,
         least: u8,
-    ) -> Access {
+    ) -> Label {
         let done = self.asm.label();
         let slow = self.slow(decoded, done);
         if align > 1 {
@@ -220,7 +215,7 @@ impl Translator<'_> {
             });
         }
         self.look_up(write, slow);
-        Access { done }
+        done
     }
 
     /// Loads RDX with what is added to the address in ECX.
@@ -285,7 +280,7 @@ impl Translator<'_> {
             return None;
         }
         let bytes = size_of_access(size);
-        let access = self.translate_address(decoded, false, bytes, bytes as u8, 1);
+        let done = self.translate_address(decoded, false, bytes, bytes as u8, 1);
         let from = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, 0);
         let to = pinned(rt).unwrap_or(Gpr::Rax);
         match size {
@@ -300,11 +295,11 @@ impl Translator<'_> {
             self.asm.store(B32, Gpr::Rcx, Gpr::Rax);
             self.jump_to_ecx(true);
             // The interpreter leaves by itself.
-            self.asm.bind(access.done);
+            self.asm.bind(done);
             return Some(true);
         }
         self.set(rt, to);
-        self.asm.bind(access.done);
+        self.asm.bind(done);
         Some(false)
     }
 
@@ -330,7 +325,7 @@ impl Translator<'_> {
             return None;
         }
         let bytes = size_of_access(size);
-        let access = self.translate_address(decoded, true, bytes, bytes as u8, 1);
+        let done = self.translate_address(decoded, true, bytes, bytes as u8, 1);
         let from = pinned(rt).unwrap_or_else(|| {
             self.get(Gpr::Rax, rt);
             Gpr::Rax
@@ -343,7 +338,7 @@ impl Translator<'_> {
         self.asm
             .store(width, Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, 0), from);
         self.write_back(rn, offset, index);
-        self.asm.bind(access.done);
+        self.asm.bind(done);
         Some(false)
     }
 
@@ -371,7 +366,7 @@ impl Translator<'_> {
             self.get(Gpr::Rdx, rt);
             self.asm.alu(B64, Alu::Or, Gpr::Rax, Gpr::Rdx);
         }
-        let access = self.translate_address(decoded, write, 8, 8, 4);
+        let done = self.translate_address(decoded, write, 8, 8, 4);
         let memory = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, 0);
         if write {
             self.asm.store(B64, memory, Gpr::Rax);
@@ -382,7 +377,7 @@ impl Translator<'_> {
             self.set(rt2, Gpr::Rax);
         }
         self.write_back(rn, offset, index);
-        self.asm.bind(access.done);
+        self.asm.bind(done);
         Some(false)
     }
 

@@ -9,6 +9,7 @@ mod branch;
 mod data;
 mod memory;
 mod system;
+pub mod vfp;
 
 use crate::asm::{Alu, Asm, Cc, Gpr, Label, Loc, Mem, Sh, Width};
 use crate::cache::{EXIT_BEFORE, Op};
@@ -44,6 +45,8 @@ pub struct Request {
     pub offset: u32,
     /// There is only one vCPU: barriers order nothing.
     pub alone: bool,
+    /// The host has fused multiply-add instructions.
+    pub fma: bool,
 }
 
 /// A translated block, in the assembler.
@@ -53,8 +56,6 @@ pub struct Entries {
     pub checked: usize,
     /// Offset of the direct entry.
     pub direct: usize,
-    /// Guest instructions.
-    pub count: usize,
 }
 
 /// Code that is placed behind the block.
@@ -78,6 +79,15 @@ enum Cold {
         size: u32,
         /// Alignment that is needed in any case.
         least: u8,
+    },
+    /// Leaves for an address, where the interpreter is to go on; `it` is ITSTATE there.
+    Interpret { label: Label, pc: u32, it: u8 },
+    /// A result of the host's that may be wrong.
+    Special {
+        label: Label,
+        back: Label,
+        slow: Label,
+        double: bool,
     },
     /// Switches between A32 and T32 state.
     Switch { label: Label, back: Label },
@@ -110,6 +120,8 @@ pub struct Translator<'a> {
     skip: Option<Label>,
     /// The direct entry.
     start: Label,
+    /// Floating point was found enabled in this block.
+    fp_checked: bool,
 }
 
 impl<'a> Translator<'a> {
@@ -137,6 +149,7 @@ impl<'a> Translator<'a> {
             form: Form::None,
             skip: None,
             start,
+            fp_checked: false,
         }
     }
 
@@ -285,11 +298,7 @@ impl<'a> Translator<'a> {
         let instructions = self.shared(offset_of!(Shared, instructions));
         self.asm
             .alu_imm(Width::B64, Alu::Add, instructions, count as i32);
-        Entries {
-            checked,
-            direct,
-            count,
-        }
+        Entries { checked, direct }
     }
 
     /// Translates an instruction; true if execution never gets behind it.
@@ -304,7 +313,7 @@ impl<'a> Translator<'a> {
         if conditional && self.skip.is_none() {
             let skip = self.asm.label();
             let cc = self.test(decoded.cond);
-            self.asm.jcc(cc.not(), skip);
+            self.asm.jcc(cc.opposite(), skip);
             self.skip = Some(skip);
         }
         let left = self.body(decoded, live);
@@ -421,6 +430,9 @@ impl<'a> Translator<'a> {
         if let Some(left) = self.system(decoded) {
             return Some(left);
         }
+        if let Some(left) = self.vfp(decoded) {
+            return Some(left);
+        }
         self.indirect(decoded)
     }
 
@@ -431,6 +443,8 @@ impl<'a> Translator<'a> {
         self.asm.alu(Width::B32, Alu::Xor, Gpr::Rcx, Gpr::Rcx);
         self.asm.call_to(self.thunks.slow);
         self.form = Form::None;
+        // It may have changed the mode of floating point.
+        self.fp_checked = false;
     }
 
     /// The slow path of the instruction under translation: the interpreter executes it, and
@@ -511,6 +525,22 @@ impl<'a> Translator<'a> {
                         .alu_imm(Width::B32, Alu::Cmp, Gpr::Rdx, (0x1000 - size) as i32);
                     self.asm.jcc(Cc::A, slow);
                     self.asm.jmp(back);
+                }
+                Cold::Interpret { label, pc, it } => {
+                    self.asm.bind(label);
+                    self.set_it(ItState(it));
+                    let slot = self.shared(offset_of!(Shared, pc));
+                    self.asm.mov_imm(slot, pc);
+                    self.asm.jmp_to(self.thunks.interpret);
+                }
+                Cold::Special {
+                    label,
+                    back,
+                    slow,
+                    double,
+                } => {
+                    self.asm.bind(label);
+                    self.place_special(double, back, slow);
                 }
                 Cold::Switch { label, back } => {
                     self.asm.bind(label);

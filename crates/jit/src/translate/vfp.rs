@@ -1,0 +1,649 @@
+//! VFP: moves, loads and stores, and arithmetic on single numbers.
+//!
+//! The host computes with its own rounding and exception flags, which agree with the architecture's
+//! in the mode that [`crate::context::Shared::fp`] stands for, except in two cases that the result
+//! shows: a NaN (whose bits differ), and the smallest normal number (the host tells underflow after
+//! rounding, the architecture before). Those are left to the interpreter. The exception flags
+//! gather in MXCSR.
+
+use super::analysis::Form;
+use super::{Cold, Translator, pinned};
+use crate::asm::{Alu, Cc, Gpr, Label, Mem, Prefix, Sh, Width, Xmm};
+use crate::context::{STATE, Shared};
+use skep_arm::insn::simd::{Simd, VfpOp, VfpUnary, vfp_expand_imm};
+use skep_arm::insn::{Decoded, Insn, Reg};
+use std::mem::offset_of;
+
+use Width::{B8, B32, B64};
+
+const X0: Xmm = Xmm(0);
+const X1: Xmm = Xmm(1);
+const X2: Xmm = Xmm(2);
+
+/// FPSCR as VMRS and VMSR name it.
+const FPSCR: u8 = 1;
+
+/// Opcodes of scalar instructions.
+mod op {
+    #![allow(missing_docs)]
+    pub const LOAD: u8 = 0x10;
+    pub const STORE: u8 = 0x11;
+    pub const FROM_INT: u8 = 0x2a;
+    pub const TO_INT_TRUNCATED: u8 = 0x2c;
+    pub const TO_INT: u8 = 0x2d;
+    pub const COMPARE_QUIET: u8 = 0x2e;
+    pub const COMPARE: u8 = 0x2f;
+    pub const SQRT: u8 = 0x51;
+    pub const XOR: u8 = 0x57;
+    pub const ADD: u8 = 0x58;
+    pub const MUL: u8 = 0x59;
+    pub const CONVERT: u8 = 0x5a;
+    pub const SUB: u8 = 0x5c;
+    pub const DIV: u8 = 0x5e;
+    pub const TO_GPR: u8 = 0x7e;
+}
+
+/// The prefix of a scalar instruction.
+fn scalar(double: bool) -> Prefix {
+    if double { Prefix::F2 } else { Prefix::F3 }
+}
+
+impl Translator<'_> {
+    /// None if it is none of them, or one for the interpreter.
+    pub(super) fn vfp(&mut self, decoded: &Decoded) -> Option<bool> {
+        let Insn::Simd(simd) = decoded.insn else {
+            return None;
+        };
+        match simd {
+            Simd::Vldr {
+                double,
+                d,
+                rn,
+                offset,
+            } => self.vfp_access(decoded, false, double, d, rn, offset),
+            Simd::Vstr {
+                double,
+                d,
+                rn,
+                offset,
+            } => self.vfp_access(decoded, true, double, d, rn, offset),
+            Simd::Vldm {
+                double,
+                d,
+                count,
+                bytes,
+                rn,
+                increment,
+                wback,
+            } => {
+                let base = Base {
+                    rn,
+                    bytes,
+                    increment,
+                    wback,
+                };
+                self.vfp_multiple(decoded, false, double, d, count, base)?;
+            }
+            Simd::Vstm {
+                double,
+                d,
+                count,
+                bytes,
+                rn,
+                increment,
+                wback,
+            } => {
+                let base = Base {
+                    rn,
+                    bytes,
+                    increment,
+                    wback,
+                };
+                self.vfp_multiple(decoded, true, double, d, count, base)?;
+            }
+            Simd::VmovCoreSingle { to_core, s, rt } if !rt.is_pc() => {
+                self.check_fp();
+                self.core_to_word(to_core, self.fp(false, s), rt);
+            }
+            Simd::VmovCoreSinglePair {
+                to_core,
+                s,
+                rt,
+                rt2,
+            } if !rt.is_pc() && !rt2.is_pc() && s < 31 && (!to_core || rt != rt2) => {
+                self.check_fp();
+                self.core_to_word(to_core, self.fp(false, s), rt);
+                self.core_to_word(to_core, self.fp(false, s + 1), rt2);
+            }
+            Simd::VmovCoreDouble {
+                to_core,
+                d,
+                rt,
+                rt2,
+            } if !rt.is_pc() && !rt2.is_pc() && (!to_core || rt != rt2) => {
+                self.check_fp();
+                self.core_to_word(to_core, self.fp(true, d), rt);
+                let mut high = self.fp(true, d);
+                high.disp += 4;
+                self.core_to_word(to_core, high, rt2);
+            }
+            Simd::VmovToScalar { size, d, index, rt } if !rt.is_pc() && size <= 2 => {
+                self.check_fp();
+                let mut to = self.fp(true, d);
+                to.disp += i32::from(index) << size;
+                self.get(Gpr::Rax, rt);
+                let width = [Width::B8, Width::B16, Width::B32][usize::from(size)];
+                self.asm.store(width, to, Gpr::Rax);
+            }
+            Simd::VmovFromScalar {
+                size,
+                unsigned,
+                d,
+                index,
+                rt,
+            } if !rt.is_pc() && size <= 2 => {
+                self.check_fp();
+                let mut from = self.fp(true, d);
+                from.disp += i32::from(index) << size;
+                let to = pinned(rt).unwrap_or(Gpr::Rax);
+                let width = [Width::B8, Width::B16, Width::B32][usize::from(size)];
+                match (size, unsigned) {
+                    (2, _) => self.asm.load(B32, to, from),
+                    (_, true) => self.asm.load_zx(width, to, from),
+                    (_, false) => self.asm.load_sx(width, to, from),
+                }
+                self.set(rt, to);
+            }
+            Simd::Vmrs {
+                reg: FPSCR,
+                rt: Reg::PC,
+            } => {
+                self.check_fp();
+                self.asm
+                    .load(B32, Gpr::Rax, Mem::at(STATE, self.layout.fpscr));
+                for (flag, bit) in [31, 30, 29, 28].into_iter().enumerate() {
+                    self.asm.bt(Gpr::Rax, bit);
+                    let byte = self.flag_byte(flag);
+                    self.asm.setcc(Cc::B, byte);
+                }
+                self.form = Form::None;
+            }
+            Simd::Vfp {
+                op,
+                double,
+                d,
+                n,
+                m,
+            } => self.vfp_arithmetic(decoded, op, double, d, n, m)?,
+            Simd::VfpUnary { op, double, d, m } => self.vfp_unary(decoded, op, double, d, m),
+            Simd::VfpImm { double, d, imm } => {
+                self.check_fp();
+                let to = self.fp(double, d);
+                let value = vfp_expand_imm(imm, double);
+                self.asm.mov_imm(to, value as u32);
+                if double {
+                    let high = Mem {
+                        disp: to.disp + 4,
+                        ..to
+                    };
+                    self.asm.mov_imm(high, (value >> 32) as u32);
+                }
+            }
+            Simd::Vcmp {
+                signal,
+                double,
+                d,
+                m,
+            } => self.vfp_compare(decoded, signal, double, d, m),
+            Simd::VcvtPrecision { to_double, d, m } => {
+                self.check_fp();
+                let done = self.asm.label();
+                let slow = self.slow(decoded, done);
+                self.load_fp(X0, !to_double, m);
+                self.asm.sse(scalar(!to_double), op::CONVERT, X0, X0);
+                self.check_result(to_double, X0, slow);
+                self.store_fp(X0, to_double, d);
+                self.asm.bind(done);
+            }
+            Simd::VcvtFromInt {
+                double,
+                unsigned,
+                d,
+                m,
+            } => {
+                self.check_fp();
+                let from = self.fp(false, m);
+                self.asm.sse(Prefix::None, op::XOR, X0, X0);
+                self.asm.load(B32, Gpr::Rax, from);
+                self.asm
+                    .sse_gpr(scalar(double), unsigned, op::FROM_INT, X0.0, Gpr::Rax);
+                self.store_fp(X0, double, d);
+            }
+            Simd::VcvtToInt {
+                double,
+                unsigned,
+                round,
+                d,
+                m,
+            } => self.vfp_to_int(decoded, double, unsigned, round, d, m),
+            _ => return None,
+        }
+        Some(false)
+    }
+
+    /// Where S(`number`) or D(`number`) is.
+    pub(super) fn fp(&self, double: bool, number: u8) -> Mem {
+        let size = if double { 8 } else { 4 };
+        Mem::at(STATE, self.layout.d + i32::from(number) * size)
+    }
+
+    /// Leaves for the interpreter unless floating point is enabled and in the usual mode.
+    pub(super) fn check_fp(&mut self) {
+        if self.fp_checked {
+            return;
+        }
+        let fp = self.shared(offset_of!(Shared, fp));
+        let interpret = self.asm.label();
+        self.asm.alu_imm(B8, Alu::Cmp, fp, 0);
+        self.asm.jcc(Cc::E, interpret);
+        self.form = Form::None;
+        let pc = self.pc | u32::from(self.request.t32);
+        self.buffers.cold.push(Cold::Interpret {
+            label: interpret,
+            pc,
+            it: self.buffers.its.get(self.at).map_or(0, |it| it.0),
+        });
+        // Behind a test of a condition this may not have been executed.
+        self.fp_checked = self.skip.is_none();
+    }
+
+    fn load_fp(&mut self, to: Xmm, double: bool, number: u8) {
+        let from = self.fp(double, number);
+        self.asm.sse(scalar(double), op::LOAD, to, from);
+    }
+
+    fn store_fp(&mut self, from: Xmm, double: bool, number: u8) {
+        let to = self.fp(double, number);
+        self.asm.sse(scalar(double), op::STORE, from, to);
+    }
+
+    fn core_to_word(&mut self, to_core: bool, word: Mem, rt: Reg) {
+        let host = pinned(rt);
+        if to_core {
+            let to = host.unwrap_or(Gpr::Rax);
+            self.asm.load(B32, to, word);
+            self.set(rt, to);
+        } else {
+            let from = host.unwrap_or(Gpr::Rax);
+            self.get(from, rt);
+            self.asm.store(B32, word, from);
+        }
+    }
+
+    fn vfp_access(
+        &mut self,
+        decoded: &Decoded,
+        write: bool,
+        double: bool,
+        d: u8,
+        rn: Reg,
+        offset: i16,
+    ) {
+        self.check_fp();
+        let offset = i32::from(offset);
+        if rn.is_pc() {
+            let va = (self.pc_value() & !3).wrapping_add_signed(offset);
+            self.asm.mov_imm(Gpr::Rcx, va);
+        } else {
+            let base = self.loc(rn);
+            self.asm.load(B32, Gpr::Rcx, base);
+            if offset != 0 {
+                self.asm.alu_imm(B32, Alu::Add, Gpr::Rcx, offset);
+            }
+        }
+        let size = if double { 8 } else { 4 };
+        let done = self.translate_address(decoded, write, size, size as u8, 4);
+        let memory = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, 0);
+        let register = self.fp(double, d);
+        let width = if double { B64 } else { B32 };
+        if write {
+            self.asm.load(width, Gpr::Rax, register);
+            self.asm.store(width, memory, Gpr::Rax);
+        } else {
+            self.asm.load(width, Gpr::Rax, memory);
+            self.asm.store(width, register, Gpr::Rax);
+        }
+        self.asm.bind(done);
+    }
+
+    fn vfp_multiple(
+        &mut self,
+        decoded: &Decoded,
+        write: bool,
+        double: bool,
+        d: u8,
+        count: u8,
+        base: Base,
+    ) -> Option<()> {
+        let size = if double { 8 } else { 4 };
+        let length = i32::from(count) * size;
+        if base.rn.is_pc() || d + count > 32 || count == 0 {
+            return None;
+        }
+        self.check_fp();
+        let moved = i32::from(base.bytes);
+        let rn = self.loc(base.rn);
+        self.asm.load(B32, Gpr::Rcx, rn);
+        if !base.increment {
+            self.asm.alu_imm(B32, Alu::Sub, Gpr::Rcx, moved);
+        }
+        let done = self.asm.label();
+        let slow = self.slow(decoded, done);
+        self.asm.test_imm8(Gpr::Rcx, 3);
+        self.asm.jcc(Cc::Ne, slow);
+        // All of it lies in one page.
+        self.asm.lea(Gpr::Rdx, Mem::at(Gpr::Rcx, length - 1));
+        self.asm.alu(B32, Alu::Xor, Gpr::Rdx, Gpr::Rcx);
+        self.asm.shift(B32, Sh::Shr, Gpr::Rdx, 12);
+        self.asm.jcc(Cc::Ne, slow);
+        self.look_up(write, slow);
+        let first = self.fp(double, d);
+        let mut at = 0;
+        while at < length {
+            let memory = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, at);
+            let register = Mem {
+                disp: first.disp + at,
+                ..first
+            };
+            let width = if length - at >= 8 { B64 } else { B32 };
+            let (to, from) = if write {
+                (memory, register)
+            } else {
+                (register, memory)
+            };
+            self.asm.load(width, Gpr::Rax, from);
+            self.asm.store(width, to, Gpr::Rax);
+            at += if width == B64 { 8 } else { 4 };
+        }
+        if base.wback {
+            let op = if base.increment { Alu::Add } else { Alu::Sub };
+            self.asm.alu_imm(B32, op, rn, moved);
+        }
+        self.asm.bind(done);
+        Some(())
+    }
+
+    /// Goes to the slow path for the results that the host may have wrong.
+    fn check_result(&mut self, double: bool, result: Xmm, slow: Label) {
+        let width = if double { B64 } else { B32 };
+        self.asm
+            .sse_gpr(Prefix::P66, double, op::TO_GPR, result.0, Gpr::Rax);
+        self.asm.alu(width, Alu::Add, Gpr::Rax, Gpr::Rax);
+        // Twice the smallest normal number, plus 1, wraps everything up to it to the top.
+        if double {
+            let bias = self.shared(offset_of!(Shared, f64_bias));
+            let limit = self.shared(offset_of!(Shared, f64_limit));
+            self.asm.alu(B64, Alu::Sub, Gpr::Rax, bias);
+            self.asm.alu(B64, Alu::Cmp, Gpr::Rax, limit);
+        } else {
+            self.asm.alu_imm(B32, Alu::Sub, Gpr::Rax, F32_BIAS as i32);
+            self.asm.alu_imm(B32, Alu::Cmp, Gpr::Rax, F32_LIMIT as i32);
+        }
+        let (special, back) = (self.asm.label(), self.asm.label());
+        self.asm.jcc(Cc::A, special);
+        self.asm.bind(back);
+        self.form = Form::None;
+        self.buffers.cold.push(Cold::Special {
+            label: special,
+            back,
+            slow,
+            double,
+        });
+    }
+
+    /// Behind [`Translator::check_result`]: zero and what is below the smallest normal number is
+    /// right; RAX is twice the result, less the bias.
+    pub(super) fn place_special(&mut self, double: bool, back: Label, slow: Label) {
+        if double {
+            let bias = self.shared(offset_of!(Shared, f64_bias));
+            self.asm.alu(B64, Alu::Add, Gpr::Rax, bias);
+            // One below the bias: the smallest normal number itself.
+            self.asm.alu_imm(B64, Alu::Add, Gpr::Rax, 1);
+            self.asm.alu(B64, Alu::Cmp, Gpr::Rax, bias);
+        } else {
+            self.asm.alu_imm(B32, Alu::Add, Gpr::Rax, F32_BIAS as i32);
+            self.asm.alu_imm(B32, Alu::Add, Gpr::Rax, 1);
+            self.asm.alu_imm(B32, Alu::Cmp, Gpr::Rax, F32_BIAS as i32);
+        }
+        self.asm.jcc(Cc::B, back);
+        self.asm.jmp(slow);
+    }
+
+    /// `to = -to`.
+    fn negate(&mut self, double: bool, to: Xmm) {
+        let sign = if double {
+            offset_of!(Shared, f64_sign)
+        } else {
+            offset_of!(Shared, f32_sign)
+        };
+        let sign = self.shared(sign);
+        self.asm.sse(scalar(double), op::LOAD, X2, sign);
+        self.asm.sse(Prefix::None, op::XOR, to, X2);
+    }
+
+    fn vfp_arithmetic(
+        &mut self,
+        decoded: &Decoded,
+        operation: VfpOp,
+        double: bool,
+        d: u8,
+        n: u8,
+        m: u8,
+    ) -> Option<()> {
+        let simple = match operation {
+            VfpOp::Vadd => Some(op::ADD),
+            VfpOp::Vsub => Some(op::SUB),
+            VfpOp::Vmul | VfpOp::Vnmul => Some(op::MUL),
+            VfpOp::Vdiv => Some(op::DIV),
+            _ => None,
+        };
+        let fused = match operation {
+            VfpOp::Vfma => Some(0xb9),
+            VfpOp::Vfms => Some(0xbd),
+            VfpOp::Vfnma => Some(0xbf),
+            VfpOp::Vfnms => Some(0xbb),
+            _ => None,
+        };
+        if fused.is_some() && !self.request.fma {
+            return None;
+        }
+        self.check_fp();
+        let done = self.asm.label();
+        let slow = self.slow(decoded, done);
+        let prefix = scalar(double);
+        let rm = self.fp(double, m);
+        if let Some(opcode) = simple {
+            self.load_fp(X0, double, n);
+            self.asm.sse(prefix, opcode, X0, rm);
+            self.check_result(double, X0, slow);
+            if operation == VfpOp::Vnmul {
+                self.negate(double, X0);
+            }
+        } else if let Some(opcode) = fused {
+            self.load_fp(X0, double, d);
+            self.load_fp(X1, double, n);
+            self.asm.fused(opcode, double, X0, X1, rm);
+            self.check_result(double, X0, slow);
+        } else {
+            // Two roundings.
+            self.load_fp(X1, double, n);
+            self.asm.sse(prefix, op::MUL, X1, rm);
+            self.check_result(double, X1, slow);
+            self.load_fp(X0, double, d);
+            if matches!(operation, VfpOp::Vnmla | VfpOp::Vnmls) {
+                self.negate(double, X0);
+            }
+            let opcode = match operation {
+                VfpOp::Vmla | VfpOp::Vnmls => op::ADD,
+                _ => op::SUB,
+            };
+            self.asm.sse(prefix, opcode, X0, X1);
+            self.check_result(double, X0, slow);
+        }
+        self.store_fp(X0, double, d);
+        self.asm.bind(done);
+        Some(())
+    }
+
+    fn vfp_unary(&mut self, decoded: &Decoded, operation: VfpUnary, double: bool, d: u8, m: u8) {
+        self.check_fp();
+        if operation == VfpUnary::Vsqrt {
+            let done = self.asm.label();
+            let slow = self.slow(decoded, done);
+            let from = self.fp(double, m);
+            self.asm.sse(Prefix::None, op::XOR, X0, X0);
+            self.asm.sse(scalar(double), op::SQRT, X0, from);
+            self.check_result(double, X0, slow);
+            self.store_fp(X0, double, d);
+            self.asm.bind(done);
+            return;
+        }
+        let width = if double { B64 } else { B32 };
+        let (from, to) = (self.fp(double, m), self.fp(double, d));
+        self.asm.load(width, Gpr::Rax, from);
+        match operation {
+            VfpUnary::Vabs => {
+                self.asm.shift(width, Sh::Shl, Gpr::Rax, 1);
+                self.asm.shift(width, Sh::Shr, Gpr::Rax, 1);
+                self.form = Form::None;
+            }
+            VfpUnary::Vneg if double => {
+                let sign = self.shared(offset_of!(Shared, f64_sign));
+                self.asm.alu(B64, Alu::Xor, Gpr::Rax, sign);
+                self.form = Form::None;
+            }
+            VfpUnary::Vneg => {
+                self.asm.alu_imm(B32, Alu::Xor, Gpr::Rax, i32::MIN);
+                self.form = Form::None;
+            }
+            VfpUnary::Vmov | VfpUnary::Vsqrt => {}
+        }
+        self.asm.store(width, to, Gpr::Rax);
+    }
+
+    fn vfp_compare(&mut self, decoded: &Decoded, signal: bool, double: bool, d: u8, m: Option<u8>) {
+        self.check_fp();
+        let done = self.asm.label();
+        let slow = self.slow(decoded, done);
+        let prefix = if double { Prefix::P66 } else { Prefix::None };
+        let opcode = if signal {
+            op::COMPARE
+        } else {
+            op::COMPARE_QUIET
+        };
+        self.load_fp(X0, double, d);
+        match m {
+            Some(m) => {
+                let other = self.fp(double, m);
+                self.asm.sse(prefix, opcode, X0, other);
+            }
+            None => {
+                self.asm.sse(Prefix::None, op::XOR, X1, X1);
+                self.asm.sse(prefix, opcode, X0, X1);
+            }
+        }
+        self.asm.jcc(Cc::P, slow);
+        // Greater: C. Equal: Z and C. Less: N.
+        self.asm.mov_imm(Gpr::Rax, 2 << 28);
+        self.asm.mov_imm(Gpr::Rcx, 6 << 28);
+        self.asm.cmov(Cc::E, Gpr::Rax, Gpr::Rcx);
+        self.asm.mov_imm(Gpr::Rcx, 8 << 28);
+        self.asm.cmov(Cc::B, Gpr::Rax, Gpr::Rcx);
+        let fpscr = Mem::at(STATE, self.layout.fpscr);
+        self.asm.alu_imm(B32, Alu::And, fpscr, 0x0fff_ffff);
+        self.asm.alu_to(B32, Alu::Or, fpscr, Gpr::Rax);
+        self.form = Form::None;
+        self.asm.bind(done);
+    }
+
+    fn vfp_to_int(
+        &mut self,
+        decoded: &Decoded,
+        double: bool,
+        unsigned: bool,
+        round: bool,
+        d: u8,
+        m: u8,
+    ) {
+        self.check_fp();
+        let done = self.asm.label();
+        let slow = self.slow(decoded, done);
+        let prefix = scalar(double);
+        let opcode = if round {
+            op::TO_INT
+        } else {
+            op::TO_INT_TRUNCATED
+        };
+        self.load_fp(X0, double, m);
+        if unsigned {
+            // What is out of range must not leave the host's Inexact behind: it is not converted.
+            let limit = if double {
+                offset_of!(Shared, f64_two_to_32)
+            } else {
+                offset_of!(Shared, f32_two_to_32)
+            };
+            let limit = self.shared(limit);
+            let compare = if double { Prefix::P66 } else { Prefix::None };
+            self.asm.sse(compare, op::COMPARE_QUIET, X0, limit);
+            self.asm.jcc(Cc::Ae, slow);
+            self.asm.jcc(Cc::P, slow);
+            self.asm
+                .sse_gpr(Prefix::P66, double, op::TO_GPR, X0.0, Gpr::Rax);
+            let width = if double { B64 } else { B32 };
+            self.asm.test(width, Gpr::Rax, Gpr::Rax);
+            self.asm.jcc(Cc::S, slow);
+            self.asm
+                .sse_gpr(prefix, true, opcode, Gpr::Rax as u8, gpr_of(X0));
+            if round {
+                // It may have been rounded up to the limit.
+                self.asm.store(B32, Gpr::Rcx, Gpr::Rax);
+                self.asm.alu(B64, Alu::Cmp, Gpr::Rcx, Gpr::Rax);
+                self.asm.jcc(Cc::Ne, slow);
+            }
+        } else {
+            self.asm
+                .sse_gpr(prefix, false, opcode, Gpr::Rax as u8, gpr_of(X0));
+            // The host's answer to what is out of range.
+            self.asm.alu_imm(B32, Alu::Cmp, Gpr::Rax, i32::MIN);
+            self.asm.jcc(Cc::E, slow);
+        }
+        self.form = Form::None;
+        let to = self.fp(false, d);
+        self.asm.store(B32, to, Gpr::Rax);
+        self.asm.bind(done);
+    }
+}
+
+/// The base register of a load or store of several registers.
+#[derive(Clone, Copy)]
+struct Base {
+    rn: Reg,
+    /// How far it moves.
+    bytes: u16,
+    increment: bool,
+    wback: bool,
+}
+
+/// A vector register in the place of a general one, for instructions that take both.
+fn gpr_of(xmm: Xmm) -> Gpr {
+    crate::asm::gpr(xmm.0)
+}
+
+/// Twice the bits of the smallest normal f32, plus 1.
+pub const F32_BIAS: u32 = 0x0100_0001;
+/// What is above it, less the bias, is a NaN or has wrapped.
+const F32_LIMIT: u32 = 0xff00_0000 - F32_BIAS;
+/// The same for f64.
+pub const F64_BIAS: u64 = 0x0020_0000_0000_0001;
+/// As [`F32_LIMIT`].
+pub const F64_LIMIT: u64 = 0xffe0_0000_0000_0000 - F64_BIAS;
