@@ -1,7 +1,7 @@
-//! Cases whose ends are known, in the engine alone: differences from QEMU that were found and fixed,
+//! Cases whose ends are known, in the engines alone: differences from QEMU that were found and fixed,
 //! and what the harness itself relies on.
 
-use skep_fidelity::engine::{self, Engine, Subject};
+use skep_fidelity::engine;
 use skep_fidelity::wire::*;
 
 /// Runs the words of an A32 program from the first slot on, with some registers set.
@@ -16,11 +16,17 @@ fn a32(words: &[u32], regs: &[(usize, u32)]) -> State {
         state.regs[*reg] = *value;
     }
     state.regs[15] = PROGRAMS;
-    let mut subject: Subject<dyn Engine> =
-        engine::start("interp").expect("there is such an engine");
-    subject.load_code(&code);
-    subject.run(&mut state, None);
-    state
+    let ends = engine::ENGINES.map(|name| {
+        let mut subject = engine::start(name).expect("there is such an engine");
+        subject.load_code(&code);
+        let mut end = state;
+        subject.run(&mut end, None);
+        end
+    });
+    for end in &ends {
+        assert_eq!(bytemuck::bytes_of(end), bytemuck::bytes_of(&ends[0]));
+    }
+    ends[0]
 }
 
 #[test]

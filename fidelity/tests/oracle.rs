@@ -8,15 +8,13 @@ use skep_fidelity::run::{self, Limits};
 use skep_interp::{Cluster, Vcpu};
 use std::time::Duration;
 
-/// The share of the comparison that every change must pass.
-const CASES: u64 = 6_000_000;
+/// The share of the comparison that every change must pass, for each engine.
+const CASES: u64 = 4_000_000;
 const SEED: u64 = 20;
 
-#[test]
-#[ignore = "needs qemu-arm"]
-fn the_interpreter_agrees_with_qemu_on_every_row() {
+fn agrees_with_qemu_on_every_row(name: &str) {
     let generator = Generator::new(SEED, 16, |_| true);
-    let mut subject = engine::start("interp").expect("there is such an engine");
+    let mut subject = engine::start(name).expect("there is such an engine");
     let limits = Limits {
         cases: CASES,
         time: Duration::from_secs(600),
@@ -25,10 +23,22 @@ fn the_interpreter_agrees_with_qemu_on_every_row() {
     println!("{}", run.report);
     assert!(
         run.report.agrees(),
-        "see cargo xtask fidelity --seed {SEED} --cases {CASES}"
+        "see cargo xtask fidelity --engine {name} --seed {SEED} --cases {CASES}"
     );
     assert!(run.report.cases > CASES * 9 / 10);
     assert_eq!(run.report.missing(generator.rows(), 1000), []);
+}
+
+#[test]
+#[ignore = "needs qemu-arm"]
+fn the_interpreter_agrees_with_qemu() {
+    agrees_with_qemu_on_every_row("interp");
+}
+
+#[test]
+#[ignore = "needs qemu-arm"]
+fn the_translator_agrees_with_qemu() {
+    agrees_with_qemu_on_every_row("jit");
 }
 
 /// An engine with one mistake: saturation does not set Q.

@@ -138,6 +138,12 @@ impl Session {
         }
     }
 
+    /// Sends the signal of Ctrl-C.
+    pub fn interrupt(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+    }
+
     /// Waits for the end of skep.
     pub fn finish(mut self) -> Output {
         self.input = None;

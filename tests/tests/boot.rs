@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use skep_tests::{Session, assert_refused, default_guest, file, run, skep, stderr, stdout};
+use skep_tests::{Session, assert_refused, default_guest, file, run, stderr, stdout};
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("a path of the cache")
@@ -207,28 +207,35 @@ fn random_bytes_end_in_a_fault_record() {
 
 #[test]
 fn a_signal_ends_the_session() {
-    let mut child = skep()
-        .args(["run"])
-        .stdin(std::process::Stdio::piped())
-        .spawn()
-        .expect("skep");
-    std::thread::sleep(std::time::Duration::from_secs(2));
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
-    assert_eq!(child.wait().expect("it ends").code(), Some(130));
+    let mut session = Session::start(&["run"]);
+    session.send(b"echo ready-$((40 + 2))\n");
+    session.expect("ready-42").interrupt();
+    assert_eq!(session.finish().status.code(), Some(130));
 }
+
+/// `b .`
+const ENDLESS: [u8; 4] = 0xeaff_fffe_u32.to_le_bytes();
 
 #[test]
 fn a_missing_console_is_explained() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    // `b .`
-    let kernel = file(directory.path(), "kernel", &0xeaff_fffe_u32.to_le_bytes());
-    let mut session = Session::start(&["run", "--kernel", &kernel, "--append", "quiet"]);
-    std::thread::sleep(std::time::Duration::from_secs(7));
-    session.end_input();
+    let kernel = file(directory.path(), "kernel", &ENDLESS);
+    let session = Session::start(&["run", "--kernel", &kernel, "--append", "quiet"]);
+    std::thread::sleep(std::time::Duration::from_secs(6));
+    session.interrupt();
     let errors = stderr(&session.finish());
     assert!(errors.contains("printed nothing for 5 s"), "{errors}");
     assert!(errors.contains("console=ttyAMA0"), "{errors}");
+}
+
+#[test]
+fn a_guest_that_sleeps_ends_with_its_input() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    // `1: wfi; b 1b`
+    let sleep = [0xe320_f003_u32, 0xeaff_fffd].map(u32::to_le_bytes);
+    let kernel = file(directory.path(), "kernel", &sleep.concat());
+    let output = run(&["run", "--kernel", &kernel], b"");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }
 
 #[test]

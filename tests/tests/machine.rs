@@ -1,7 +1,7 @@
 //! The machine as a few instructions on it see it.
 
 use skep_tests::program::{self, Machine};
-use skep_vmm::{Outcome, VmHandle};
+use skep_vmm::{Engine, Error, Outcome, Vm, VmConfig, VmHandle};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -380,4 +380,39 @@ fn a_reset_starts_anew_from_any_state() {
     let outcome = machine.run_while(|vm| vm.stop());
     assert_eq!(outcome, Outcome::Stopped);
     assert_eq!(machine.printed(), "nnn");
+}
+
+#[test]
+fn a_panic_of_one_cpu_ends_the_machine() {
+    // The host's sink panics. The other CPU sleeps; the first waits for it in a loop.
+    let program = program::raw(
+        r"
+        mov     r1, #1
+        adr     r2, second
+        mov     r3, #0
+        call    0x84000003                      @ CPU_ON
+1:      mcr     p15, 0, r0, c8, c3, 0           @ TLBIALLIS
+        dsb
+        b       1b
+second: put     'x'
+2:      wfi
+        b       2b
+        ",
+        0,
+    );
+    for engine in [Engine::Interp, Engine::Auto] {
+        let config = VmConfig {
+            kernel: Some(program.clone()),
+            memory: 16 << 20,
+            cpus: 2,
+            engine,
+            ..VmConfig::default()
+        };
+        let sink = |byte| panic!("the sink got {byte}");
+        let mut vm = Vm::new(config, Box::new(sink)).expect("a valid configuration");
+        let Err(Error::Panic { cpu, message }) = vm.run() else {
+            panic!("{engine:?}: no panic");
+        };
+        assert_eq!((cpu, message.as_str()), (1, "the sink got 120"));
+    }
 }

@@ -49,13 +49,13 @@ Keys on a terminal:
   Ctrl-A a   send Ctrl-A
 
 Exit status:
-  0     the guest powered off, or the session ended
+  0     the guest powered off, the input ended, or you quit with Ctrl-A x
   1-255 with a command after -- or on a pipe: its own status; as in a shell 126 if it can't be
         executed, 127 if it is not found, 128 + N if signal N killed it
   2     the command line is wrong
   124   the guest can't go on: a fault record was printed
   125   Skep could not start or run the virtual machine
-  130   quit with Ctrl-A x, or stopped by a signal
+  130   stopped by a signal, or the terminal is gone
   141   nobody reads standard output any more
 
 A command's input and output:

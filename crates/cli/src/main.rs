@@ -15,8 +15,8 @@ const STATUS_FAULT: u8 = 124;
 const STATUS_ERROR: u8 = 125;
 /// Exit status when nobody reads standard output any more: that of a program that SIGPIPE ends.
 const STATUS_CLOSED: u8 = 141;
-/// Exit status after a quit or a signal.
-const STATUS_QUIT: u8 = 130;
+/// Exit status after a signal, or the loss of the terminal.
+const STATUS_SIGNAL: u8 = 130;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -17,7 +17,11 @@ const UPDATES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 3 });
 
 /// What apt says of a full disk, to which a moment makes no difference.
-const FULL: [&str; 2] = ["No space left on device", "enough free space"];
+const FULL: [&str; 3] = [
+    "No space left on device",
+    "enough free space",
+    "quota exceeded",
+];
 
 /// How often a download's size is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -249,6 +253,9 @@ impl<'a> Apt<'a> {
              Dir::State \"{state}\";\n\
              Dir::State::status \"{state}/status\";\n\
              Dir::Cache \"{state}/cache\";\n\
+             Dir::Cache::pkgcache \"\";\n\
+             Dir::Cache::srcpkgcache \"\";\n\
+             Acquire::Retries \"0\";\n\
              Dir::Log \"{state}\";\n\
              Dir::Etc::Main \"/dev/null\";\n\
              Dir::Etc::Parts \"{state}/parts\";\n"

@@ -6,11 +6,11 @@
 use crate::{Error, Guest, Progress};
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Changes when what is built changes: an older cache is not used.
-const VERSION: u32 = 7;
+const VERSION: u32 = 8;
 
 /// The zImage's name.
 pub const KERNEL: &str = "vmlinuz";
@@ -175,6 +175,17 @@ fn rebuild(
         fs::remove_dir_all(finished).map_err(Error::cache(finished))?;
     }
     fs::rename(&into.directory, finished).map_err(Error::cache(finished))
+}
+
+/// Refuses a disk with less room than `bytes`: a full one makes apt try again for minutes.
+pub fn require_space(directory: &Path, bytes: u64) -> Result<(), Error> {
+    // A file system that does not tell has to be tried.
+    match rustix::fs::statvfs(directory) {
+        Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < bytes => {
+            Err(Error::cache(directory)(ErrorKind::StorageFull.into()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Only who holds the lock builds. It ends with the process that holds it, however that ends.

@@ -19,6 +19,16 @@ pub fn command_overlay(argv: &[impl AsRef<[u8]>], token: &str, stdin: bool) -> V
     archive.finish()
 }
 
+/// The archive that tells the guest's shell the size of the terminal on its serial port, to be
+/// appended to the initial RAM disk.
+pub fn terminal_overlay(columns: u16, rows: u16) -> Vec<u8> {
+    let mut archive = Archive::default();
+    archive.directory("skep");
+    let size = format!("columns {columns} rows {rows}\n");
+    archive.file("skep/terminal", 0o400, size.as_bytes());
+    archive.finish()
+}
+
 /// A shell script that becomes the command. Arguments are bytes: Unix asks for no encoding.
 pub(crate) fn script(argv: &[impl AsRef<[u8]>]) -> Vec<u8> {
     let mut script = b"exec --".to_vec();

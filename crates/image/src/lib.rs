@@ -20,7 +20,7 @@ mod package;
 mod tests;
 mod unpacked;
 
-pub use command::command_overlay;
+pub use command::{command_overlay, terminal_overlay};
 pub use error::Error;
 pub use input::{encode_input, end_of_input};
 pub use output::CommandOutput;
@@ -85,6 +85,9 @@ impl Progress for Silent {
     fn bytes(&self, _done: u64, _total: Option<u64>) {}
 }
 
+/// Room that building the guest takes, bytes: package lists, packages, and the guest's files.
+const SPACE: u64 = 100 << 20;
+
 /// The default guest: from the cache, or fetched and built there; only that needs a network.
 /// Several processes may ask at once: one builds it, the others wait.
 ///
@@ -97,6 +100,7 @@ pub fn ensure(options: &Options, progress: &dyn Progress) -> Result<Guest, Error
     };
     let package = options.flavour.package();
     cache::ensure(&directory, package, progress, |work, into| {
+        cache::require_space(&directory, SPACE)?;
         let apt = apt::Apt::new(work, None, progress)?;
         let packages = apt.fetch(package, "busybox-static")?;
         progress.stage("Unpacking the packages");

@@ -62,7 +62,8 @@ impl Cluster {
         self.members.len() == 1
     }
 
-    pub(crate) fn set_running(&self, index: usize, running: bool) {
+    /// Notes whether a vCPU executes: others wait for one that does, and only for such a one.
+    pub fn set_running(&self, index: usize, running: bool) {
         if let Some(member) = self.members.get(index) {
             member.running.store(running, SeqCst);
         }

@@ -28,6 +28,8 @@ use skep_arm::insn::Insn;
 use skep_arm::state::{CpuState, Exclusive, psr};
 use skep_interp::cluster::Request as Ask;
 use skep_interp::{Cluster, DirectMemory, Exit, Machine, Raised, Step, control};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use tables::Tables;
 use thunks::Thunks;
@@ -115,6 +117,8 @@ struct Engine<M: Machine> {
     interpreted: u64,
     handed_over: u64,
     leaves: [u64; 5],
+    /// A panic under generated code.
+    panic: Option<Box<dyn Any + Send>>,
 }
 
 const HEAT: usize = 1 << 16;
@@ -182,6 +186,7 @@ where
             interpreted: 0,
             handed_over: 0,
             leaves: [0; 5],
+            panic: None,
         });
         engine.build();
         Ok(Vcpu { engine })
@@ -388,6 +393,9 @@ where
         loop {
             let leave = self.call(code);
             self.leaves[leave as usize] += 1;
+            if let Some(panic) = self.panic.take() {
+                resume_unwind(panic);
+            }
             let core = self.vcpu.core();
             if leave == Leave::Step {
                 let exit = core.finish(self.step);
@@ -508,6 +516,17 @@ where
         // SAFETY: generated code passes the engine that it was assembled for, which waits in `call`
         // and holds no reference meanwhile.
         let engine = unsafe { &mut *engine };
+        // Generated code has no frames that a panic could unwind: it goes around them.
+        match catch_unwind(AssertUnwindSafe(|| Self::interpret(engine, number, va))) {
+            Ok(leave) => leave,
+            Err(panic) => {
+                engine.panic = Some(panic);
+                1
+            }
+        }
+    }
+
+    fn interpret(engine: &mut Self, number: u32, va: u32) -> u32 {
         let Some(op) = engine.cache.ops.get(number as usize).copied() else {
             return 0;
         };

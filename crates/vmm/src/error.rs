@@ -67,6 +67,14 @@ pub enum Error {
         "the host could not start a thread ({0}); close other programs or raise the limit on processes (ulimit -u)"
     )]
     Thread(#[source] std::io::Error),
+    /// A vCPU's thread, or what it called, panicked.
+    #[error("CPU {cpu} stopped because of an error in Skep itself ({message}); please report it")]
+    Panic {
+        /// The vCPU.
+        cpu: usize,
+        /// What the panic said.
+        message: String,
+    },
     /// The engine can't run on this host.
     #[error(
         "the host does not let the translator run ({0}); use the interpreter (--engine interp), or allow executable memory"

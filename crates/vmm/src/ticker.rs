@@ -1,9 +1,10 @@
 //! Interrupts vCPUs at intervals, for engines that do not count what they execute: so that timers
 //! are looked at while a guest computes.
 
+use crate::bus::lock;
 use crate::vm::Shared;
 use skep_interp::control;
-use std::sync::OnceLock;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread::Thread;
 use std::time::Duration;
@@ -16,7 +17,7 @@ const IDLE: Duration = Duration::from_millis(100);
 /// What vCPU threads and the ticker share.
 #[derive(Default)]
 pub(crate) struct Ticker {
-    thread: OnceLock<Thread>,
+    thread: Mutex<Option<Thread>>,
     /// It sleeps until some vCPU executes again.
     idle: AtomicBool,
 }
@@ -25,7 +26,7 @@ impl Ticker {
     /// A vCPU begins to execute.
     pub fn busy(&self) {
         if self.idle.swap(false, SeqCst)
-            && let Some(thread) = self.thread.get()
+            && let Some(thread) = &*lock(&self.thread)
         {
             thread.unpark();
         }
@@ -35,7 +36,8 @@ impl Ticker {
 /// The ticker's thread, until the VM ends.
 pub(crate) fn run(shared: &Shared) {
     let ticker = &shared.ticker;
-    let _ = ticker.thread.set(std::thread::current());
+    // Each run of the VM has a thread of its own.
+    *lock(&ticker.thread) = Some(std::thread::current());
     while !shared.has_ended() {
         let mut busy = false;
         for (progress, control) in shared.progress.iter().zip(shared.cluster.controls()) {

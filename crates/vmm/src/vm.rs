@@ -15,9 +15,19 @@ use skep_arm::state::CpuState;
 use skep_board::map;
 use skep_board::pl031::Pl031;
 use skep_interp::{Cluster, Stats};
+use std::any::Any;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+/// What a panic said.
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or(panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
+        .to_owned()
+}
 
 /// How a run of a VM ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -91,6 +101,8 @@ pub(crate) enum End {
     Reset,
     Stop,
     Fault(Box<FaultRecord>),
+    /// A vCPU's thread panicked: its number, and what it said.
+    Panic(usize, String),
 }
 
 /// Whether vCPUs may execute.
@@ -277,7 +289,7 @@ impl Vm {
     /// where it was.
     ///
     /// # Errors
-    /// [`Error::Thread`], and after a reset those of loading.
+    /// [`Error::Thread`], [`Error::Panic`], and after a reset those of loading.
     pub fn run(&mut self) -> Result<Outcome, Error> {
         loop {
             self.shared.bus.clock().start();
@@ -289,6 +301,7 @@ impl Vm {
                 End::PowerOff => return Ok(Outcome::PoweredOff),
                 End::Stop => return Ok(Outcome::Stopped),
                 End::Fault(record) => return Ok(Outcome::Fault(record)),
+                End::Panic(cpu, message) => return Err(Error::Panic { cpu, message }),
                 End::Reset if self.config.no_restart => return Ok(Outcome::PoweredOff),
                 End::Reset => self.reset()?,
             }
@@ -311,7 +324,13 @@ impl Vm {
                 lock(&shared.lifecycle).threads += 1;
                 let thread = std::thread::Builder::new().name(format!("vcpu{index}"));
                 let spawned = thread.spawn_scoped(scope, move || {
-                    vcpu::run(vcpu, shared);
+                    // Nobody would see the end of a thread that panics. What it leaves half done is
+                    // data of this VM, which ends.
+                    let run = AssertUnwindSafe(|| vcpu::run(vcpu, shared));
+                    if let Err(panic) = catch_unwind(run) {
+                        shared.cluster.set_running(index, false);
+                        shared.end(End::Panic(index, message(&*panic)));
+                    }
                     lock(&shared.lifecycle).threads -= 1;
                     shared.changed.notify_all();
                 });

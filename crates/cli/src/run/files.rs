@@ -5,12 +5,13 @@ use skep_vmm::Disk;
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 /// The largest file that is read whole: more can't be guest memory.
 const LARGEST: u64 = 4 << 30;
 
-/// Reads a file whole. `what` names it in messages.
+/// Reads a file or pipe whole. `what` names it in messages.
 pub fn read(path: &Path, what: &str) -> Result<Vec<u8>, Error> {
     let name = path.display();
     let problem = |reason: &str, remedy: &str| -> Error {
@@ -27,10 +28,15 @@ pub fn read(path: &Path, what: &str) -> Result<Vec<u8>, Error> {
     if metadata.is_dir() {
         return Err(problem("is a directory", "name a file"));
     }
+    let kind = metadata.file_type();
+    // /dev/zero has no end, and a terminal none that a user would expect.
+    if kind.is_char_device() || kind.is_block_device() {
+        return Err(problem("is a device", "copy what it holds to a file"));
+    }
     if metadata.len() > LARGEST {
         return Err(problem("is larger than 4 GiB", "name a smaller file"));
     }
-    // A device may have no size and yet no end.
+    // A pipe has no size, and may have no end.
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(host)?;
     file.take(LARGEST + 1)
@@ -69,10 +75,12 @@ mod tests {
             "the kernel /no/such/file does not exist; check the path"
         );
         assert_eq!(error("/"), "the kernel / is a directory; name a file");
-        assert_eq!(
-            error("/dev/null"),
-            "the kernel /dev/null is empty; name a file with contents"
-        );
+        for device in ["/dev/zero", "/dev/null"] {
+            assert_eq!(
+                error(device),
+                format!("the kernel {device} is a device; copy what it holds to a file")
+            );
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::Error;
 use crate::args::{Console, Guest, RunArgs};
 use crate::run::files;
 use crate::run::progress::Bar;
+use crate::run::terminal;
 use skep_image::{CommandOutput, Flavour, Options};
 use skep_vmm::VmHandle;
 use std::ffi::OsString;
@@ -106,6 +107,8 @@ fn default_guest(args: &RunArgs) -> Result<Session, Error> {
         command = Some(CommandOutput::new(&token));
         // Nothing but a panic disturbs the output, and the guest ends with it.
         command_line.push("quiet loglevel=1 panic=-1".into());
+    } else if let Some((columns, rows)) = terminal::size() {
+        initrd.extend(skep_image::terminal_overlay(columns, rows));
     }
     command_line.extend(args.append.clone());
     Ok(Session {
@@ -143,6 +146,8 @@ fn end_of_plain_input(vm: &VmHandle) {
     const IDLE: u64 = 30_000_000;
     /// A guest that waits in a loop is never idle. After so much silence it won't say more.
     const SILENCES: u32 = 10;
+    /// The same for one that never said anything, and may have much to do first.
+    const FIRST_SILENCES: u32 = 40;
     vm.input(b"\x04");
     let executed = || -> u64 {
         vm.progress()
@@ -154,13 +159,14 @@ fn end_of_plain_input(vm: &VmHandle) {
     loop {
         std::thread::sleep(QUIET);
         let (sent_now, done_now) = (vm.output_count(), executed());
-        silences = if sent_now == sent && sent_now > 0 {
-            silences + 1
+        silences = if sent_now == sent { silences + 1 } else { 0 };
+        let limit = if sent_now > 0 {
+            SILENCES
         } else {
-            0
+            FIRST_SILENCES
         };
         let idle = done_now.saturating_sub(done) < IDLE;
-        if silences >= SILENCES || silences > 0 && idle {
+        if silences >= limit || silences > 0 && idle {
             vm.stop();
             return;
         }

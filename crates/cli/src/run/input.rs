@@ -1,10 +1,9 @@
 //! Standard input to the guest's serial port.
 
 use super::keys::{HELP, Keys, Request};
+use super::quit::Quit;
 use skep_vmm::VmHandle;
 use std::io::{ErrorKind, Read, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 /// Input that may wait for the guest, bytes: beyond it, reading pauses.
@@ -14,7 +13,7 @@ const AHEAD: usize = 64 << 10;
 const CHUNK: usize = 32 << 10;
 
 /// Starts a thread that carries a terminal's keys to the guest. It ends with the process.
-pub fn interactive(vm: VmHandle, quit: Arc<AtomicBool>) {
+pub fn interactive(vm: VmHandle, quit: Quit) {
     std::thread::spawn(move || {
         let (mut keys, mut buffer) = (Keys::default(), [0; 4096]);
         loop {
@@ -22,7 +21,7 @@ pub fn interactive(vm: VmHandle, quit: Arc<AtomicBool>) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 // The terminal is gone, and nobody can type any more.
                 Ok(0) | Err(_) => {
-                    quit.store(true, SeqCst);
+                    quit.interrupt();
                     vm.stop();
                     return;
                 }
@@ -32,7 +31,7 @@ pub fn interactive(vm: VmHandle, quit: Arc<AtomicBool>) {
             for request in keys.take(&buffer[..read], &mut guest) {
                 match request {
                     Request::Quit => {
-                        quit.store(true, SeqCst);
+                        quit.ask();
                         vm.stop();
                         return;
                     }

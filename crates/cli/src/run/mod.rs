@@ -6,16 +6,16 @@ mod input;
 mod keys;
 mod output;
 mod progress;
+mod quit;
 mod terminal;
 mod watch;
 
 use crate::args::{Console, Cpu, RunArgs, Virtio};
-use crate::{Error, STATUS_CLOSED, STATUS_FAULT, STATUS_QUIT};
+use crate::{Error, STATUS_CLOSED, STATUS_FAULT};
 use output::Output;
+use quit::Quit;
 use skep_vmm::{ConsoleDevice, CpuModel, Outcome, VirtioVersion, Vm, VmConfig};
 use std::io::{ErrorKind, IsTerminal, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use terminal::RawTerminal;
 
 /// Boots a virtual machine and returns Skep's exit status.
@@ -55,7 +55,7 @@ pub fn run(args: RunArgs) -> Result<u8, Error> {
         },
     };
 
-    let quit = Arc::new(AtomicBool::new(false));
+    let quit = Quit::default();
     let command = session.command.is_some();
     let output = Output::new(session.command, quit.clone());
     let sink = output.clone();
@@ -85,8 +85,8 @@ pub fn run(args: RunArgs) -> Result<u8, Error> {
     let failure = output.finish();
     drop(terminal);
     let outcome = outcome?;
-    if quit.load(SeqCst) {
-        return Ok(STATUS_QUIT);
+    if let Some(status) = quit.status() {
+        return Ok(status);
     }
     match failure {
         // Whoever read it has seen enough.
@@ -129,7 +129,7 @@ fn unfinished(output: &Output) -> Error {
 
 /// Makes the signals that end a program stop the VM, so that the terminal is given back, and the
 /// guest follow the terminal's size.
-fn handle_signals(vm: &Vm, quit: Arc<AtomicBool>) -> Result<(), Error> {
+fn handle_signals(vm: &Vm, quit: Quit) -> Result<(), Error> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH};
     let mut signals =
         signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH])?;
@@ -141,7 +141,7 @@ fn handle_signals(vm: &Vm, quit: Arc<AtomicBool>) -> Result<(), Error> {
                     vm.resize(columns, rows);
                 }
             } else {
-                quit.store(true, SeqCst);
+                quit.interrupt();
                 vm.stop();
             }
         }

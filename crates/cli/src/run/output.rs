@@ -3,11 +3,11 @@
 //! A thread writes, so that the guest neither pays for a system call a byte nor stands still while
 //! a slow reader takes its time, unless that is far behind.
 
+use super::quit::Quit;
 use skep_image::CommandOutput;
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::mem::take;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct Output {
     shared: Arc<(Mutex<State>, Condvar)>,
     /// The user does not want to wait.
-    quit: Arc<AtomicBool>,
+    quit: Quit,
 }
 
 struct State {
@@ -40,7 +40,7 @@ struct State {
 
 impl Output {
     /// Shows all, or only what a command prints.
-    pub fn new(filter: Option<CommandOutput>, quit: Arc<AtomicBool>) -> Self {
+    pub fn new(filter: Option<CommandOutput>, quit: Quit) -> Self {
         let state = State {
             filter,
             hidden: VecDeque::new(),
@@ -85,7 +85,7 @@ impl Output {
         if before == 0 && !state.waiting.is_empty() {
             self.shared.1.notify_all();
         }
-        while guard.waiting.len() >= AHEAD && guard.failure.is_none() && !self.quit.load(SeqCst) {
+        while guard.waiting.len() >= AHEAD && guard.failure.is_none() && !self.quit.wanted() {
             guard = self.wait(guard);
         }
         if guard.failure.is_some() {
@@ -126,7 +126,7 @@ impl Output {
         let mut state = self.state();
         while (state.writing || !state.waiting.is_empty())
             && state.failure.is_none()
-            && !self.quit.load(SeqCst)
+            && !self.quit.wanted()
         {
             state = self.wait(state);
         }
