@@ -266,7 +266,8 @@ impl Maker<'_> {
             let start = self.units.len();
             if made < 12 {
                 made += 1;
-                self.function(t32);
+                let from_t32 = self.units[unit].t32;
+                self.function(t32, from_t32);
             }
             let start = if start == self.units.len() {
                 unit + 1
@@ -288,7 +289,7 @@ impl Maker<'_> {
         });
     }
 
-    fn function(&mut self, t32: bool) {
+    fn function(&mut self, t32: bool, from_t32: bool) {
         self.t32 = t32;
         let leaf = self.rng.one_in(3);
         if leaf {
@@ -296,7 +297,9 @@ impl Maker<'_> {
                 self.random(Place::Leaf);
             }
             let back = if t32 {
-                Part::Narrow(self.rng.pick(&[0x4770, 0x46f7]))
+                // MOV PC, LR does not interwork.
+                let ways = if from_t32 { 2 } else { 1 };
+                Part::Narrow(self.rng.pick(&[0x4770, 0x46f7][..ways]))
             } else {
                 Part::Word(self.rng.pick(&[0xe12f_ff1e, 0xe1a0_f00e]))
             };
@@ -718,6 +721,9 @@ impl Maker<'_> {
 /// Whether a random instruction may be in a program: branches lead nowhere, most of them.
 fn acceptable(rng: &mut Rng, set: Set, word: u32, decoded: &Decoded, place: Place) -> bool {
     let insn = &decoded.insn;
+    if let Insn::It { .. } = insn {
+        return false;
+    }
     let rare = branches(insn)
         || matches!(
             insn,
@@ -730,7 +736,6 @@ fn acceptable(rng: &mut Rng, set: Set, word: u32, decoded: &Decoded, place: Plac
                 | Insn::Cps { .. }
                 | Insn::MsrReg { .. }
                 | Insn::MsrImm { .. }
-                | Insn::It { .. }
                 | Insn::Mcr { .. }
                 | Insn::Mcrr { .. }
                 | Insn::Setend { .. }

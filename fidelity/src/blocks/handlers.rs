@@ -9,7 +9,7 @@
 //! program ends with HVC.
 
 /// The words.
-pub const HANDLERS: [u32; 140] = [
+pub const HANDLERS: [u32; 152] = [
     0xea00_0006, // b e0
     0xea00_000a, // b e1
     0xea00_000e, // b e2
@@ -66,10 +66,10 @@ pub const HANDLERS: [u32; 140] = [
     0xe283_3001, // add r3, r3, #1
     0xe580_3040, // str r3, [r0, #64]
     0xe353_0040, // cmp r3, #64
-    0x2a00_0059, // bcs finish
+    0x2a00_0065, // bcs finish
     0xe1a0_462e, // lsr r4, lr, #12
     0xe354_0e1f, // cmp r4, #496
-    0x0a00_0056, // beq finish
+    0x0a00_0062, // beq finish
     0xe080_4203, // add r4, r0, r3, lsl #4
     0xe584_e100, // str lr, [r4, #256]
     0xe584_2104, // str r2, [r4, #260]
@@ -78,9 +78,9 @@ pub const HANDLERS: [u32; 140] = [
     0xee16_5f10, // mrc 15, 0, r5, cr6, cr0, {0}
     0xe584_510c, // str r5, [r4, #268]
     0xe351_0003, // cmp r1, #3
-    0x0a00_002d, // beq prefetch
+    0x0a00_0039, // beq prefetch
     0xe351_0004, // cmp r1, #4
-    0x0a00_000b, // beq data
+    0x0a00_000e, // beq data
     0xe351_0006, // cmp r1, #6
     0x0382_2080, // orreq r2, r2, #128
     0x024e_e004, // subeq lr, lr, #4
@@ -88,11 +88,14 @@ pub const HANDLERS: [u32; 140] = [
     0x0382_2040, // orreq r2, r2, #64
     0x024e_e004, // subeq lr, lr, #4
     0xe351_0001, // cmp r1, #1
-    0x1a00_002d, // bne resume
+    0x1a00_0039, // bne resume
     0xe313_0003, // tst r3, #3
     0x03a0_4101, // moveq r4, #1073741824
     0x0ee8_4a10, // vmsreq fpexc, r4
-    0xea00_0029, // b resume
+    0xe312_0020, // tst r2, #32
+    0x124e_e002, // subne lr, lr, #2
+    0x1a00_0022, // bne skip_t32
+    0xea00_0032, // b resume
     // data:
     0xee15_4f10, // mrc 15, 0, r4, cr5, cr0, {0}
     0xe204_100f, // and r1, r4, #15
@@ -123,9 +126,19 @@ pub const HANDLERS: [u32; 140] = [
     0xf57f_f04f, // dsb sy
     0xf57f_f06f, // isb sy
     0xe24e_e008, // sub lr, lr, #8
-    0xea00_000b, // b resume
+    0xea00_0014, // b resume
     // skip:
-    0xe24e_e004, // sub lr, lr, #4
+    0xe312_0020, // tst r2, #32
+    0x024e_e004, // subeq lr, lr, #4
+    0x0a00_0011, // beq resume
+    0xe24e_e008, // sub lr, lr, #8
+    // skip_t32:
+    0xe3c2_2406, // bic r2, r2, #100663296
+    0xe3c2_2b3f, // bic r2, r2, #64512
+    0xe0de_40b2, // ldrh r4, [lr], #2
+    0xe1a0_45a4, // lsr r4, r4, #11
+    0xe354_001d, // cmp r4, #29
+    0x228e_e002, // addcs lr, lr, #2
     0xea00_0009, // b resume
     // prefetch:
     0xe203_5003, // and r5, r3, #3
