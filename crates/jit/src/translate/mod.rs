@@ -230,6 +230,10 @@ impl<'a> Translator<'a> {
             let Some(decoded) = self.fetch(va, it) else {
                 break;
             };
+            if it.in_block() && !it.last_in_block() && branch::ends_block(&decoded.insn) {
+                // UNPREDICTABLE: left to the interpreter, so that both do the same.
+                break;
+            }
             self.buffers.insns.push(decoded);
             self.buffers.its.push(it);
             if self.request.t32 {
