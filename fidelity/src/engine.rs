@@ -11,7 +11,10 @@ use skep_arm::state::{CpuModel, CpuState, Mode, psr};
 use skep_interp::code::CodeMap;
 use skep_interp::{BusError, Cluster, Counters, Direct, DirectMemory, Exit, Machine, Vcpu};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
 
 /// An engine: something that runs a vCPU on the bare machine.
 pub trait Engine {
@@ -100,6 +103,11 @@ const VECTORS_VA: u32 = 0x3f00_0000;
 const WFI: u32 = 0xe320_f003;
 
 impl Words {
+    /// `size` bytes, a multiple of 8, of zeros.
+    pub fn new(size: usize) -> Self {
+        Words((0..size / 8).map(|_| AtomicU64::new(0)).collect())
+    }
+
     #[inline(always)]
     fn load(&self, offset: usize, size: u32) -> u64 {
         let word = self.0.get(offset / 8).map_or(0, |word| word.load(Relaxed));
@@ -117,8 +125,13 @@ impl Words {
             return;
         };
         let shift = offset % 8 * 8;
+        if size == 8 {
+            return word.store(value, Relaxed);
+        }
         let mask = u64::MAX >> (64 - size * 8) << shift;
-        word.store(word.load(Relaxed) & !mask | value << shift & mask, Relaxed);
+        let _ = word.fetch_update(Relaxed, Relaxed, |old| {
+            Some(old & !mask | value << shift & mask)
+        });
     }
 }
 
@@ -151,12 +164,15 @@ impl DirectMemory for Words {
         self.store(offset, 8, value);
     }
     fn compare_exchange(&self, offset: usize, size: u8, current: u64, new: u64) -> bool {
-        // One vCPU: nothing comes between.
-        let equal = self.load(offset, u32::from(size)) == current;
-        if equal {
-            self.store(offset, u32::from(size), new);
-        }
-        equal
+        let Some(word) = self.0.get(offset / 8) else {
+            return false;
+        };
+        let shift = offset % 8 * 8;
+        let mask = u64::MAX >> (64 - u32::from(size) * 8) << shift;
+        let replace = |old: u64| {
+            (old & mask == current << shift & mask).then_some(old & !mask | new << shift & mask)
+        };
+        word.fetch_update(SeqCst, SeqCst, replace).is_ok()
     }
 }
 
@@ -213,7 +229,7 @@ const EXECUTE_NEVER: u32 = 1;
 impl Bare {
     /// The memory map of `wire`, in the short-descriptor format.
     fn new() -> Self {
-        let memory = Words((0..MEMORY_SIZE / 8).map(|_| AtomicU64::new(0)).collect());
+        let memory = Words::new(MEMORY_SIZE);
         let areas = [
             (CODE_BASE, CODE_PA, CODE_SIZE, USER_READ),
             (SCRATCH_BASE, SCRATCH_PA, SCRATCH_SIZE, USER_WRITE),

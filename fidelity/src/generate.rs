@@ -92,14 +92,36 @@ fn t32_branch(from: u32, to: u32) -> u32 {
 }
 
 /// What is known of a row before any instance of it is made.
-struct Template {
-    number: u16,
+pub(crate) struct Template {
+    pub(crate) number: u16,
     /// The bits of each field but the condition.
     fields: Vec<u32>,
     /// The bits of the condition.
     cond: u32,
     /// Its name says that it is for what has no other meaning.
     undefined: bool,
+}
+
+impl Template {
+    /// What is known of the row with a number.
+    pub(crate) fn new(number: u16, row: &decode::Row) -> Self {
+        let is_cond = |field: &decode::Field| {
+            field.letter == 'c' && field.bits.count_ones() == 4 && field.bits >> 28 != 0
+        };
+        Template {
+            number,
+            fields: row
+                .fields()
+                .filter(|field| !is_cond(field))
+                .map(|field| field.bits)
+                .collect(),
+            cond: row
+                .fields()
+                .find(is_cond)
+                .map_or(0, |field| field.bits & !row.mask),
+            undefined: row.name.starts_with("UNDEFINED"),
+        }
+    }
 }
 
 /// Makes batches.
@@ -140,24 +162,7 @@ impl Generator {
         let templates = (0u16..)
             .zip(rows())
             .filter(|(_, row)| wanted(row.name) && exempt::row(row).is_none())
-            .map(|(number, row)| {
-                let is_cond = |field: &decode::Field| {
-                    field.letter == 'c' && field.bits.count_ones() == 4 && field.bits >> 28 != 0
-                };
-                Template {
-                    number,
-                    fields: row
-                        .fields()
-                        .filter(|field| !is_cond(field))
-                        .map(|field| field.bits)
-                        .collect(),
-                    cond: row
-                        .fields()
-                        .find(is_cond)
-                        .map_or(0, |field| field.bits & !row.mask),
-                    undefined: row.name.starts_with("UNDEFINED"),
-                }
-            })
+            .map(|(number, row)| Template::new(number, row))
             .collect();
         Generator {
             seed,
@@ -382,7 +387,7 @@ impl Program {
     }
 }
 
-fn decode_t32(word: u32, narrow: bool, it: ItState) -> Decoded {
+pub(crate) fn decode_t32(word: u32, narrow: bool, it: ItState) -> Decoded {
     if narrow {
         decode::t32(word as u16, 0, it)
     } else {
@@ -391,7 +396,7 @@ fn decode_t32(word: u32, narrow: bool, it: ItState) -> Decoded {
 }
 
 /// An IT instruction for a block of `len` instructions.
-fn it_word(rng: &mut Rng, len: u32) -> u32 {
+pub(crate) fn it_word(rng: &mut Rng, len: u32) -> u32 {
     let cond = rng.below(15);
     let last = 1 << (4 - len);
     // AL has no "else": each bit must be the condition's lowest.
@@ -405,7 +410,7 @@ fn it_word(rng: &mut Rng, len: u32) -> u32 {
 }
 
 /// A word of a row: random fields, and now and then one that is all zeros, all ones, or small.
-fn instance(rng: &mut Rng, template: &Template) -> u32 {
+pub(crate) fn instance(rng: &mut Rng, template: &Template) -> u32 {
     let mut bits = rng.u32();
     for field in &template.fields {
         let low = field & field.wrapping_neg();
@@ -446,7 +451,7 @@ pub fn branches(insn: &Insn) -> bool {
 }
 
 /// Whether an IT block may hold the instruction (manual A8.8.54).
-fn it_may_hold(insn: &Insn, row: &str) -> bool {
+pub(crate) fn it_may_hold(insn: &Insn, row: &str) -> bool {
     !matches!(
         insn,
         Insn::It { .. } | Insn::Cbz { .. } | Insn::Cps { .. } | Insn::Setend { .. }

@@ -4,6 +4,7 @@
 //! [`generate`] makes cases, [`engine`] and [`oracle`] run them, [`check`] compares, and
 //! [`exempt`] is the list of what is not compared. `docs/fidelity.md` says what this guarantees.
 
+pub mod blocks;
 pub mod check;
 pub mod engine;
 pub mod exempt;

@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use skep_arm::decode::rows;
+use skep_fidelity::blocks;
 use skep_fidelity::check::{Bench, same};
 use skep_fidelity::engine;
 use skep_fidelity::exempt::{EXEMPTIONS, Scope};
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 #[derive(Parser)]
 #[command(name = "skep-fidelity")]
 struct Args {
+    #[command(subcommand)]
+    task: Option<Task>,
     /// The engine under test
     #[arg(long, default_value = "interp", value_parser = engine::ENGINES)]
     engine: String,
@@ -50,8 +53,44 @@ struct Args {
     explain: usize,
 }
 
+/// What to do other than comparing instructions with QEMU.
+#[derive(clap::Subcommand)]
+enum Task {
+    /// Compares the translator with the interpreter on random programs
+    Blocks(BlocksArgs),
+}
+
+#[derive(clap::Args)]
+struct BlocksArgs {
+    /// What the random numbers come from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Run so many programs
+    #[arg(long, default_value_t = u64::MAX)]
+    cases: u64,
+    /// Stop after so many seconds
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// Run one program, by its number
+    #[arg(long)]
+    case: Option<u64>,
+    /// Explain at most so many differences
+    #[arg(long, default_value_t = 5)]
+    explain: usize,
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(Task::Blocks(args)) = &args.task {
+        return match compare_blocks(args) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("fidelity: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let result = if args.exemptions {
         print_exemptions();
         Ok(true)
@@ -186,4 +225,49 @@ fn compare(args: &Args) -> Result<bool, OracleError> {
         println!("  too few cases: {:?} {}", row.set, row.name);
     }
     Ok(run.report.agrees() && missing.is_empty())
+}
+
+/// Compares the engines on programs; true if there is no difference.
+fn compare_blocks(args: &BlocksArgs) -> std::io::Result<bool> {
+    let generator = blocks::generate::Generator::new(args.seed);
+    let mut bench = blocks::check::Bench::new()?;
+    let numbers = match args.case {
+        Some(number) => number..number + 1,
+        None => 0..args.cases,
+    };
+    let started = Instant::now();
+    let time = Duration::from_secs(args.seconds);
+    let (tally, differences) =
+        blocks::check::run(&mut bench, &generator, numbers, time, args.explain);
+    for difference in &differences {
+        println!(
+            "difference; again: cargo xtask fidelity blocks --seed {} --case {}\n{}",
+            args.seed, difference.number, difference.text
+        );
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    println!(
+        "blocks: {} programs in {seconds:.1} s ({:.0} a second), {} instructions ({:.1} million a \
+         minute), {} exceptions, {} programs without an end, {} differences",
+        tally.programs,
+        tally.programs as f64 / seconds,
+        tally.instructions,
+        tally.instructions as f64 / seconds * 60e-6,
+        tally.exceptions,
+        tally.endless,
+        differences.len()
+    );
+    for stats in bench.stats() {
+        println!(
+            "  translator: {} blocks, {} dropped, {} flushes, {} instructions handed over, {} \
+             interpreted, leaves {:?}",
+            stats.translated,
+            stats.invalidated,
+            stats.flushes,
+            stats.handed_over,
+            stats.interpreted,
+            stats.leaves
+        );
+    }
+    Ok(differences.is_empty())
 }

@@ -18,6 +18,11 @@ struct Address {
     align: u32,
 }
 
+/// The base register of a load or store, and the index register if it has one.
+pub(crate) fn base_and_index(insn: &Insn) -> Option<(Reg, Option<Reg>)> {
+    address(insn, &[0; 16], 0).map(|at| (at.rn, at.rm))
+}
+
 /// Whether the instruction loads or stores.
 pub fn accesses_memory(insn: &Insn) -> bool {
     let regs = [0; 16];

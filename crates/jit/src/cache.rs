@@ -65,6 +65,8 @@ pub struct Op {
     pub it: u8,
     /// It executes in T32 state.
     pub t32: bool,
+    /// The page of direct memory that it lies in.
+    pub page: u32,
     /// Instructions of its block that come after it: they were counted at the block's start.
     pub after: u8,
 }

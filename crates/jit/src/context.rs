@@ -9,7 +9,7 @@ pub const JUMPS: usize = 4096;
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Jump {
-    /// The address, with bit 0 set for T32; odd with bit 1... never matches when unused.
+    /// The address, with bit 0 set for T32; [`NO_TARGET`] if there is none.
     pub target: u64,
     /// Where its code is (the entry that checks the page).
     pub code: u64,
@@ -56,6 +56,8 @@ pub struct Shared {
     pub exclusive_value: u64,
     /// The vCPU's inputs.
     pub control: u64,
+    /// The current context's tables.
+    pub tables: u64,
     /// Instructions executed.
     pub instructions: u64,
     /// Constants for floating point, by their names.

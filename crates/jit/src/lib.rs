@@ -21,7 +21,7 @@ mod thunks;
 mod translate;
 
 use asm::Asm;
-use cache::{Cache, Key};
+use cache::{Cache, Key, Op};
 use context::{JUMPS, Jump, Layout, Leave, NO_TARGET, Shared};
 use skep_arm::decode::ItState;
 use skep_arm::insn::Insn;
@@ -110,6 +110,8 @@ struct Engine<M: Machine> {
     config: Config,
     /// The host has fused multiply-add instructions.
     fma: bool,
+    /// The pages of direct memory of the blocks in the jump cache.
+    jump_pages: Box<[u32]>,
     /// How often blocks were reached, by a hash of their key.
     heat: Box<[u8]>,
     interpreted: u64,
@@ -154,6 +156,7 @@ where
                 exclusive_size: 0,
                 exclusive_host: 0,
                 exclusive_value: 0,
+                tables: 0,
                 control: control.flags_address() as u64,
                 instructions: 0,
                 f64_bias: translate::vfp::F64_BIAS,
@@ -178,6 +181,7 @@ where
             buffers: Buffers::default(),
             config,
             fma: std::arch::is_x86_feature_detected!("fma"),
+            jump_pages: vec![0; JUMPS].into_boxed_slice(),
             heat: vec![0; HEAT].into_boxed_slice(),
             interpreted: 0,
             handed_over: 0,
@@ -261,8 +265,12 @@ where
                 if flags & control::CODE != 0 {
                     core.control.take(control::CODE);
                     let code = core.machine.code();
+                    let before = self.cache.invalidated;
                     self.cache
                         .invalidate_written(|page| code.generation(page as usize * 4096));
+                    if self.cache.invalidated != before {
+                        self.forget_jumps();
+                    }
                 }
                 let core = self.vcpu.core();
                 if let Some(exit) = core.attend() {
@@ -306,6 +314,10 @@ where
         let cpsr = core.state.cpsr;
         // The interpreter finishes IT blocks, and does big-endian data.
         let code = if cpsr & (psr::IT | psr::E) == 0 {
+            let target = core.state.regs[15] | u32::from(cpsr & psr::T != 0);
+            if let Some(code) = self.jump_to(target) {
+                return self.execute(code);
+            }
             match self.block_at_pc() {
                 Ok(code) => code,
                 Err(Raised) => {
@@ -320,6 +332,36 @@ where
         match code {
             Some(code) => self.execute(code),
             None => self.interpret_block(),
+        }
+    }
+
+    /// The block that the jump cache has for an address, if its page is known to be where it was.
+    fn jump_to(&mut self, target: u32) -> Option<u64> {
+        let index = (target & 0x1ffe) as usize / 2;
+        let jump = self.shared.jumps.get(index)?;
+        if jump.target != u64::from(target) {
+            return None;
+        }
+        let (code, page) = (jump.code, *self.jump_pages.get(index)?);
+        let context = self.vcpu.core().tlb.fetch;
+        self.tables.enter(context);
+        self.tables
+            .executes(context, target, page as usize)
+            .then_some(code)
+    }
+
+    /// Remembers a block for jumps to its address.
+    fn note_jump(&mut self, target: u32, page: u32, code: u64) {
+        let index = (target & 0x1ffe) as usize / 2;
+        if let (Some(jump), Some(held)) = (
+            self.shared.jumps.get_mut(index),
+            self.jump_pages.get_mut(index),
+        ) {
+            *jump = Jump {
+                target: u64::from(target),
+                code,
+            };
+            *held = page;
         }
     }
 
@@ -400,16 +442,6 @@ where
                     self.cache.link(site >> 1, to);
                 }
             }
-            if leave == Leave::Indirect {
-                let target = self.vcpu.core().state.regs[15] | pc & 1;
-                let index = (target & 0x1ffe) as usize / 2;
-                if let Some(jump) = self.shared.jumps.get_mut(index) {
-                    *jump = Jump {
-                        target: u64::from(target),
-                        code: next,
-                    };
-                }
-            }
             code = next;
         }
     }
@@ -423,6 +455,7 @@ where
         let core = self.vcpu.core();
         let state = &raw mut core.state.regs;
         let tables = self.tables.enter(core.tlb.data);
+        self.shared.tables = tables;
         // SAFETY: the fixed piece at `enter` has this signature. Generated code reaches the state,
         // `shared`, the tables and guest memory only; it calls `interpret_one` with the engine that
         // it was assembled for, which is this one, in its box. No reference to any of it is used
@@ -533,6 +566,10 @@ where
             }
             return 0;
         }
+        if step == Step::Jump && engine.goes_on(&op) {
+            return 0;
+        }
+        let core = engine.vcpu.core();
         engine.shared.instructions -= u64::from(op.after);
         core.stats.instructions = engine.shared.instructions;
         if it.in_block() && step == Step::Raise {
@@ -545,6 +582,40 @@ where
         engine.unpack();
         engine.step = step;
         1
+    }
+
+    /// Whether generated code can go on behind an instruction that changed what was derived from the
+    /// state, such as the context: nothing asks for attention, and the next instruction is still
+    /// where it was.
+    fn goes_on(&mut self, op: &Op) -> bool {
+        let core = self.vcpu.core();
+        let next = op.pc.wrapping_add(u32::from(op.decoded.len));
+        let same_state = core.state.cpsr & psr::E == 0
+            && (core.state.cpsr & psr::T != 0) == op.t32
+            && !ItState(op.it).in_block();
+        if core.next_pc != next
+            || (next ^ op.pc) & !0xfff != 0
+            || !same_state
+            || core.control.flags() != 0
+        {
+            return false;
+        }
+        let Ok(offset) = core.locate_code(next) else {
+            // The exception is raised again where it belongs.
+            core.raised = None;
+            return false;
+        };
+        if (offset / 4096) as u32 != op.page {
+            return false;
+        }
+        self.forget();
+        self.unpack();
+        let core = self.vcpu.core();
+        self.shared.strict_alignment = u8::from(core.state.strict_alignment());
+        let (fetch, data) = (core.tlb.fetch, core.tlb.data);
+        self.allow_execution(fetch, next, offset);
+        self.shared.tables = self.tables.enter(data);
+        true
     }
 
     /// The checked entry of the block at the PC, translated if it was reached often enough. None:
@@ -560,6 +631,7 @@ where
             && let Some(block) = self.cache.find(key)
         {
             self.allow_execution(context, va, offset);
+            self.note_jump(va | u32::from(t32), (offset / 4096) as u32, block.checked);
             return Ok(Some(block.checked));
         }
         let hash = (offset >> 1 ^ offset >> 15) % HEAT;
@@ -570,8 +642,9 @@ where
             }
         }
         let code = self.translate(va, offset, t32, key);
-        if code.is_some() {
+        if let Some(code) = code {
             self.allow_execution(context, va, offset);
+            self.note_jump(va | u32::from(t32), (offset / 4096) as u32, code);
         }
         Ok(code)
     }
@@ -662,7 +735,11 @@ where
                 std::thread::yield_now();
             }
         }
+        let before = self.cache.invalidated;
         self.cache.note_page(page, generation);
+        if self.cache.invalidated != before {
+            self.forget_jumps();
+        }
     }
 
     fn forget_jumps(&mut self) {

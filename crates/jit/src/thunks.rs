@@ -96,6 +96,9 @@ pub fn assemble(asm: &mut Asm, layout: Layout, engine: u64, helper: u64) -> Thun
     let not_next = asm.label();
     asm.jcc(crate::asm::Cc::Ne, not_next);
     reload(asm);
+    // The instruction may have changed the context.
+    let tables = Mem::at(STATE, layout.shared(offset_of!(Shared, tables)));
+    asm.load(Width::B64, TABLES, tables);
     asm.ret();
     asm.bind(not_next);
     // The return address goes.

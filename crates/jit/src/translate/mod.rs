@@ -62,6 +62,8 @@ pub struct Entries {
 enum Cold {
     /// Leaves for an address (bit 0 = T32).
     Leave { label: Label, pc: u32 },
+    /// The same, with ITSTATE.
+    LeaveIt { label: Label, pc: u32, it: u8 },
     /// Leaves for an address, and asks that the jump with its displacement at `site` be linked.
     Link {
         label: Label,
@@ -228,6 +230,10 @@ impl<'a> Translator<'a> {
             let Some(decoded) = self.fetch(va, it) else {
                 break;
             };
+            if it.in_block() && !it.last_in_block() && branch::ends_block(&decoded.insn) {
+                // UNPREDICTABLE: left to the interpreter, so that both do the same.
+                break;
+            }
             self.buffers.insns.push(decoded);
             self.buffers.its.push(it);
             if self.request.t32 {
@@ -465,6 +471,7 @@ impl<'a> Translator<'a> {
             pc: self.pc,
             it: it.0,
             t32: self.request.t32,
+            page: self.request.page,
             after: (count - 1 - self.at.min(count - 1)) as u8,
         });
         (self.ops.len() - 1) as u32
@@ -525,6 +532,13 @@ impl<'a> Translator<'a> {
                         .alu_imm(Width::B32, Alu::Cmp, Gpr::Rdx, (0x1000 - size) as i32);
                     self.asm.jcc(Cc::A, slow);
                     self.asm.jmp(back);
+                }
+                Cold::LeaveIt { label, pc, it } => {
+                    self.asm.bind(label);
+                    self.set_it(ItState(it));
+                    let slot = self.shared(offset_of!(Shared, pc));
+                    self.asm.mov_imm(slot, pc);
+                    self.asm.jmp_to(self.thunks.leave);
                 }
                 Cold::Interpret { label, pc, it } => {
                     self.asm.bind(label);

@@ -5,9 +5,13 @@ use super::{Cold, Translator};
 use crate::asm::{Alu, Cc, Gpr, Mem, Sh, Width};
 use crate::context::{STATE, Shared};
 use skep_arm::insn::{Barrier, CpReg, Decoded, ExSize, Hint, Insn, Reg};
+use skep_arm::state::psr;
 use std::mem::offset_of;
 
 use Width::{B8, B16, B32, B64};
+
+/// The bit of CPS's list that stands for I.
+const CPS_I: u8 = 2;
 
 impl Translator<'_> {
     /// None if it is none of them, or one for the interpreter.
@@ -23,6 +27,17 @@ impl Translator<'_> {
                 rt,
                 two: false,
             } if !rt.is_pc() => self.read_register(decoded, reg, rt)?,
+            Insn::Mrs { spsr: false, rd } if !rd.is_pc() => self.read_cpsr(rd),
+            Insn::MsrReg {
+                spsr: false,
+                mask: 1,
+                rn,
+            } if !rn.is_pc() => self.write_control(decoded, rn),
+            Insn::Cps {
+                enable: Some(enable),
+                aif: CPS_I,
+                mode: None,
+            } => self.mask_irq(decoded, enable),
             Insn::Ldrex {
                 size,
                 rt,
@@ -56,15 +71,80 @@ impl Translator<'_> {
             Barrier::Dsb => return None,
             // What was written to code so far was noticed.
             Barrier::Isb => {
-                let leave = self.asm.label();
-                self.check_inputs(leave);
-                let next = self.pc.wrapping_add(u32::from(len));
-                let pc = next | u32::from(self.request.t32);
-                self.buffers.cold.push(Cold::Leave { label: leave, pc });
-                self.form = Form::None;
+                self.leave_if_asked(len);
             }
         }
         Some(())
+    }
+
+    /// MRS of CPSR, without the execution state bits.
+    fn read_cpsr(&mut self, rd: Reg) {
+        const HIDDEN: u32 = psr::N | psr::Z | psr::C | psr::V | psr::IT | psr::J | psr::T;
+        let cpsr = Mem::at(STATE, self.layout.cpsr);
+        self.asm.load_zx(B8, Gpr::Rax, self.flag_byte(0));
+        for flag in 1..4 {
+            let byte = self.flag_byte(flag);
+            self.asm.alu(B32, Alu::Add, Gpr::Rax, Gpr::Rax);
+            self.asm.alu(B8, Alu::Or, Gpr::Rax, byte);
+        }
+        self.asm.shift(B32, Sh::Shl, Gpr::Rax, 28);
+        self.asm.load(B32, Gpr::Rcx, cpsr);
+        self.asm.alu_imm(B32, Alu::And, Gpr::Rcx, !HIDDEN as i32);
+        self.asm.alu(B32, Alu::Or, Gpr::Rax, Gpr::Rcx);
+        self.set(rd, Gpr::Rax);
+        self.form = Form::None;
+    }
+
+    /// MSR CPSR_c, as far as it changes nothing but the mask of IRQs.
+    fn write_control(&mut self, decoded: &Decoded, rn: Reg) {
+        let done = self.asm.label();
+        let slow = self.slow(decoded, done);
+        let cpsr = Mem::at(STATE, self.layout.cpsr);
+        self.asm.load(B32, Gpr::Rdx, cpsr);
+        self.get(Gpr::Rax, rn);
+        self.asm.alu(B32, Alu::Xor, Gpr::Rax, Gpr::Rdx);
+        // The slow path's instruction has no address.
+        self.asm.mov_imm(Gpr::Rcx, 0);
+        self.asm.test_imm8(Gpr::Rax, (psr::MODE | psr::F) as u8);
+        self.asm.jcc(Cc::Ne, slow);
+        self.asm.test_imm8(Gpr::Rdx, 15);
+        self.asm.jcc(Cc::E, slow);
+        self.asm.alu_imm(B32, Alu::And, Gpr::Rax, psr::I as i32);
+        self.asm.alu(B32, Alu::Xor, Gpr::Rdx, Gpr::Rax);
+        self.asm.store(B32, cpsr, Gpr::Rdx);
+        self.leave_if_asked(decoded.len);
+        self.asm.bind(done);
+    }
+
+    /// CPSIE I, CPSID I: nothing in User mode.
+    fn mask_irq(&mut self, decoded: &Decoded, enable: bool) {
+        let cpsr = Mem::at(STATE, self.layout.cpsr);
+        let done = self.asm.label();
+        self.asm.test_imm8(cpsr, 15);
+        self.asm.jcc(Cc::E, done);
+        if enable {
+            self.asm.alu_imm(B32, Alu::And, cpsr, !psr::I as i32);
+            self.leave_if_asked(decoded.len);
+        } else {
+            self.asm.alu_imm(B32, Alu::Or, cpsr, psr::I as i32);
+        }
+        self.asm.bind(done);
+        self.form = Form::None;
+    }
+
+    /// Leaves for the next instruction if the vCPU is asked for something.
+    fn leave_if_asked(&mut self, len: u8) {
+        let leave = self.asm.label();
+        self.check_inputs(leave);
+        let next = self.pc.wrapping_add(u32::from(len));
+        let pc = next | u32::from(self.request.t32);
+        let it = self.buffers.its.get(self.at).copied().unwrap_or_default();
+        self.buffers.cold.push(Cold::LeaveIt {
+            label: leave,
+            pc,
+            it: it.advance().0,
+        });
+        self.form = Form::None;
     }
 
     /// MRC of registers that are plain variables.

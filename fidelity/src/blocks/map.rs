@@ -1,0 +1,146 @@
+//! The memory map of the machine that programs run on.
+//!
+//! Two levels of tables map two MiB: vectors, code and tables in domain 0; data in domain 1, with
+//! every kind of permission, aliases, and pages that differ between two address spaces.
+
+use super::machine::Board;
+use skep_arm::state::CpuState;
+use skep_interp::DirectMemory;
+
+/// Size of physical memory.
+pub const MEMORY: usize = 0x1_0000;
+/// Size of the area of code, and of its aliases.
+pub const CODE_SIZE: u32 = 0x4000;
+
+const VECTORS_PA: u32 = 0;
+/// What the handlers keep.
+pub const SAVE_PA: u32 = 0x1000;
+const TABLES_PA: u32 = 0x2000;
+/// The code.
+pub const CODE_PA: u32 = 0x3000;
+/// Eight pages of data.
+pub const DATA_PA: u32 = 0x7000;
+
+/// The exception vectors.
+pub const VECTORS: u32 = 0x10_0000;
+/// Code: readable by all, never writable.
+pub const CODE: u32 = 0x11_0000;
+/// The same pages in another order.
+pub const CODE_ALIAS: u32 = 0x12_0000;
+/// The same pages as [`CODE`], writable, not executable.
+pub const CODE_WRITABLE: u32 = 0x13_0000;
+/// What the handlers keep; privileged.
+pub const SAVE: u32 = 0x14_0000;
+/// The tables; privileged.
+pub const TABLES: u32 = 0x18_0000;
+/// Where programs go at their end: an SVC, which the handlers know by its page.
+pub const END: u32 = 0x1f_0f00;
+/// Data: the pages of [`DATA_PAGES`].
+pub const DATA: u32 = 0x20_0000;
+
+/// Offset of the four landing pads among what the handlers keep.
+pub const PADS: u32 = 0x50;
+/// Offset in [`TABLES`] of the entries for data, in each of the address spaces.
+pub const DATA_TABLES: [u32; 2] = [0x800, 0xc00];
+
+const NORMAL: u32 = 1 << 6 | 1 << 3 | 1 << 2 | 1 << 1;
+const EXECUTE_NEVER: u32 = 1;
+const PRIVILEGED: u32 = 1 << 4;
+const USER_READ: u32 = 2 << 4;
+const ALL: u32 = 3 << 4;
+const READ_ONLY: u32 = 1 << 9;
+const NOT_GLOBAL: u32 = 1 << 11;
+
+/// What is mapped from [`DATA`] on: the page of data, and how.
+pub const DATA_PAGES: [Option<(u32, u32)>; 16] = [
+    Some((0, NORMAL | ALL | EXECUTE_NEVER)),
+    Some((1, NORMAL | ALL | EXECUTE_NEVER)),
+    Some((2, NORMAL | ALL | EXECUTE_NEVER)),
+    Some((3, NORMAL | ALL | EXECUTE_NEVER)),
+    Some((0, NORMAL | ALL | EXECUTE_NEVER)),
+    Some((1, NORMAL | ALL | READ_ONLY | EXECUTE_NEVER)),
+    None,
+    Some((2, NORMAL | PRIVILEGED | EXECUTE_NEVER)),
+    Some((4, NORMAL | ALL | NOT_GLOBAL | EXECUTE_NEVER)),
+    Some((5, NORMAL | ALL | NOT_GLOBAL | EXECUTE_NEVER)),
+    Some((6, NORMAL | USER_READ | EXECUTE_NEVER)),
+    // Device memory: unaligned accesses fault.
+    Some((7, 1 << 2 | 1 << 1 | ALL | EXECUTE_NEVER)),
+    Some((3, NORMAL | PRIVILEGED | READ_ONLY | EXECUTE_NEVER)),
+    Some((7, NORMAL | ALL)),
+    None,
+    Some((6, NORMAL | ALL | NOT_GLOBAL | EXECUTE_NEVER)),
+];
+
+/// The descriptor of the data page numbered `index` in an address space.
+pub fn data_descriptor(index: usize, space: u32) -> u32 {
+    match DATA_PAGES[index % 16] {
+        None => 0,
+        Some((page, attributes)) => {
+            // The two address spaces have pages that are not global the other way round.
+            let other = attributes & NOT_GLOBAL != 0 && space != 0;
+            let page = if other { page ^ 1 } else { page };
+            (DATA_PA + page * 0x1000) | attributes
+        }
+    }
+}
+
+/// Writes tables, handlers and landing pads.
+pub fn build(board: &Board, pads: [u32; 4]) {
+    let memory = &board.memory;
+    let put = |pa: u32, value: u32| memory.store32(pa as usize, value);
+    for (number, word) in (0..).zip(super::handlers::HANDLERS) {
+        put(VECTORS_PA + number * 4, word);
+    }
+    for (number, pad) in (0..).zip(pads) {
+        put(SAVE_PA + PADS + number * 4, pad);
+    }
+    let low = TABLES_PA + 0x400;
+    for space in 0..2 {
+        let level1 = TABLES_PA + space * 0x80;
+        put(level1 + 4, low | 1);
+        let level2 = TABLES_PA + DATA_TABLES[space as usize];
+        put(level1 + 8, level2 | 1 << 5 | 1);
+        for index in 0..16 {
+            put(level2 + index * 4, data_descriptor(index as usize, space));
+        }
+    }
+    let page = |va: u32, pa: u32, attributes: u32| {
+        put(low + (va >> 12 & 0xff) * 4, pa | NORMAL | attributes);
+    };
+    page(VECTORS, VECTORS_PA, PRIVILEGED | READ_ONLY);
+    page(END, VECTORS_PA, ALL | READ_ONLY);
+    put(VECTORS_PA + (END & 0xfff), 0xef00_0000);
+    page(SAVE, SAVE_PA, PRIVILEGED | EXECUTE_NEVER);
+    page(TABLES, TABLES_PA, PRIVILEGED | EXECUTE_NEVER);
+    for number in 0..4 {
+        let (at, pa) = (number * 0x1000, CODE_PA + number * 0x1000);
+        page(CODE + at, pa, ALL | READ_ONLY);
+        page(CODE_ALIAS + (at ^ 0x2000), pa, ALL | READ_ONLY);
+        page(CODE_WRITABLE + at, pa, ALL | EXECUTE_NEVER);
+    }
+}
+
+/// TTBR0 of an address space.
+pub fn ttbr0(space: u32) -> u32 {
+    TABLES_PA + space * 0x80
+}
+
+/// DACR with this access to the domain of data, as client of the other.
+pub fn dacr(data: u32) -> u32 {
+    1 | data << 2
+}
+
+/// Sets the system registers that the map needs.
+pub fn set_up(state: &mut CpuState) {
+    use skep_arm::cp15::spec::sctlr;
+    state.cp15.ttbr0 = u64::from(ttbr0(0));
+    // TTBR0 is for the lowest 32 MiB; nothing is mapped by TTBR1.
+    state.cp15.ttbcr = 1 << 5 | 7;
+    state.cp15.contextidr = 1;
+    state.cp15.dacr = dacr(1);
+    state.cp15.sctlr |= sctlr::M | sctlr::SW;
+    state.cp15.vbar = VECTORS;
+    state.cp15.cpacr = 0xf << 20;
+    state.simd.fpexc = 1 << 30;
+}
