@@ -372,6 +372,10 @@ impl VmHandle {
     /// Gives bytes to the guest's console. They wait until the guest takes them.
     pub fn input(&self, bytes: &[u8]) {
         self.terminal.input(bytes);
+        // The first CPU moves on what the port could not take yet, and may be asleep.
+        if self.shared.serial.held_back() {
+            self.shared.bus.interrupts().wake(0);
+        }
     }
 
     /// How many bytes the guest has written to its console.
