@@ -62,6 +62,18 @@ fn the_shell_reads_a_pipe_and_the_end_of_input_ends_the_session() {
 }
 
 #[test]
+fn the_interpreter_boots_both_kernels() {
+    for (guest, cpus) in [("debian", "1"), ("debian-lpae", "2")] {
+        let machine = [
+            "run", "--engine", "interp", "--guest", guest, "--cpus", cpus,
+        ];
+        let output = run(&[&machine[..], &["--", "nproc"]].concat(), b"");
+        assert_eq!(stdout(&output).trim_end(), cpus, "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(0));
+    }
+}
+
+#[test]
 fn four_cpus_come_up() {
     let output = run(
         &[

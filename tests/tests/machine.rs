@@ -345,6 +345,52 @@ fn time_and_execution_stand_still_during_a_pause() {
     assert_eq!(machine.printed(), "al");
 }
 
+#[test]
+fn input_wakes_a_guest_that_sleeps_since_it_listens() {
+    // The port gives input to guests that have listened for a while; this one sleeps at once.
+    let mut machine = Machine::new(
+        program::raw(
+            r"
+        .equ    UART_IRQ, 33
+        gic_on  0
+        ldr     r8, =GICD
+        mov     r0, #2
+        str     r0, [r8, #0x104]                @ GICD_ISENABLER1
+        mov     r0, #1
+        strb    r0, [r8, #0x800 + UART_IRQ]     @ GICD_ITARGETSR
+        ldr     r8, =UART
+        ldr     r0, =0x301                      @ UARTCR: on, both ways
+        str     r0, [r8, #0x30]
+        mov     r0, #0x10
+        str     r0, [r8, #0x38]                 @ UARTIMSC: receive
+        put     'a'
+1:      wfi
+        ldr     r0, [r8, #0x3c]                 @ UARTRIS, which is no poll for input
+        tst     r0, #0x10
+        beq     1b
+        ldr     r0, [r8]
+        str     r0, [r8]
+        off
+        ",
+            0,
+        ),
+        1,
+    );
+    let mut waited = Duration::MAX;
+    let outcome = machine.run_while(|vm| {
+        wait_for_output(&vm, 1);
+        std::thread::sleep(Duration::from_millis(100));
+        let typed = Instant::now();
+        vm.input(b"x");
+        wait_for_output(&vm, 2);
+        waited = typed.elapsed();
+    });
+    assert_eq!(outcome, Outcome::PoweredOff);
+    assert_eq!(machine.printed(), "ax");
+    // Without being woken up, it sleeps for ten seconds.
+    assert!(waited < Duration::from_secs(3), "{waited:?}");
+}
+
 /// Prints 'n' if memory is new, 'u' if it is used, and sleeps for ever.
 const SLEEPER: &str = r"
         ldr     r8, =0x40f00000

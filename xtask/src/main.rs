@@ -21,7 +21,7 @@ tasks:
   e2e          boot real guests
   fuzz         run the fuzz targets guided by coverage: fuzz [TARGET] [--seconds N]
   fidelity     compare the processor with QEMU: cargo xtask fidelity --help
-  bench        measure the interpreter and the default guest's boot";
+  bench        measure the engines and the default guest's boot";
 
 /// A step that failed, as a sentence.
 type Failure = String;
@@ -115,14 +115,18 @@ fn e2e() -> Result<(), Failure> {
     bare_metal::guests()?;
     cargo(&["build", "--release", "--package", "skep-cli"])?;
     // One guest at a time: two vCPU threads each would fight for the cores.
-    cargo(&[
-        "test",
-        "--release",
-        "--package",
-        "skep-tests",
-        "--",
-        "--test-threads=1",
-    ])
+    let test = |more: &[&str], engine: &str| {
+        let mut command = Command::new(env!("CARGO"));
+        command
+            .args(["test", "--release", "--package", "skep-tests"])
+            .args(more)
+            .args(["--", "--test-threads=1"])
+            .env("SKEP_ENGINE", engine);
+        step(&mut command)
+    };
+    test(&[], "auto")?;
+    // What only privileged code sees, in the other engine, too.
+    test(&["--test", "system"], "interp")
 }
 
 /// What comparing with QEMU needs.

@@ -49,6 +49,8 @@ pub trait MmioDevice: Send {
     fn write(&mut self, offset: u64, size: u8, value: u64);
     /// Back to the state after power-on.
     fn reset(&mut self);
+    /// Goes on with what it put off because the host wanted the VM to stand still.
+    fn resume(&mut self) {}
 }
 
 /// An address or length that the guest gave lies outside its memory.

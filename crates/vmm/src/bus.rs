@@ -3,6 +3,7 @@
 use crate::clock::VmClock;
 use crate::irq::Interrupts;
 use crate::memory::{GuestRam, Memory};
+use crate::standstill::Standstill;
 use skep_board::{MmioDevice, map};
 use skep_interp::code::CodeMap;
 use skep_interp::{BusError, Counters, Direct, Machine};
@@ -26,6 +27,7 @@ pub struct Bus {
     ram: Arc<GuestRam>,
     interrupts: Arc<Interrupts>,
     clock: VmClock,
+    standstill: Arc<Standstill>,
     /// Sorted by address, without overlap.
     regions: Vec<Region>,
 }
@@ -37,6 +39,7 @@ impl Bus {
             ram,
             interrupts,
             clock,
+            standstill: Arc::default(),
             regions: Vec::new(),
         }
     }
@@ -62,6 +65,11 @@ impl Bus {
     /// The VM's time.
     pub fn clock(&self) -> &VmClock {
         &self.clock
+    }
+
+    /// The host's wish that the VM stand still.
+    pub fn standstill(&self) -> &Arc<Standstill> {
+        &self.standstill
     }
 
     /// Every device, in order of address.

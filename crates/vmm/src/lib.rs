@@ -34,6 +34,7 @@ mod engine;
 mod error;
 mod irq;
 mod memory;
+mod standstill;
 mod ticker;
 mod vcpu;
 mod vm;

@@ -63,6 +63,11 @@ pub(crate) fn run(vcpu: &mut Vcpu, shared: &Shared) {
     let mut stream = None;
     let mut waiting = false;
     while shared.may_run() {
+        if shared.bus.standstill().take_put_off() {
+            for device in shared.bus.devices() {
+                lock(device).resume();
+            }
+        }
         if !power_on(vcpu, shared, index) {
             set_busy(shared, index, false);
             std::thread::park_timeout(SLEEP_LIMIT);

@@ -170,6 +170,7 @@ impl Shared {
         if !matches!(lifecycle.phase, Phase::Ended(_)) || matches!(end, End::Stop) {
             lifecycle.phase = Phase::Ended(end);
         }
+        self.bus.standstill().want(true);
         drop(lifecycle);
         self.changed.notify_all();
         self.bus.interrupts().kick_all();
@@ -296,7 +297,10 @@ impl Vm {
             let end = self.run_threads();
             self.shared.bus.clock().stop();
             // A stop from here on is for the next run.
-            lock(&self.shared.lifecycle).phase = Phase::Running;
+            let mut lifecycle = lock(&self.shared.lifecycle);
+            lifecycle.phase = Phase::Running;
+            self.shared.bus.standstill().want(false);
+            drop(lifecycle);
             match end? {
                 End::PowerOff => return Ok(Outcome::PoweredOff),
                 End::Stop => return Ok(Outcome::Stopped),
@@ -372,6 +376,10 @@ impl VmHandle {
     /// Gives bytes to the guest's console. They wait until the guest takes them.
     pub fn input(&self, bytes: &[u8]) {
         self.terminal.input(bytes);
+        // The first CPU moves on what the port could not take yet, and may be asleep.
+        if self.shared.serial.held_back() {
+            self.shared.bus.interrupts().wake(0);
+        }
     }
 
     /// How many bytes the guest has written to its console.
@@ -398,6 +406,7 @@ impl VmHandle {
             return;
         }
         lifecycle.phase = Phase::Paused;
+        self.shared.bus.standstill().want(true);
         self.shared.bus.interrupts().kick_all();
         while matches!(lifecycle.phase, Phase::Paused) && lifecycle.waiting < lifecycle.threads {
             lifecycle = self
@@ -415,6 +424,7 @@ impl VmHandle {
         if matches!(lifecycle.phase, Phase::Paused) {
             self.shared.bus.clock().start();
             lifecycle.phase = Phase::Running;
+            self.shared.bus.standstill().want(false);
             drop(lifecycle);
             self.shared.changed.notify_all();
         }

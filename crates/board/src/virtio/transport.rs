@@ -535,4 +535,11 @@ impl<D: VirtioDevice, M: GuestMemory, I: IrqLine> MmioDevice for Transport<D, M,
         self.page_size = 0;
         self.generation = 0;
     }
+
+    fn resume(&mut self) {
+        // A device may look at its queues whenever it likes.
+        for index in 0..self.queues.len() {
+            self.notify(index as u32);
+        }
+    }
 }

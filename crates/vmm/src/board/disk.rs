@@ -2,10 +2,12 @@
 
 use crate::config::Disk;
 use crate::error::Error;
+use crate::standstill::Standstill;
 use skep_board::virtio::block::{BlockBackend, BlockError};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 /// Bytes of a sector: a disk is a whole number of them.
 const SECTOR: u64 = 512;
@@ -15,11 +17,12 @@ pub(crate) struct RawDisk {
     file: File,
     len: u64,
     read_only: bool,
+    standstill: Arc<Standstill>,
 }
 
 impl RawDisk {
     /// Opens a disk, locked against other VMs if it is writable.
-    pub fn open(disk: &Disk) -> Result<Self, Error> {
+    pub fn open(disk: &Disk, standstill: Arc<Standstill>) -> Result<Self, Error> {
         let problem = |reason: String| Error::Disk {
             path: disk.path.clone(),
             reason,
@@ -66,6 +69,7 @@ impl RawDisk {
             file,
             len,
             read_only: disk.read_only,
+            standstill,
         })
     }
 }
@@ -89,5 +93,9 @@ impl BlockBackend for RawDisk {
 
     fn read_only(&self) -> bool {
         self.read_only
+    }
+
+    fn put_off(&mut self) -> bool {
+        self.standstill.put_off()
     }
 }

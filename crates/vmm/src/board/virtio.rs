@@ -56,7 +56,10 @@ pub(super) fn attach(
         console(output_file(path)?, None);
     }
     for (index, disk) in config.disks.iter().enumerate() {
-        let block = Block::new(disk::RawDisk::open(disk)?, &format!("skep-disk{index}"));
+        let block = Block::new(
+            disk::RawDisk::open(disk, bus.standstill().clone())?,
+            &format!("skep-disk{index}"),
+        );
         let transport = Transport::new(version, block, ram.clone(), irq(slots.len()));
         slots.push(shared(transport));
     }

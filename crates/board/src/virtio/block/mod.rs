@@ -45,6 +45,13 @@ pub trait BlockBackend: Send {
 
     /// Whether the disk cannot be written. Constant.
     fn read_only(&self) -> bool;
+
+    /// The host wants the VM to stand still: further requests are put off until
+    /// [`MmioDevice::resume`](crate::MmioDevice::resume). One queue can ask for hundreds of copies
+    /// of the whole disk.
+    fn put_off(&mut self) -> bool {
+        false
+    }
 }
 
 /// Size of the queue.
@@ -244,7 +251,9 @@ impl<B: BlockBackend> VirtioDevice for Block<B> {
     }
 
     fn notify(&mut self, queue: usize, queues: &mut Queues<'_>) -> Result<(), QueueError> {
-        while let Some(chain) = queues.pop(queue)? {
+        while !self.backend.put_off()
+            && let Some(chain) = queues.pop(queue)?
+        {
             let written = self.request(&chain, queues.memory(), queues.features())?;
             queues.push(queue, chain, written)?;
         }

@@ -155,6 +155,30 @@ fn disk_errors() {
 }
 
 #[test]
+fn disk_puts_requests_off_for_a_pause() {
+    with_disk(disk, !F_EVENT_IDX, |driver| {
+        let set = |driver: &mut Driver<Block<Disk>>, credit| {
+            driver
+                .transport
+                .with_device(|disk, _| disk.backend_mut().credit = credit);
+        };
+        set(driver, Some(1));
+        let posted = [0, 1, 2].map(|sector| driver.post(0, &[&header(T_IN, sector)], &[512, 1]));
+        driver.notify(0);
+        assert_eq!(driver.take(0), Some((posted[0].head, 513)));
+        assert_eq!(driver.take(0), None);
+        set(driver, None);
+        driver.acknowledge();
+        driver.transport.resume();
+        for (posted, sector) in posted.iter().zip(1..).skip(1) {
+            assert_eq!(driver.take(0), Some((posted.head, 513)));
+            assert_eq!(driver.contents(posted)[..512], [sector; 512]);
+        }
+        assert_eq!(driver.get(INTERRUPT_STATUS), INT_USED);
+    });
+}
+
+#[test]
 fn disk_read_only() {
     fn read_only() -> Block<Disk> {
         Block::new(

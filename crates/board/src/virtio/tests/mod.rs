@@ -117,6 +117,8 @@ pub struct Disk {
     pub read_only: bool,
     pub broken: bool,
     pub flushes: usize,
+    /// So many requests are served before the host wants to pause; None: it never does.
+    pub credit: Option<usize>,
 }
 
 impl Disk {
@@ -147,6 +149,17 @@ impl BlockBackend for Disk {
         let range = self.range(offset, buf.len())?;
         self.bytes[range].copy_from_slice(buf);
         Ok(())
+    }
+
+    fn put_off(&mut self) -> bool {
+        match &mut self.credit {
+            None => false,
+            Some(0) => true,
+            Some(credit) => {
+                *credit -= 1;
+                false
+            }
+        }
     }
 
     fn flush(&mut self) -> Result<(), BlockError> {
