@@ -40,6 +40,8 @@ pub const DATA: u32 = 0x20_0000;
 
 /// Offset of the four landing pads among what the handlers keep.
 pub const PADS: u32 = 0x50;
+/// Offset of the numbers of exceptions by their vector.
+pub const COUNTS: u32 = 0x60;
 /// Offset in [`TABLES`] of the entries for data, in each of the address spaces.
 pub const DATA_TABLES: [u32; 2] = [0x800, 0xc00];
 
