@@ -123,6 +123,12 @@ pub fn build(board: &Board, pads: [u32; 4]) {
     }
 }
 
+/// Maps a section (1 MiB) with a descriptor, in the first address space.
+pub fn map_section(board: &Board, va: u32, descriptor: u32) {
+    let at = TABLES_PA + (va >> 20 & 31) * 4;
+    board.memory.store32(at as usize, descriptor);
+}
+
 /// TTBR0 of an address space.
 pub fn ttbr0(space: u32) -> u32 {
     TABLES_PA + space * 0x80
