@@ -47,8 +47,8 @@ pub struct Shared {
     pub strict_alignment: u8,
     /// Floating-point and Advanced SIMD instructions may execute.
     pub fp: u8,
-    /// VFP arithmetic is in the one mode that generated code handles.
-    pub usual_mode: u8,
+    /// The mode of VFP arithmetic: see [`crate::translate::vfp::mode`].
+    pub mode: u8,
     /// Size of the access of LDREX, bytes.
     pub exclusive_size: u8,
     /// Host address of what LDREX read, 0 if generated code has no reservation. While it is not 0,
@@ -74,6 +74,8 @@ pub struct Shared {
     pub f32_two_to_32: f32,
     /// 2^32.
     pub f64_two_to_32: f64,
+    /// 2^32 - 1.
+    pub f64_largest_u32: f64,
     /// All bits but the sign, by element.
     pub f32_magnitude: [u32; 4],
     /// The largest magnitude below the normal numbers, less 1.

@@ -33,6 +33,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use tables::Tables;
 use thunks::Thunks;
+use translate::vfp::mode;
 use translate::{Buffers, Request, Source, Translator};
 
 /// Memory that generated code reads and writes by its host address.
@@ -155,7 +156,7 @@ where
                 site: 0,
                 strict_alignment: 0,
                 fp: 0,
-                usual_mode: 0,
+                mode: mode::OTHER,
                 exclusive_size: 0,
                 exclusive_host: 0,
                 exclusive_value: 0,
@@ -168,6 +169,7 @@ where
                 f32_sign: 1 << 31,
                 f32_two_to_32: 4_294_967_296.0,
                 f64_two_to_32: 4_294_967_296.0,
+                f64_largest_u32: 4_294_967_295.0,
                 f32_magnitude: [0x7fff_ffff; 4],
                 f32_subnormal: [0x007f_fffe; 4],
                 f32_smallest: [0x007f_ffff; 4],
@@ -518,7 +520,11 @@ where
         }
         self.shared.flags = [31, 30, 29, 28].map(|bit| (cpsr >> bit & 1) as u8);
         self.shared.fp = u8::from(fp_enabled(&core.state));
-        self.shared.usual_mode = u8::from(core.state.simd.fpscr & UNUSUAL == 0);
+        self.shared.mode = match core.state.simd.fpscr & MODES {
+            0 => mode::USUAL,
+            FZ => mode::FLUSH,
+            _ => mode::OTHER,
+        };
     }
 
     /// Executes an instruction that generated code has no template for, or whose access takes the
@@ -762,9 +768,10 @@ where
     }
 }
 
-/// Modes of VFP arithmetic that generated code leaves to the interpreter: FPSCR.FZ (flushing to
-/// zero), RMode other than to nearest, Stride and Len (vectors).
-const UNUSUAL: u32 = 1 << 24 | 3 << 22 | 3 << 20 | 7 << 16;
+/// FPSCR.FZ: flushing to zero.
+const FZ: u32 = 1 << 24;
+/// FPSCR.FZ, RMode, Stride, Len.
+const MODES: u32 = FZ | 3 << 22 | 3 << 20 | 7 << 16;
 
 /// Floating-point instructions may execute.
 fn fp_enabled(state: &CpuState) -> bool {

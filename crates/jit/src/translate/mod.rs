@@ -94,6 +94,14 @@ enum Cold {
         slow: Label,
         double: bool,
     },
+    /// VFP arithmetic in another mode than the usual one.
+    Flush {
+        label: Label,
+        back: Label,
+        slow: Label,
+        double: bool,
+        flush: vfp::Flush,
+    },
     /// Switches between A32 and T32 state.
     Switch { label: Label, back: Label },
 }
@@ -561,6 +569,16 @@ impl<'a> Translator<'a> {
                 } => {
                     self.asm.bind(label);
                     self.place_special(double, back, slow);
+                }
+                Cold::Flush {
+                    label,
+                    back,
+                    slow,
+                    double,
+                    flush,
+                } => {
+                    self.asm.bind(label);
+                    self.place_flush(double, flush, back, slow);
                 }
                 Cold::Switch { label, back } => {
                     self.asm.bind(label);

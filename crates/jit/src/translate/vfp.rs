@@ -1,7 +1,7 @@
 //! VFP: moves, loads and stores, and arithmetic on single numbers.
 //!
 //! The host computes with its own rounding and exception flags, which agree with the architecture's
-//! in the mode that [`crate::context::Shared::usual_mode`] stands for, except in two cases that the result
+//! in the mode that [`mode::USUAL`] stands for, except in two cases that the result
 //! shows: a NaN (whose bits differ), and the smallest normal number (the host tells underflow after
 //! rounding, the architecture before). Those are left to the interpreter. The exception flags
 //! gather in MXCSR.
@@ -199,7 +199,15 @@ impl Translator<'_> {
                 self.check_fp();
                 let done = self.asm.label();
                 let slow = self.slow(decoded, done);
-                self.check_mode(slow);
+                let flush = Flush {
+                    operands: [Some(m), None, None],
+                    result: if to_double {
+                        Tiny::Never
+                    } else {
+                        Tiny::Narrowed(m)
+                    },
+                };
+                self.check_mode(slow, !to_double, flush);
                 self.load_fp(X0, !to_double, m);
                 self.asm.sse(scalar(!to_double), op::CONVERT, X0, X0);
                 self.check_result(to_double, X0, slow);
@@ -215,7 +223,7 @@ impl Translator<'_> {
                 self.check_fp();
                 let done = self.asm.label();
                 let slow = self.slow(decoded, done);
-                self.check_mode(slow);
+                self.check_mode(slow, double, Flush::default());
                 let from = self.fp(false, m);
                 self.asm.sse(Prefix::None, op::XOR, X0, X0);
                 self.asm.load(B32, Gpr::Rax, from);
@@ -262,12 +270,91 @@ impl Translator<'_> {
         self.fp_checked = self.skip.is_none();
     }
 
-    /// Goes to the slow path unless arithmetic is in the usual mode.
-    fn check_mode(&mut self, slow: Label) {
-        let mode = self.shared(offset_of!(Shared, usual_mode));
-        self.asm.alu_imm(B8, Alu::Cmp, mode, 0);
-        self.asm.jcc(Cc::E, slow);
+    /// Goes to the slow path unless arithmetic is in the usual mode, or in that of flushing to zero
+    /// with numbers that keep clear of it.
+    fn check_mode(&mut self, slow: Label, double: bool, flush: Flush) {
+        let mode = self.shared(offset_of!(Shared, mode));
+        let (label, back) = (self.asm.label(), self.asm.label());
+        self.asm.alu_imm(B8, Alu::Cmp, mode, i32::from(mode::USUAL));
+        self.asm.jcc(Cc::Ne, label);
+        self.asm.bind(back);
         self.form = Form::None;
+        self.buffers.cold.push(Cold::Flush {
+            label,
+            back,
+            slow,
+            double,
+            flush,
+        });
+    }
+
+    /// Behind [`Translator::check_mode`].
+    pub(super) fn place_flush(&mut self, double: bool, flush: Flush, back: Label, slow: Label) {
+        let mode = self.shared(offset_of!(Shared, mode));
+        self.asm.alu_imm(B8, Alu::Cmp, mode, i32::from(mode::FLUSH));
+        self.asm.jcc(Cc::Ne, slow);
+        let width = if double { B64 } else { B32 };
+        for number in flush.operands.into_iter().flatten() {
+            // Zero, or not below the normal numbers.
+            let operand = self.fp(double, number);
+            let fine = self.asm.label();
+            self.asm.load(width, Gpr::Rax, operand);
+            self.asm.alu(width, Alu::Add, Gpr::Rax, Gpr::Rax);
+            self.asm.jcc(Cc::E, fine);
+            if double {
+                let bias = self.shared(offset_of!(Shared, f64_bias));
+                self.asm.alu(B64, Alu::Cmp, Gpr::Rax, bias);
+            } else {
+                self.asm.alu_imm(B32, Alu::Cmp, Gpr::Rax, F32_BIAS as i32);
+            }
+            self.asm.jcc(Cc::B, slow);
+            self.asm.bind(fine);
+        }
+        match flush.result {
+            Tiny::Never => {}
+            Tiny::Product(n, m, least) => {
+                let fine = self.asm.label();
+                self.exponent(Gpr::Rax, double, n);
+                self.asm.jcc(Cc::E, fine);
+                self.exponent(Gpr::Rcx, double, m);
+                self.asm.jcc(Cc::E, fine);
+                self.asm.alu(B32, Alu::Add, Gpr::Rax, Gpr::Rcx);
+                self.asm.alu_imm(B32, Alu::Cmp, Gpr::Rax, least);
+                self.asm.jcc(Cc::L, slow);
+                self.asm.bind(fine);
+            }
+            Tiny::Quotient(n, m, least) => {
+                self.exponent(Gpr::Rax, double, n);
+                self.exponent(Gpr::Rcx, double, m);
+                self.asm.alu(B32, Alu::Sub, Gpr::Rax, Gpr::Rcx);
+                self.asm.alu_imm(B32, Alu::Cmp, Gpr::Rax, least);
+                self.asm.jcc(Cc::L, slow);
+            }
+            Tiny::Narrowed(m) => {
+                let fine = self.asm.label();
+                self.exponent(Gpr::Rax, true, m);
+                self.asm.jcc(Cc::E, fine);
+                self.asm.alu_imm(B32, Alu::Cmp, Gpr::Rax, NARROWED_EXPONENT);
+                self.asm.jcc(Cc::L, slow);
+                self.asm.bind(fine);
+            }
+        }
+        self.asm.jmp(back);
+    }
+
+    /// Leaves the biased exponent of a number in a register, and whether it is 0 in the host's
+    /// flags.
+    fn exponent(&mut self, to: Gpr, double: bool, number: u8) {
+        let mut from = self.fp(double, number);
+        let (shift, mask) = if double {
+            from.disp += 4;
+            (20, 0x7ff)
+        } else {
+            (23, 0xff)
+        };
+        self.asm.load(B32, to, from);
+        self.asm.shift(B32, Sh::Shr, to, shift);
+        self.asm.alu_imm(B32, Alu::And, to, mask);
     }
 
     fn load_fp(&mut self, to: Xmm, double: bool, number: u8) {
@@ -428,7 +515,13 @@ impl Translator<'_> {
             self.asm.alu_imm(B32, Alu::Add, Gpr::Rax, 1);
             self.asm.alu_imm(B32, Alu::Cmp, Gpr::Rax, F32_BIAS as i32);
         }
-        self.asm.jcc(Cc::B, back);
+        self.asm.jcc(Cc::Ae, slow);
+        // Twice the result, plus 1: zero is right in every mode, less than normal in the usual one.
+        self.asm.alu_imm(B32, Alu::Sub, Gpr::Rax, 1);
+        self.asm.jcc(Cc::E, back);
+        let mode = self.shared(offset_of!(Shared, mode));
+        self.asm.alu_imm(B8, Alu::Cmp, mode, i32::from(mode::USUAL));
+        self.asm.jcc(Cc::E, back);
         self.asm.jmp(slow);
     }
 
@@ -473,7 +566,17 @@ impl Translator<'_> {
         self.check_fp();
         let done = self.asm.label();
         let slow = self.slow(decoded, done);
-        self.check_mode(slow);
+        let accumulates = simple.is_none();
+        let flush = Flush {
+            operands: [Some(n), Some(m), accumulates.then_some(d)],
+            result: match operation {
+                VfpOp::Vadd | VfpOp::Vsub => Tiny::Never,
+                VfpOp::Vdiv => Tiny::Quotient(n, m, if double { -1020 } else { -124 }),
+                _ if fused.is_some() => Tiny::Product(n, m, if double { 1076 } else { 152 }),
+                _ => Tiny::Product(n, m, if double { 1026 } else { 130 }),
+            },
+        };
+        self.check_mode(slow, double, flush);
         let prefix = scalar(double);
         let rm = self.fp(double, m);
         if let Some(opcode) = simple {
@@ -514,7 +617,7 @@ impl Translator<'_> {
         if operation == VfpUnary::Vsqrt {
             let done = self.asm.label();
             let slow = self.slow(decoded, done);
-            self.check_mode(slow);
+            self.check_mode(slow, double, Flush::operand(m));
             let from = self.fp(double, m);
             self.asm.sse(Prefix::None, op::XOR, X0, X0);
             self.asm.sse(scalar(double), op::SQRT, X0, from);
@@ -550,7 +653,11 @@ impl Translator<'_> {
         self.check_fp();
         let done = self.asm.label();
         let slow = self.slow(decoded, done);
-        self.check_mode(slow);
+        let flush = Flush {
+            operands: [Some(d), m, None],
+            result: Tiny::Never,
+        };
+        self.check_mode(slow, double, flush);
         let prefix = if double { Prefix::P66 } else { Prefix::None };
         let opcode = if signal {
             op::COMPARE
@@ -594,7 +701,7 @@ impl Translator<'_> {
         self.check_fp();
         let done = self.asm.label();
         let slow = self.slow(decoded, done);
-        self.check_mode(slow);
+        self.check_mode(slow, double, Flush::operand(m));
         let prefix = scalar(double);
         let opcode = if round {
             op::TO_INT
@@ -604,10 +711,11 @@ impl Translator<'_> {
         self.load_fp(X0, double, m);
         if unsigned {
             // What is out of range must not leave the host's Inexact behind: it is not converted.
-            let limit = if double {
-                offset_of!(Shared, f64_two_to_32)
-            } else {
-                offset_of!(Shared, f32_two_to_32)
+            let limit = match (double, round) {
+                (true, false) => offset_of!(Shared, f64_two_to_32),
+                // Beyond, it may be rounded up to 2^32.
+                (true, true) => offset_of!(Shared, f64_largest_u32),
+                (false, _) => offset_of!(Shared, f32_two_to_32),
             };
             let limit = self.shared(limit);
             let compare = if double { Prefix::P66 } else { Prefix::None };
@@ -621,12 +729,6 @@ impl Translator<'_> {
             self.asm.jcc(Cc::S, slow);
             self.asm
                 .sse_gpr(prefix, true, opcode, Gpr::Rax as u8, gpr_of(X0));
-            if round {
-                // It may have been rounded up to the limit.
-                self.asm.store(B32, Gpr::Rcx, Gpr::Rax);
-                self.asm.alu(B64, Alu::Cmp, Gpr::Rcx, Gpr::Rax);
-                self.asm.jcc(Cc::Ne, slow);
-            }
         } else {
             self.asm
                 .sse_gpr(prefix, false, opcode, Gpr::Rax as u8, gpr_of(X0));
@@ -639,6 +741,51 @@ impl Translator<'_> {
         self.asm.store(B32, to, Gpr::Rax);
         self.asm.bind(done);
     }
+}
+
+/// What keeps an operation clear of flushing to zero.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Flush {
+    /// Registers that must not hold numbers below the normal ones.
+    operands: [Option<u8>; 3],
+    result: Tiny,
+}
+
+impl Flush {
+    fn operand(number: u8) -> Self {
+        Flush {
+            operands: [Some(number), None, None],
+            result: Tiny::Never,
+        }
+    }
+}
+
+/// When the result of an operation on normal numbers can come near the smallest normal number and
+/// be inexact.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum Tiny {
+    /// Never: sums that small are exact.
+    #[default]
+    Never,
+    /// If the sum of the exponents of two registers is less than this.
+    Product(u8, u8, i32),
+    /// If the difference of the exponents is less than this.
+    Quotient(u8, u8, i32),
+    /// When a double becomes a single.
+    Narrowed(u8),
+}
+
+/// The least biased exponent of a double that is clear of the smallest normal single.
+const NARROWED_EXPONENT: i32 = 1023 - 126 + 1;
+
+/// Values of [`Shared::mode`].
+pub mod mode {
+    /// The interpreter's.
+    pub const OTHER: u8 = 0;
+    /// Rounding to nearest, no flushing to zero, no vectors.
+    pub const USUAL: u8 = 1;
+    /// The same with flushing to zero.
+    pub const FLUSH: u8 = 2;
 }
 
 /// The base register of a load or store of several registers.
