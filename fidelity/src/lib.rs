@@ -9,6 +9,7 @@ pub mod check;
 pub mod engine;
 pub mod exempt;
 pub mod generate;
+pub mod litmus;
 pub mod operands;
 pub mod oracle;
 pub mod report;

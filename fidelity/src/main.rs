@@ -248,14 +248,18 @@ fn compare_blocks(args: &BlocksArgs) -> std::io::Result<bool> {
     let seconds = started.elapsed().as_secs_f64();
     println!(
         "blocks: {} programs in {seconds:.1} s ({:.0} a second), {} instructions ({:.1} million a \
-         minute), {} exceptions, {} programs without an end, {} differences",
+         minute), {} programs without an end, {} differences",
         tally.programs,
         tally.programs as f64 / seconds,
         tally.instructions,
         tally.instructions as f64 / seconds * 60e-6,
-        tally.exceptions,
         tally.endless,
         differences.len()
+    );
+    let [_, undefined, calls, prefetch, data, _, irq, fiq] = tally.exceptions;
+    println!(
+        "  exceptions: {undefined} Undefined Instruction, {calls} Supervisor Call, {prefetch} \
+         Prefetch Abort, {data} Data Abort, {irq} IRQ, {fiq} FIQ"
     );
     for stats in bench.stats() {
         println!(

@@ -639,28 +639,34 @@ impl Asm {
     }
 
     /// A fused multiply-add of the `231` form, `dst = ±(a * b) ± dst`, by its opcode in VEX map 2.
-    pub fn fused(&mut self, opcode: u8, double: bool, dst: Xmm, a: Xmm, b: Mem) {
-        let x = b.index.map_or(0, |(index, _)| index as u8);
+    pub fn fused(&mut self, opcode: u8, double: bool, dst: Xmm, a: Xmm, b: impl Into<XmmLoc>) {
+        let low = |reg: Gpr| gpr(reg as u8 & 7);
+        // The extension bits are in the prefix, not in REX.
+        let (base, index, rest) = match b.into() {
+            XmmLoc::Reg(reg) => (reg.0, 0, Loc::Reg(gpr(reg.0 & 7))),
+            XmmLoc::Mem(mem) => {
+                let rest = Mem {
+                    base: low(mem.base),
+                    index: mem.index.map(|(index, scale)| (low(index), scale)),
+                    disp: mem.disp,
+                };
+                let index = mem.index.map_or(0, |(index, _)| index as u8);
+                (mem.base as u8, index, Loc::Mem(rest))
+            }
+        };
         // Inverted bits 3 of the registers; map 2.
-        let inverted = !(dst.0 >> 3 << 2 | x >> 3 << 1 | b.base as u8 >> 3) & 7;
+        let inverted = !(dst.0 >> 3 << 2 | index >> 3 << 1 | base >> 3) & 7;
         self.byte(0xc4);
         self.byte(inverted << 5 | 2);
         self.byte(u8::from(double) << 7 | (!a.0 & 15) << 3 | 1);
-        // ModRM and what follows; the extension bits are in the prefix already.
-        let low = |reg: Gpr| gpr(reg as u8 & 7);
-        let rest = Mem {
-            base: low(b.base),
-            index: b.index.map(|(index, scale)| (low(index), scale)),
-            disp: b.disp,
-        };
-        self.modrm(
-            Prefix::None,
-            false,
-            false,
-            &[opcode],
-            dst.0 & 7,
-            Loc::Mem(rest),
-        );
+        self.modrm(Prefix::None, false, false, &[opcode], dst.0 & 7, rest);
+    }
+
+    /// `palignr dst, src, bytes`.
+    pub fn align_right(&mut self, dst: Xmm, src: Xmm, bytes: u8) {
+        let src = Loc::Reg(gpr(src.0));
+        self.modrm(Prefix::P66, false, false, &[0x0f, 0x3a, 0x0f], dst.0, src);
+        self.byte(bytes);
     }
 
     /// A byte of data, for immediates after [`Asm::sse`].

@@ -72,6 +72,18 @@ pub struct Shared {
     pub f32_two_to_32: f32,
     /// 2^32.
     pub f64_two_to_32: f64,
+    /// All bits but the sign, by element.
+    pub f32_magnitude: [u32; 4],
+    /// The largest magnitude below the normal numbers, less 1.
+    pub f32_subnormal: [u32; 4],
+    /// The smallest normal number, less 1.
+    pub f32_smallest: [u32; 4],
+    /// The least sum of two exponents whose product stays clear of the smallest normal number.
+    pub f32_exponents: [u32; 4],
+    /// The same, when another number is added before rounding: what cancellation leaves is exact.
+    pub f32_fused_exponents: [u32; 4],
+    /// 1 in each element.
+    pub ones: [u32; 4],
     /// Jump cache, by bits 12:1 of the address.
     pub jumps: [Jump; JUMPS],
 }

@@ -112,6 +112,8 @@ struct Engine<M: Machine> {
     fma: bool,
     /// The pages of direct memory of the blocks in the jump cache.
     jump_pages: Box<[u32]>,
+    /// The host has SSE 4.1.
+    sse41: bool,
     /// How often blocks were reached, by a hash of their key.
     heat: Box<[u8]>,
     interpreted: u64,
@@ -165,6 +167,12 @@ where
                 f32_sign: 1 << 31,
                 f32_two_to_32: 4_294_967_296.0,
                 f64_two_to_32: 4_294_967_296.0,
+                f32_magnitude: [0x7fff_ffff; 4],
+                f32_subnormal: [0x007f_fffe; 4],
+                f32_smallest: [0x007f_ffff; 4],
+                f32_exponents: [129; 4],
+                f32_fused_exponents: [152; 4],
+                ones: [1; 4],
                 jumps: [Jump {
                     target: NO_TARGET,
                     code: 0,
@@ -181,6 +189,7 @@ where
             buffers: Buffers::default(),
             config,
             fma: std::arch::is_x86_feature_detected!("fma"),
+            sse41: std::arch::is_x86_feature_detected!("sse4.1"),
             jump_pages: vec![0; JUMPS].into_boxed_slice(),
             heat: vec![0; HEAT].into_boxed_slice(),
             interpreted: 0,
@@ -694,6 +703,7 @@ where
             offset: (self.cache.next() - self.cache.memory.origin()) as u32,
             alone: self.vcpu.core().cluster.alone(),
             fma: self.fma,
+            sse41: self.sse41,
         };
         let translator = Translator::new(
             &mut self.asm,

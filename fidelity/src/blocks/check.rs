@@ -4,7 +4,7 @@ use super::generate::{Case, Generator};
 use super::machine::Board;
 use super::map;
 use skep_arm::state::CpuState;
-use skep_interp::{Exit, control};
+use skep_interp::{DirectMemory, Exit, control};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -64,8 +64,8 @@ pub struct Tally {
     pub endless: u64,
     /// Instructions that the interpreter executed in programs that were compared.
     pub instructions: u64,
-    /// Exceptions taken in them.
-    pub exceptions: u64,
+    /// Exceptions taken in them, by their vector.
+    pub exceptions: [u64; 8],
 }
 
 impl Bench {
@@ -128,7 +128,10 @@ impl Bench {
         let after = vcpu.stats();
         tally.programs += 1;
         tally.instructions += after.instructions - before.instructions;
-        tally.exceptions += after.exceptions - before.exceptions;
+        for (vector, count) in (0..).zip(&mut tally.exceptions) {
+            let at = map::SAVE_PA + map::COUNTS + vector * 4;
+            *count += u64::from(board.memory.load32(at as usize));
+        }
         Some(End {
             exit: Some(exit),
             state: vcpu.state().clone(),

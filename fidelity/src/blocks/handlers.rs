@@ -1,15 +1,15 @@
 //! The exception handlers of the machine that programs run on, in A32, from the vector table on.
 //!
-//! Each notes what the exception left (LR, SPSR, DFSR, DFAR) in a log, so that comparing memory at
+//! Each counts, and notes what the exception left (LR, SPSR, DFSR, DFAR) in a log, so that comparing memory at
 //! the end compares every exception on the way. Then an undefined instruction or a call is skipped
 //! (now and then after FPEXC.EN was set), an interrupt is masked in SPSR; a data abort is skipped or
 //! its page made accessible, in turns; a prefetch abort goes to one of four landing pads. They return
 //! by MOVS PC, LR, RFE, and LDM with the PC and `^`, in turns, and use no stack: the program may have
-//! done anything to the banked SPs. After 63 exceptions, or at the SVC at [`super::map::END`], the
-//! program ends with HVC.
+//! done anything to the banked SPs. After 63 exceptions, at the SVC at [`super::map::END`] and in
+//! the filler around programs, the program ends with HVC.
 
 /// The words.
-pub const HANDLERS: [u32; 152] = [
+pub const HANDLERS: [u32; 162] = [
     0xea00_0006, // b e0
     0xea00_000a, // b e1
     0xea00_000e, // b e2
@@ -65,11 +65,15 @@ pub const HANDLERS: [u32; 152] = [
     0xe590_3040, // ldr r3, [r0, #64]
     0xe283_3001, // add r3, r3, #1
     0xe580_3040, // str r3, [r0, #64]
+    0xe080_4101, // add r4, r0, r1, lsl #2
+    0xe594_5060, // ldr r5, [r4, #96]
+    0xe285_5001, // add r5, r5, #1
+    0xe584_5060, // str r5, [r4, #96]
     0xe353_0040, // cmp r3, #64
-    0x2a00_0065, // bcs finish
+    0x2a00_006b, // bcs finish
     0xe1a0_462e, // lsr r4, lr, #12
     0xe354_0e1f, // cmp r4, #496
-    0x0a00_0062, // beq finish
+    0x0a00_0068, // beq finish
     0xe080_4203, // add r4, r0, r3, lsl #4
     0xe584_e100, // str lr, [r4, #256]
     0xe584_2104, // str r2, [r4, #260]
@@ -78,9 +82,9 @@ pub const HANDLERS: [u32; 152] = [
     0xee16_5f10, // mrc 15, 0, r5, cr6, cr0, {0}
     0xe584_510c, // str r5, [r4, #268]
     0xe351_0003, // cmp r1, #3
-    0x0a00_0039, // beq prefetch
+    0x0a00_003f, // beq prefetch
     0xe351_0004, // cmp r1, #4
-    0x0a00_000e, // beq data
+    0x0a00_0014, // beq data
     0xe351_0006, // cmp r1, #6
     0x0382_2080, // orreq r2, r2, #128
     0x024e_e004, // subeq lr, lr, #4
@@ -88,7 +92,13 @@ pub const HANDLERS: [u32; 152] = [
     0x0382_2040, // orreq r2, r2, #64
     0x024e_e004, // subeq lr, lr, #4
     0xe351_0001, // cmp r1, #1
-    0x1a00_0039, // bne resume
+    0x1a00_003f, // bne resume
+    0xe312_0020, // tst r2, #32
+    0x115e_40b2, // ldrhne r4, [lr, #-2]
+    0x015e_40b4, // ldrheq r4, [lr, #-4]
+    0xe30d_5eff, // movw r5, #57087
+    0xe154_0005, // cmp r4, r5
+    0x0a00_004f, // beq finish
     0xe313_0003, // tst r3, #3
     0x03a0_4101, // moveq r4, #1073741824
     0x0ee8_4a10, // vmsreq fpexc, r4

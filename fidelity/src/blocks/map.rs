@@ -40,6 +40,8 @@ pub const DATA: u32 = 0x20_0000;
 
 /// Offset of the four landing pads among what the handlers keep.
 pub const PADS: u32 = 0x50;
+/// Offset of the numbers of exceptions by their vector.
+pub const COUNTS: u32 = 0x60;
 /// Offset in [`TABLES`] of the entries for data, in each of the address spaces.
 pub const DATA_TABLES: [u32; 2] = [0x800, 0xc00];
 
@@ -119,6 +121,12 @@ pub fn build(board: &Board, pads: [u32; 4]) {
         page(CODE_ALIAS + (at ^ 0x2000), pa, ALL | READ_ONLY);
         page(CODE_WRITABLE + at, pa, ALL | EXECUTE_NEVER);
     }
+}
+
+/// Maps a section (1 MiB) with a descriptor, in the first address space.
+pub fn map_section(board: &Board, va: u32, descriptor: u32) {
+    let at = TABLES_PA + (va >> 20 & 31) * 4;
+    board.memory.store32(at as usize, descriptor);
 }
 
 /// TTBR0 of an address space.

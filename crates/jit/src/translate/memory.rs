@@ -201,6 +201,13 @@ impl Translator<'_> {
     ) -> Label {
         let done = self.asm.label();
         let slow = self.slow(decoded, done);
+        self.check_alignment(align, size, least, slow);
+        self.look_up(write, slow);
+        done
+    }
+
+    /// Lets an address in ECX that is not aligned pass only if the access can be made at once.
+    pub(super) fn check_alignment(&mut self, align: u8, size: u32, least: u8, slow: Label) {
         if align > 1 {
             let (unaligned, back) = (self.asm.label(), self.asm.label());
             self.asm.test_imm8(Gpr::Rcx, align - 1);
@@ -214,8 +221,6 @@ impl Translator<'_> {
                 least,
             });
         }
-        self.look_up(write, slow);
-        done
     }
 
     /// Loads RDX with what is added to the address in ECX.

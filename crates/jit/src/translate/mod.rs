@@ -8,6 +8,7 @@ mod analysis;
 mod branch;
 mod data;
 mod memory;
+mod neon;
 mod system;
 pub mod vfp;
 
@@ -47,6 +48,8 @@ pub struct Request {
     pub alone: bool,
     /// The host has fused multiply-add instructions.
     pub fma: bool,
+    /// The host has SSE 4.1.
+    pub sse41: bool,
 }
 
 /// A translated block, in the assembler.
@@ -437,6 +440,9 @@ impl<'a> Translator<'a> {
             return Some(left);
         }
         if let Some(left) = self.vfp(decoded) {
+            return Some(left);
+        }
+        if let Some(left) = self.neon(decoded) {
             return Some(left);
         }
         self.indirect(decoded)

@@ -1,0 +1,735 @@
+//! Advanced SIMD: the operations that the host has as well.
+//!
+//! Floating point here always flushes to zero (manual A2.7.7), which the host does by other rules:
+//! whatever meets a number below the normal ones, as an operand or as a result, is the
+//! interpreter's, and so are NaNs.
+
+use super::{Translator, pinned};
+use crate::asm::{Alu, Cc, Gpr, Label, Mem, Prefix, Sh, Width, Xmm};
+use crate::context::Shared;
+use skep_arm::insn::simd::{FloatOp, ImmOp, IntOp, ShiftOp, Simd, UnaryOp, Wback, simd_expand_imm};
+use skep_arm::insn::{Decoded, Insn, Reg};
+use std::mem::offset_of;
+
+use Prefix::P66;
+use Width::{B8, B16, B32, B64};
+
+const X0: Xmm = Xmm(0);
+const X1: Xmm = Xmm(1);
+const X2: Xmm = Xmm(2);
+const X3: Xmm = Xmm(3);
+const X4: Xmm = Xmm(4);
+const X5: Xmm = Xmm(5);
+const X6: Xmm = Xmm(6);
+const X7: Xmm = Xmm(7);
+
+/// Opcodes of the map 0F, prefix 66.
+mod op {
+    #![allow(missing_docs)]
+    pub const AND: u8 = 0xdb;
+    pub const AND_NOT: u8 = 0xdf;
+    pub const OR: u8 = 0xeb;
+    pub const XOR: u8 = 0xef;
+    pub const EQUAL32: u8 = 0x76;
+    pub const SUB32: u8 = 0xfa;
+    pub const ADD32: u8 = 0xfe;
+    pub const GREATER32: u8 = 0x66;
+    pub const SHUFFLE32: u8 = 0x70;
+    pub const UNPACK_LOW64: u8 = 0x6c;
+    pub const FROM_GPR: u8 = 0x6e;
+}
+
+/// Opcodes of the map 0F 38, prefix 66.
+mod op38 {
+    #![allow(missing_docs)]
+    pub const TEST: u8 = 0x17;
+    pub const MIN_UNSIGNED32: u8 = 0x3b;
+    pub const MUL32: u8 = 0x40;
+}
+
+/// An operation on two vectors: its map (0F 38 or 0F) and opcode.
+#[derive(Clone, Copy)]
+struct Vector {
+    map38: bool,
+    opcode: u8,
+}
+
+const fn plain(opcode: u8) -> Option<Vector> {
+    Some(Vector {
+        map38: false,
+        opcode,
+    })
+}
+
+const fn extended(opcode: u8) -> Option<Vector> {
+    Some(Vector {
+        map38: true,
+        opcode,
+    })
+}
+
+/// The host's instruction for elements of 8, 16, 32, 64 bits.
+fn by_size(table: [Option<Vector>; 4], size: u8) -> Option<Vector> {
+    table.get(usize::from(size)).copied().flatten()
+}
+
+fn add(size: u8) -> Option<Vector> {
+    by_size([plain(0xfc), plain(0xfd), plain(0xfe), plain(0xd4)], size)
+}
+
+fn sub(size: u8) -> Option<Vector> {
+    by_size([plain(0xf8), plain(0xf9), plain(0xfa), plain(0xfb)], size)
+}
+
+fn mul(size: u8) -> Option<Vector> {
+    by_size([None, plain(0xd5), extended(op38::MUL32), None], size)
+}
+
+fn equal(size: u8) -> Option<Vector> {
+    by_size([plain(0x74), plain(0x75), plain(0x76), None], size)
+}
+
+fn greater(size: u8) -> Option<Vector> {
+    by_size([plain(0x64), plain(0x65), plain(0x66), None], size)
+}
+
+fn max(size: u8, unsigned: bool) -> Option<Vector> {
+    if unsigned {
+        by_size([plain(0xde), extended(0x3e), extended(0x3f), None], size)
+    } else {
+        by_size([extended(0x3c), plain(0xee), extended(0x3d), None], size)
+    }
+}
+
+fn min(size: u8, unsigned: bool) -> Option<Vector> {
+    if unsigned {
+        by_size([plain(0xda), extended(0x3a), extended(0x3b), None], size)
+    } else {
+        by_size([extended(0x38), plain(0xea), extended(0x39), None], size)
+    }
+}
+
+impl Translator<'_> {
+    /// None if it is none of them, or one for the interpreter.
+    pub(super) fn neon(&mut self, decoded: &Decoded) -> Option<bool> {
+        let Insn::Simd(simd) = decoded.insn else {
+            return None;
+        };
+        if !self.request.sse41 {
+            return None;
+        }
+        match simd {
+            Simd::Int {
+                op,
+                q,
+                unsigned,
+                size,
+                d,
+                n,
+                m,
+            } => self.integer(op, q, unsigned, size, [d, n, m])?,
+            Simd::IntScalar {
+                op: op @ (IntOp::Vmul | IntOp::Vmla | IntOp::Vmls),
+                q,
+                size: size @ (1 | 2),
+                d,
+                n,
+                m,
+                index,
+            } => {
+                self.check_fp();
+                self.broadcast(X2, size, m, index);
+                self.vector_load(X1, q, n);
+                self.vector(mul(size)?, X1, X2);
+                self.accumulate(op, q, size, d)?;
+            }
+            Simd::Unary {
+                op, q, size, d, m, ..
+            } => self.vector_unary(op, q, size, d, m)?,
+            Simd::Float { op, q, d, n, m } => {
+                self.check_float(op)?;
+                self.check_fp();
+                self.vector_load(X2, q, m);
+                self.float(decoded, op, q, d, n);
+            }
+            Simd::FloatScalar {
+                op,
+                q,
+                d,
+                n,
+                m,
+                index,
+            } => {
+                self.check_float(op)?;
+                self.check_fp();
+                self.broadcast(X2, 2, m, index);
+                if !q {
+                    // Elements that do not count raise nothing (MOVQ).
+                    self.asm.sse(Prefix::F3, 0x7e, X2, X2);
+                }
+                self.float(decoded, op, q, d, n);
+            }
+            Simd::Shift {
+                op,
+                q,
+                unsigned,
+                size,
+                amount,
+                d,
+                m,
+            } => self.vector_shift(op, q, unsigned, size, amount, d, m)?,
+            Simd::ShiftLong {
+                unsigned,
+                size: size @ 0..=2,
+                amount,
+                d,
+                m,
+            } => {
+                self.check_fp();
+                self.vector_load(X0, false, m);
+                let base = if unsigned { 0x30 } else { 0x20 };
+                let opcode = base + [0, 3, 5][usize::from(size)];
+                self.asm.sse38(P66, opcode, X0, X0);
+                self.shift_left(X0, size + 1, amount);
+                self.vector_store(X0, true, d);
+            }
+            Simd::Imm {
+                op,
+                q,
+                cmode,
+                op_bit,
+                imm,
+                d,
+            } => {
+                self.check_fp();
+                self.immediate(op, q, simd_expand_imm(op_bit, cmode, imm), d);
+            }
+            Simd::VdupCore { q, size, d, rt } if !rt.is_pc() && size <= 2 => {
+                self.check_fp();
+                self.get(Gpr::Rax, rt);
+                self.replicate(size);
+                self.vector_store(X0, q, d);
+            }
+            Simd::VdupScalar {
+                q,
+                size: size @ 0..=2,
+                d,
+                m,
+                index,
+            } => {
+                self.check_fp();
+                self.broadcast(X0, size, m, index);
+                self.vector_store(X0, q, d);
+            }
+            Simd::Vext { q, d, n, m, index } => {
+                self.check_fp();
+                if q {
+                    self.vector_load(X0, true, m);
+                    self.vector_load(X1, true, n);
+                    self.asm.align_right(X0, X1, index);
+                } else {
+                    self.vector_load(X0, false, n);
+                    self.vector_load(X1, false, m);
+                    self.asm.sse(P66, op::UNPACK_LOW64, X0, X1);
+                    // Shift of the whole register, by bytes.
+                    self.asm.sse_shift(0x73, 3, X0, index);
+                }
+                self.vector_store(X0, q, d);
+            }
+            Simd::Multiple {
+                load,
+                size,
+                interleave: 1,
+                regs,
+                spacing: 1,
+                d,
+                align,
+                rn,
+                wback,
+            } => self.structures(decoded, !load, size, regs, d, align, rn, wback)?,
+            _ => return None,
+        }
+        Some(false)
+    }
+
+    fn vector(&mut self, operation: Vector, dst: Xmm, src: Xmm) {
+        if operation.map38 {
+            self.asm.sse38(P66, operation.opcode, dst, src);
+        } else {
+            self.asm.sse(P66, operation.opcode, dst, src);
+        }
+    }
+
+    fn vector_load(&mut self, to: Xmm, q: bool, d: u8) {
+        let from = self.fp(true, d);
+        // MOVDQU, MOVQ.
+        self.asm
+            .sse(Prefix::F3, if q { 0x6f } else { 0x7e }, to, from);
+    }
+
+    fn vector_store(&mut self, from: Xmm, q: bool, d: u8) {
+        let to = self.fp(true, d);
+        let (prefix, opcode) = if q { (Prefix::F3, 0x7f) } else { (P66, 0xd6) };
+        self.asm.sse(prefix, opcode, from, to);
+    }
+
+    fn all_ones(&mut self, to: Xmm) {
+        self.asm.sse(P66, op::EQUAL32, to, to);
+    }
+
+    /// All elements of X0 are what is in the low bits of EAX.
+    fn replicate(&mut self, size: u8) {
+        match size {
+            0 => {
+                self.asm.load_zx(B8, Gpr::Rax, Gpr::Rax);
+                self.asm.mov_imm(Gpr::Rcx, 0x0101_0101);
+                self.asm.imul(B32, Gpr::Rax, Gpr::Rcx);
+            }
+            1 => {
+                self.asm.load_zx(B16, Gpr::Rax, Gpr::Rax);
+                self.asm.mov_imm(Gpr::Rcx, 0x0001_0001);
+                self.asm.imul(B32, Gpr::Rax, Gpr::Rcx);
+            }
+            _ => {}
+        }
+        if size < 2 {
+            self.form = super::Form::None;
+        }
+        self.asm.sse_gpr(P66, false, op::FROM_GPR, X0.0, Gpr::Rax);
+        self.asm.sse(P66, op::SHUFFLE32, X0, X0);
+        self.asm.immediate(0);
+    }
+
+    /// All elements of `to` are element `index` of D(`m`).
+    fn broadcast(&mut self, to: Xmm, size: u8, m: u8, index: u8) {
+        let mut from = self.fp(true, m);
+        from.disp += i32::from(index) << size;
+        match size {
+            0 => self.asm.load_zx(B8, Gpr::Rax, from),
+            1 => self.asm.load_zx(B16, Gpr::Rax, from),
+            _ => self.asm.load(B32, Gpr::Rax, from),
+        }
+        self.replicate(size);
+        if to != X0 {
+            // MOVDQA.
+            self.asm.sse(P66, 0x6f, to, X0);
+        }
+    }
+
+    fn integer(
+        &mut self,
+        operation: IntOp,
+        q: bool,
+        unsigned: bool,
+        size: u8,
+        [d, n, m]: [u8; 3],
+    ) -> Option<()> {
+        // What the host has is found before anything is emitted.
+        let one = match operation {
+            IntOp::Vand => plain(op::AND),
+            IntOp::Vorr => plain(op::OR),
+            IntOp::Veor => plain(op::XOR),
+            IntOp::Vbic | IntOp::Vorn | IntOp::Vbsl | IntOp::Vbit | IntOp::Vbif => plain(op::AND),
+            IntOp::Vadd => add(size),
+            IntOp::Vsub => sub(size),
+            IntOp::Vmul | IntOp::Vmla | IntOp::Vmls => mul(size),
+            IntOp::Vceq | IntOp::Vtst => equal(size),
+            IntOp::Vcgt | IntOp::Vcge if !unsigned => greater(size),
+            IntOp::Vcgt | IntOp::Vcge => max(size, true),
+            IntOp::Vmax => max(size, unsigned),
+            IntOp::Vmin => min(size, unsigned),
+            _ => None,
+        }?;
+        let same = equal(size);
+        if matches!(operation, IntOp::Vcgt | IntOp::Vcge) && unsigned && same.is_none() {
+            return None;
+        }
+        self.check_fp();
+        self.vector_load(X1, q, n);
+        if n == m && operation == IntOp::Vorr {
+            self.vector_store(X1, q, d);
+            return Some(());
+        }
+        self.vector_load(X2, q, m);
+        match operation {
+            IntOp::Vmla | IntOp::Vmls | IntOp::Vmul => {
+                self.vector(one, X1, X2);
+                return self.accumulate(operation, q, size, d);
+            }
+            IntOp::Vbic => {
+                self.asm.sse(P66, op::AND_NOT, X2, X1);
+                self.vector_store(X2, q, d);
+            }
+            IntOp::Vorn => {
+                self.all_ones(X0);
+                self.asm.sse(P66, op::XOR, X2, X0);
+                self.asm.sse(P66, op::OR, X1, X2);
+                self.vector_store(X1, q, d);
+            }
+            IntOp::Vbsl | IntOp::Vbit | IntOp::Vbif => {
+                self.vector_load(X0, q, d);
+                // The mask in X3, what it selects in X4, the rest in X5.
+                let (mask, chosen, other) = match operation {
+                    IntOp::Vbsl => (X0, X1, X2),
+                    IntOp::Vbit => (X2, X1, X0),
+                    _ => (X2, X0, X1),
+                };
+                self.asm.sse(P66, 0x6f, X3, mask);
+                self.asm.sse(P66, op::AND, chosen, X3);
+                self.asm.sse(P66, op::AND_NOT, X3, other);
+                self.asm.sse(P66, op::OR, chosen, X3);
+                self.vector_store(chosen, q, d);
+            }
+            IntOp::Vtst => {
+                // Not equal to zero.
+                self.asm.sse(P66, op::AND, X1, X2);
+                self.asm.sse(P66, op::XOR, X2, X2);
+                self.vector(one, X1, X2);
+                self.all_ones(X0);
+                self.asm.sse(P66, op::XOR, X1, X0);
+                self.vector_store(X1, q, d);
+            }
+            IntOp::Vcge if !unsigned => {
+                // Not less.
+                self.vector(one, X2, X1);
+                self.all_ones(X0);
+                self.asm.sse(P66, op::XOR, X2, X0);
+                self.vector_store(X2, q, d);
+            }
+            IntOp::Vcge => {
+                self.vector(one, X2, X1);
+                self.vector(same?, X1, X2);
+                self.vector_store(X1, q, d);
+            }
+            IntOp::Vcgt if unsigned => {
+                self.vector(one, X1, X2);
+                self.vector(same?, X1, X2);
+                self.all_ones(X0);
+                self.asm.sse(P66, op::XOR, X1, X0);
+                self.vector_store(X1, q, d);
+            }
+            _ => {
+                self.vector(one, X1, X2);
+                self.vector_store(X1, q, d);
+            }
+        }
+        Some(())
+    }
+
+    /// The product is in X1: stores it, added to or subtracted from D(`d`) as the operation says.
+    fn accumulate(&mut self, operation: IntOp, q: bool, size: u8, d: u8) -> Option<()> {
+        if operation == IntOp::Vmul {
+            self.vector_store(X1, q, d);
+            return Some(());
+        }
+        self.vector_load(X0, q, d);
+        let combine = if operation == IntOp::Vmla {
+            add(size)?
+        } else {
+            sub(size)?
+        };
+        self.vector(combine, X0, X1);
+        self.vector_store(X0, q, d);
+        Some(())
+    }
+
+    fn vector_unary(&mut self, operation: UnaryOp, q: bool, size: u8, d: u8, m: u8) -> Option<()> {
+        match operation {
+            UnaryOp::Vmvn => {
+                self.check_fp();
+                self.vector_load(X1, q, m);
+                self.all_ones(X0);
+                self.asm.sse(P66, op::XOR, X1, X0);
+            }
+            UnaryOp::Vneg => {
+                let operation = sub(size)?;
+                self.check_fp();
+                self.vector_load(X2, q, m);
+                self.asm.sse(P66, op::XOR, X1, X1);
+                self.vector(operation, X1, X2);
+            }
+            UnaryOp::Vabs if size <= 2 => {
+                self.check_fp();
+                self.vector_load(X1, q, m);
+                self.asm.sse38(P66, 0x1c + size, X1, X1);
+            }
+            _ => return None,
+        }
+        self.vector_store(X1, q, d);
+        Some(())
+    }
+
+    fn shift_left(&mut self, on: Xmm, size: u8, amount: u8) {
+        if amount != 0 {
+            self.asm.sse_shift(0x70 + size, 6, on, amount);
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn vector_shift(
+        &mut self,
+        operation: ShiftOp,
+        q: bool,
+        unsigned: bool,
+        size: u8,
+        amount: u8,
+        d: u8,
+        m: u8,
+    ) -> Option<()> {
+        // The host has no shifts of bytes, and no arithmetic one of doublewords.
+        if size == 0 {
+            return None;
+        }
+        let right = match operation {
+            ShiftOp::Vshl => None,
+            ShiftOp::Vshr | ShiftOp::Vsra if unsigned => Some(2),
+            ShiftOp::Vshr | ShiftOp::Vsra if size <= 2 => Some(4),
+            _ => return None,
+        };
+        self.check_fp();
+        self.vector_load(X1, q, m);
+        match right {
+            None => self.shift_left(X1, size, amount),
+            // A shift by all bits leaves zeros, or signs, on the host too.
+            Some(extension) => self.asm.sse_shift(0x70 + size, extension, X1, amount),
+        }
+        if operation == ShiftOp::Vsra {
+            self.vector_load(X0, q, d);
+            self.vector(add(size)?, X1, X0);
+        }
+        self.vector_store(X1, q, d);
+        Some(())
+    }
+
+    fn immediate(&mut self, operation: ImmOp, q: bool, value: u64, d: u8) {
+        let value = match operation {
+            ImmOp::Vmvn | ImmOp::Vbic => !value,
+            _ => value,
+        };
+        self.asm.mov_imm64(Gpr::Rax, value);
+        for n in 0..if q { 2 } else { 1 } {
+            let to = self.fp(true, d + n);
+            match operation {
+                ImmOp::Vmov | ImmOp::Vmvn => self.asm.store(B64, to, Gpr::Rax),
+                ImmOp::Vorr => self.asm.alu_to(B64, Alu::Or, to, Gpr::Rax),
+                ImmOp::Vbic => self.asm.alu_to(B64, Alu::And, to, Gpr::Rax),
+            }
+        }
+        if matches!(operation, ImmOp::Vorr | ImmOp::Vbic) {
+            self.form = super::Form::None;
+        }
+    }
+
+    fn check_float(&self, operation: FloatOp) -> Option<()> {
+        match operation {
+            FloatOp::Vadd | FloatOp::Vsub | FloatOp::Vmul | FloatOp::Vmla | FloatOp::Vmls => {
+                Some(())
+            }
+            FloatOp::Vfma | FloatOp::Vfms if self.request.fma => Some(()),
+            _ => None,
+        }
+    }
+
+    /// An operation on f32 elements: D(`n`) and X2.
+    fn float(&mut self, decoded: &Decoded, operation: FloatOp, q: bool, d: u8, n: u8) {
+        let done = self.asm.label();
+        let slow = self.slow(decoded, done);
+        // The slow path's instruction has no address.
+        self.asm.mov_imm(Gpr::Rcx, 0);
+        self.vector_load(X1, q, n);
+        // X7 gathers what is wrong, X6 is the mask of all bits but the sign, X5 ones.
+        self.asm.sse(P66, op::XOR, X7, X7);
+        self.constant(X6, offset_of!(Shared, f32_magnitude));
+        self.constant(X5, offset_of!(Shared, ones));
+        self.check_operand(X1);
+        self.check_operand(X2);
+        if operation != FloatOp::Vadd && operation != FloatOp::Vsub {
+            let fused = matches!(operation, FloatOp::Vfma | FloatOp::Vfms);
+            self.check_product(if fused {
+                offset_of!(Shared, f32_fused_exponents)
+            } else {
+                offset_of!(Shared, f32_exponents)
+            });
+        }
+        if !matches!(operation, FloatOp::Vadd | FloatOp::Vsub | FloatOp::Vmul) {
+            self.vector_load(X0, q, d);
+            self.check_operand(X0);
+        }
+        // From here on the host raises only what the architecture does.
+        self.leave_if_wrong(slow);
+        match operation {
+            FloatOp::Vadd => self.asm.sse(Prefix::None, 0x58, X1, X2),
+            FloatOp::Vsub => self.asm.sse(Prefix::None, 0x5c, X1, X2),
+            FloatOp::Vmul => self.asm.sse(Prefix::None, 0x59, X1, X2),
+            FloatOp::Vmla | FloatOp::Vmls => {
+                self.asm.sse(Prefix::None, 0x59, X1, X2);
+                // A NaN stays one.
+                let opcode = if operation == FloatOp::Vmla {
+                    0x58
+                } else {
+                    0x5c
+                };
+                self.asm.sse(Prefix::None, opcode, X0, X1);
+                self.asm.sse(Prefix::None, 0x28, X1, X0);
+            }
+            _ => {
+                let opcode = if operation == FloatOp::Vfma {
+                    0xb8
+                } else {
+                    0xbc
+                };
+                self.asm.fused(opcode, false, X0, X1, X2);
+                self.asm.sse(Prefix::None, 0x28, X1, X0);
+            }
+        }
+        self.check_vector(X1);
+        self.leave_if_wrong(slow);
+        self.vector_store(X1, q, d);
+        self.asm.bind(done);
+    }
+
+    fn constant(&mut self, to: Xmm, offset: usize) {
+        let from = self.shared(offset);
+        self.asm.sse(Prefix::F3, 0x6f, to, from);
+    }
+
+    /// Notes elements that are below the normal numbers, and not zero. Uses X3, X4.
+    fn check_operand(&mut self, x: Xmm) {
+        self.below(x, offset_of!(Shared, f32_subnormal));
+    }
+
+    /// Notes elements that are NaNs, or not above the smallest normal number, and not zero.
+    fn check_vector(&mut self, x: Xmm) {
+        self.below(x, offset_of!(Shared, f32_smallest));
+        // CMPPS, unordered.
+        self.asm.sse(Prefix::None, 0x28, X3, x);
+        self.asm.sse(Prefix::None, 0xc2, X3, X3);
+        self.asm.immediate(3);
+        self.asm.sse(P66, op::OR, X7, X3);
+    }
+
+    /// Notes elements whose magnitude is 1 to a limit plus 1.
+    fn below(&mut self, x: Xmm, limit: usize) {
+        self.asm.sse(P66, 0x6f, X3, x);
+        self.asm.sse(P66, op::AND, X3, X6);
+        // Zero wraps to the top.
+        self.asm.sse(P66, op::SUB32, X3, X5);
+        self.constant(X4, limit);
+        self.asm.sse38(P66, op38::MIN_UNSIGNED32, X4, X3);
+        self.asm.sse(P66, op::EQUAL32, X4, X3);
+        self.asm.sse(P66, op::OR, X7, X4);
+    }
+
+    /// Notes elements of X1 and X2 whose product may come near the smallest normal number, by the
+    /// sum of the exponents, unless a factor is zero. A sum below `limit` is too small. Uses X3, X4.
+    fn check_product(&mut self, limit: usize) {
+        for (to, from) in [(X3, X1), (X4, X2)] {
+            self.asm.sse(P66, 0x6f, to, from);
+            self.asm.sse(P66, op::AND, to, X6);
+            self.asm.sse_shift(0x72, 2, to, 23);
+        }
+        self.asm.sse(P66, op::ADD32, X3, X4);
+        self.constant(X0, limit);
+        self.asm.sse(P66, op::GREATER32, X0, X3);
+        // CMPPS, equal: zeros of both signs.
+        for (to, from) in [(X3, X1), (X4, X2)] {
+            self.asm.sse(P66, op::XOR, to, to);
+            self.asm.sse(Prefix::None, 0xc2, to, from);
+            self.asm.immediate(0);
+        }
+        self.asm.sse(P66, op::OR, X3, X4);
+        self.asm.sse(P66, op::AND_NOT, X3, X0);
+        self.asm.sse(P66, op::OR, X7, X3);
+    }
+
+    fn leave_if_wrong(&mut self, slow: Label) {
+        self.asm.sse38(P66, op38::TEST, X7, X7);
+        self.asm.jcc(Cc::Ne, slow);
+        self.form = super::Form::None;
+    }
+
+    /// VLD1 and VST1 of whole registers.
+    #[allow(clippy::too_many_arguments)]
+    fn structures(
+        &mut self,
+        decoded: &Decoded,
+        write: bool,
+        size: u8,
+        regs: u8,
+        d: u8,
+        align: u8,
+        rn: Reg,
+        wback: Wback,
+    ) -> Option<()> {
+        if rn.is_pc() || d + regs > 32 {
+            return None;
+        }
+        if let Wback::Reg(rm) = wback
+            && rm.is_pc()
+        {
+            return None;
+        }
+        self.check_fp();
+        let length = i32::from(regs) * 8;
+        let base = self.loc(rn);
+        self.asm.load(B32, Gpr::Rcx, base);
+        let done = if align > 1 {
+            let done = self.asm.label();
+            let slow = self.slow(decoded, done);
+            self.asm.test_imm8(Gpr::Rcx, align - 1);
+            self.asm.jcc(Cc::Ne, slow);
+            self.within_page(length, slow);
+            self.look_up(write, slow);
+            done
+        } else {
+            self.translate_span(decoded, write, length, 1 << size)
+        };
+        for n in 0..regs {
+            let memory = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, i32::from(n) * 8);
+            let register = self.fp(true, d + n);
+            let (to, from) = if write {
+                (memory, register)
+            } else {
+                (register, memory)
+            };
+            self.asm.load(B64, Gpr::Rax, from);
+            self.asm.store(B64, to, Gpr::Rax);
+        }
+        match wback {
+            Wback::None => {}
+            Wback::Size => self.asm.alu_imm(B32, Alu::Add, base, length),
+            Wback::Reg(rm) => {
+                let host = pinned(rm).unwrap_or(Gpr::Rax);
+                self.get(host, rm);
+                self.asm.alu_to(B32, Alu::Add, base, host);
+            }
+        }
+        self.asm.bind(done);
+        Some(())
+    }
+
+    /// Goes to the slow path unless the `length` bytes at ECX lie in one page. Uses EDX.
+    fn within_page(&mut self, length: i32, slow: Label) {
+        self.asm.lea(Gpr::Rdx, Mem::at(Gpr::Rcx, length - 1));
+        self.asm.alu(B32, Alu::Xor, Gpr::Rdx, Gpr::Rcx);
+        self.asm.shift(B32, Sh::Shr, Gpr::Rdx, 12);
+        self.asm.jcc(Cc::Ne, slow);
+    }
+
+    /// As [`Translator::translate_address`], for elements that need their own alignment only where
+    /// unaligned accesses are not allowed.
+    fn translate_span(
+        &mut self,
+        decoded: &Decoded,
+        write: bool,
+        length: i32,
+        element: u8,
+    ) -> Label {
+        let done = self.asm.label();
+        let slow = self.slow(decoded, done);
+        self.check_alignment(element, length as u32, 1, slow);
+        self.within_page(length, slow);
+        self.look_up(write, slow);
+        done
+    }
+}

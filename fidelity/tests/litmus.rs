@@ -1,0 +1,61 @@
+//! Memory ordering, exclusives and maintenance between vCPUs, in both engines.
+
+use skep_fidelity::litmus::{self, Engines, LitmusError};
+
+/// Iterations of each test: those in debug builds show that nothing hangs.
+const N: u32 = if cfg!(debug_assertions) {
+    2_000
+} else {
+    100_000
+};
+
+const ALL: [Engines; 3] = [Engines::Translator, Engines::Mixed, Engines::Interpreter];
+
+fn never(test: impl Fn(Engines) -> Result<u64, LitmusError>) {
+    for engines in ALL {
+        let forbidden = test(engines).expect("it ends");
+        assert_eq!(forbidden, 0, "forbidden outcomes in {engines:?}");
+    }
+}
+
+#[test]
+fn who_sees_the_flag_sees_the_data() {
+    never(|engines| litmus::message_passing(engines, N));
+}
+
+#[test]
+fn of_two_who_write_and_then_read_one_sees_the_others_write() {
+    never(|engines| litmus::store_buffering(engines, N));
+}
+
+#[test]
+fn of_two_who_read_and_then_write_one_reads_before_the_other_writes() {
+    never(|engines| litmus::load_buffering(engines, N));
+}
+
+#[test]
+fn readers_agree_on_the_order_of_writes() {
+    never(|engines| litmus::independent_reads(engines, N));
+}
+
+#[test]
+fn nothing_that_exclusives_count_gets_lost() {
+    never(|engines| litmus::exclusives(engines, 2, N));
+    never(|engines| litmus::exclusives(engines, 4, N / 4));
+}
+
+#[test]
+fn code_that_another_rewrote_is_what_executes() {
+    never(|engines| litmus::code_modification(engines, N / 10));
+}
+
+#[test]
+fn a_mapping_is_gone_everywhere_when_its_maintenance_completes() {
+    never(|engines| litmus::shootdown(engines, false, false, N / 10));
+    never(|engines| litmus::shootdown(engines, true, false, N / 20));
+}
+
+#[test]
+fn a_mapping_is_gone_for_a_vcpu_that_must_translate_anew() {
+    never(|engines| litmus::shootdown(engines, true, true, N / 20));
+}
