@@ -45,8 +45,10 @@ pub struct Shared {
     pub site: u32,
     /// SCTLR.A.
     pub strict_alignment: u8,
-    /// Floating-point instructions may execute, and in the one mode that generated code handles.
+    /// Floating-point and Advanced SIMD instructions may execute.
     pub fp: u8,
+    /// VFP arithmetic is in the one mode that generated code handles.
+    pub usual_mode: u8,
     /// Size of the access of LDREX, bytes.
     pub exclusive_size: u8,
     /// Host address of what LDREX read, 0 if generated code has no reservation. While it is not 0,

@@ -155,6 +155,7 @@ where
                 site: 0,
                 strict_alignment: 0,
                 fp: 0,
+                usual_mode: 0,
                 exclusive_size: 0,
                 exclusive_host: 0,
                 exclusive_value: 0,
@@ -516,7 +517,8 @@ where
             self.shared.exclusive_size = exclusive.size;
         }
         self.shared.flags = [31, 30, 29, 28].map(|bit| (cpsr >> bit & 1) as u8);
-        self.shared.fp = u8::from(usual_fp(&core.state));
+        self.shared.fp = u8::from(fp_enabled(&core.state));
+        self.shared.usual_mode = u8::from(core.state.simd.fpscr & UNUSUAL == 0);
     }
 
     /// Executes an instruction that generated code has no template for, or whose access takes the
@@ -760,15 +762,13 @@ where
     }
 }
 
-/// Floating-point instructions may execute, and in the mode that generated code has templates for:
-/// rounding to nearest, no flushing to zero, no vectors.
-fn usual_fp(state: &CpuState) -> bool {
-    /// FPSCR.FZ, RMode, Stride, Len.
-    const MODES: u32 = 1 << 24 | 3 << 22 | 3 << 20 | 7 << 16;
+/// Modes of VFP arithmetic that generated code leaves to the interpreter: FPSCR.FZ (flushing to
+/// zero), RMode other than to nearest, Stride and Len (vectors).
+const UNUSUAL: u32 = 1 << 24 | 3 << 22 | 3 << 20 | 7 << 16;
+
+/// Floating-point instructions may execute.
+fn fp_enabled(state: &CpuState) -> bool {
     /// CPACR.ASEDIS, D32DIS.
     const DISABLED: u32 = 3 << 30;
-    state.fp_permitted()
-        && state.cp15.cpacr & DISABLED == 0
-        && state.simd.fpexc >> 30 & 1 != 0
-        && state.simd.fpscr & MODES == 0
+    state.fp_permitted() && state.cp15.cpacr & DISABLED == 0 && state.simd.fpexc >> 30 & 1 != 0
 }

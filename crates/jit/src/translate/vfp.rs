@@ -1,7 +1,7 @@
 //! VFP: moves, loads and stores, and arithmetic on single numbers.
 //!
 //! The host computes with its own rounding and exception flags, which agree with the architecture's
-//! in the mode that [`crate::context::Shared::fp`] stands for, except in two cases that the result
+//! in the mode that [`crate::context::Shared::usual_mode`] stands for, except in two cases that the result
 //! shows: a NaN (whose bits differ), and the smallest normal number (the host tells underflow after
 //! rounding, the architecture before). Those are left to the interpreter. The exception flags
 //! gather in MXCSR.
@@ -199,6 +199,7 @@ impl Translator<'_> {
                 self.check_fp();
                 let done = self.asm.label();
                 let slow = self.slow(decoded, done);
+                self.check_mode(slow);
                 self.load_fp(X0, !to_double, m);
                 self.asm.sse(scalar(!to_double), op::CONVERT, X0, X0);
                 self.check_result(to_double, X0, slow);
@@ -212,12 +213,16 @@ impl Translator<'_> {
                 m,
             } => {
                 self.check_fp();
+                let done = self.asm.label();
+                let slow = self.slow(decoded, done);
+                self.check_mode(slow);
                 let from = self.fp(false, m);
                 self.asm.sse(Prefix::None, op::XOR, X0, X0);
                 self.asm.load(B32, Gpr::Rax, from);
                 self.asm
                     .sse_gpr(scalar(double), unsigned, op::FROM_INT, X0.0, Gpr::Rax);
                 self.store_fp(X0, double, d);
+                self.asm.bind(done);
             }
             Simd::VcvtToInt {
                 double,
@@ -237,7 +242,7 @@ impl Translator<'_> {
         Mem::at(STATE, self.layout.d + i32::from(number) * size)
     }
 
-    /// Leaves for the interpreter unless floating point is enabled and in the usual mode.
+    /// Leaves for the interpreter unless floating point is enabled.
     pub(super) fn check_fp(&mut self) {
         if self.fp_checked {
             return;
@@ -255,6 +260,14 @@ impl Translator<'_> {
         });
         // Behind a test of a condition this may not have been executed.
         self.fp_checked = self.skip.is_none();
+    }
+
+    /// Goes to the slow path unless arithmetic is in the usual mode.
+    fn check_mode(&mut self, slow: Label) {
+        let mode = self.shared(offset_of!(Shared, usual_mode));
+        self.asm.alu_imm(B8, Alu::Cmp, mode, 0);
+        self.asm.jcc(Cc::E, slow);
+        self.form = Form::None;
     }
 
     fn load_fp(&mut self, to: Xmm, double: bool, number: u8) {
@@ -460,6 +473,7 @@ impl Translator<'_> {
         self.check_fp();
         let done = self.asm.label();
         let slow = self.slow(decoded, done);
+        self.check_mode(slow);
         let prefix = scalar(double);
         let rm = self.fp(double, m);
         if let Some(opcode) = simple {
@@ -500,6 +514,7 @@ impl Translator<'_> {
         if operation == VfpUnary::Vsqrt {
             let done = self.asm.label();
             let slow = self.slow(decoded, done);
+            self.check_mode(slow);
             let from = self.fp(double, m);
             self.asm.sse(Prefix::None, op::XOR, X0, X0);
             self.asm.sse(scalar(double), op::SQRT, X0, from);
@@ -535,6 +550,7 @@ impl Translator<'_> {
         self.check_fp();
         let done = self.asm.label();
         let slow = self.slow(decoded, done);
+        self.check_mode(slow);
         let prefix = if double { Prefix::P66 } else { Prefix::None };
         let opcode = if signal {
             op::COMPARE
@@ -578,6 +594,7 @@ impl Translator<'_> {
         self.check_fp();
         let done = self.asm.label();
         let slow = self.slow(decoded, done);
+        self.check_mode(slow);
         let prefix = scalar(double);
         let opcode = if round {
             op::TO_INT
