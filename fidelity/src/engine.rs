@@ -9,12 +9,15 @@ use crate::wire::*;
 use skep_arm::cp15::spec::sctlr;
 use skep_arm::state::{CpuModel, CpuState, Mode, psr};
 use skep_interp::code::CodeMap;
-use skep_interp::{BusError, Cluster, Counters, Direct, DirectMemory, Exit, Machine, Vcpu};
-use std::sync::Arc;
+use skep_interp::{
+    BusError, Cluster, Counters, Direct, DirectMemory, Exit, Machine, Vcpu, control,
+};
 use std::sync::atomic::{
     AtomicU64,
     Ordering::{Relaxed, SeqCst},
 };
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 /// An engine: something that runs a vCPU on the bare machine.
 pub trait Engine {
@@ -63,6 +66,7 @@ pub fn start(name: &str) -> Option<Subject<dyn Engine>> {
             };
             let machine = Arc::new(Bare::new());
             let cluster = machine.cluster.clone();
+            tick(Arc::downgrade(&cluster));
             let engine = skep_jit::Vcpu::new(user_state(), machine.clone(), cluster, config);
             Some(Subject {
                 machine,
@@ -71,6 +75,20 @@ pub fn start(name: &str) -> Option<Subject<dyn Engine>> {
         }
         _ => None,
     }
+}
+
+/// Makes translated code return at intervals, as nothing else does when it loops for ever, as long
+/// as the machine is there. A case takes far less than one of them.
+fn tick(cluster: Weak<Cluster>) {
+    std::thread::spawn(move || {
+        while let Some(cluster) = cluster.upgrade() {
+            for control in cluster.controls() {
+                control.set(control::TICK, true);
+            }
+            drop(cluster);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
 }
 
 /// Starts an engine, given how it is made from a state and a machine.

@@ -1,7 +1,7 @@
 //! The machine as a few instructions on it see it.
 
 use skep_tests::program::{self, Machine};
-use skep_vmm::{Engine, Error, Outcome, Vm, VmConfig, VmHandle};
+use skep_vmm::{Disk, Engine, Error, Outcome, Vm, VmConfig, VmHandle};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -461,4 +461,81 @@ second: put     'x'
         };
         assert_eq!((cpu, message.as_str()), (1, "the sink got 120"));
     }
+}
+
+#[test]
+fn a_pause_does_not_wait_for_all_that_a_disk_was_asked() {
+    // 256 requests, each for the whole disk of 250 MiB into the same MiB of memory: 64 GB to move.
+    let program = program::raw(
+        r"
+        .equ    DISK, 0x0a003e00                @ virtio-mmio, the last slot
+        .macro  set register, value
+        ldr     r0, =\value
+        str     r0, [r8, #\register]
+        .endm
+        ldr     r8, =DISK
+        set     0x70, 3                         @ ACKNOWLEDGE, DRIVER
+        set     0x24, 1
+        set     0x20, 1                         @ VERSION_1
+        set     0x70, 0xb                       @ FEATURES_OK
+        set     0x38, 256                       @ the queue's size, and its three parts
+        set     0x80, 0x40400000
+        set     0x90, 0x40401000
+        set     0xa0, 0x40402000
+        set     0x44, 1
+        set     0x70, 0xf                       @ DRIVER_OK
+        @ One chain: the header (zeros: read sector 0), 250 buffers, the status.
+        ldr     r1, =0x40400000
+        ldr     r2, =0x40500000
+        mov     r3, #0
+        mov     r4, #16
+        ldr     r5, =0x00010001                 @ NEXT
+        stmia   r1!, {r2-r5}
+        ldr     r2, =0x40600000
+        mov     r4, #0x100000
+        ldr     r5, =0x00020003                 @ NEXT, WRITE
+1:      stmia   r1!, {r2-r5}
+        add     r5, r5, #0x10000
+        lsr     r6, r5, #16
+        cmp     r6, #252
+        bne     1b
+        ldr     r2, =0x40500100
+        mov     r4, #1
+        mov     r5, #2                          @ WRITE
+        stmia   r1!, {r2-r5}
+        ldr     r1, =0x40401000                 @ the same chain 256 times
+        mov     r0, #256
+        strh    r0, [r1, #2]
+        put     'a'
+        set     0x50, 0
+2:      b       2b
+        ",
+        0,
+    );
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("disk.img");
+    let disk = std::fs::File::create(&path).and_then(|file| file.set_len(250 << 20));
+    disk.expect("the directory is writable");
+    let mut machine = Machine::with(VmConfig {
+        kernel: Some(program),
+        memory: 16 << 20,
+        disks: vec![Disk {
+            path,
+            read_only: true,
+        }],
+        ..VmConfig::default()
+    });
+    let mut waited = Duration::MAX;
+    let outcome = machine.run_while(|vm| {
+        wait_for_output(&vm, 1);
+        std::thread::sleep(Duration::from_millis(100));
+        let asked = Instant::now();
+        vm.pause();
+        vm.resume();
+        vm.stop();
+        waited = asked.elapsed();
+    });
+    assert_eq!(outcome, Outcome::Stopped);
+    assert_eq!(machine.printed(), "a");
+    assert!(waited < Duration::from_secs(4), "{waited:?}");
 }
