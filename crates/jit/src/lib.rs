@@ -371,6 +371,9 @@ where
 
     /// Runs generated code at an address.
     fn call(&mut self, code: u64) -> Leave {
+        // Asking the other vCPUs to protect a page answers what they asked for meanwhile: they rely
+        // on it from then on.
+        self.forget();
         let core = self.vcpu.core();
         let cpsr = core.state.cpsr;
         self.shared.flags = [31, 30, 29, 28].map(|bit| (cpsr >> bit & 1) as u8);
