@@ -8,6 +8,8 @@ mod analysis;
 mod branch;
 mod data;
 mod memory;
+#[cfg(test)]
+mod tests;
 
 use crate::asm::{Alu, Asm, Cc, Gpr, Label, Loc, Mem, Sh, Width};
 use crate::cache::{EXIT_BEFORE, Op};
