@@ -9,7 +9,7 @@ use std::time::Duration;
 const SEED: u64 = 20;
 
 /// Programs that every change must pass.
-const PROGRAMS: u64 = if cfg!(debug_assertions) { 600 } else { 90_000 };
+const PROGRAMS: u64 = if cfg!(debug_assertions) { 600 } else { 70_000 };
 
 #[test]
 fn both_engines_leave_the_same() {

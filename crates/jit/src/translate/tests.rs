@@ -246,7 +246,7 @@ fn generated_code_reaches_memory_through_the_tables_only() {
 #[test]
 fn a_loop_through_the_end_of_the_address_space_can_be_interrupted() {
     // NOPs up to the end of the page.
-    let nop = |at: usize| if at % 4 == 0 { 0xf000 } else { 0xe320 };
+    let nop = |at: usize| if at.is_multiple_of(4) { 0xf000 } else { 0xe320 };
     let linked = |va: u32| {
         let mut asm = Asm::new(0);
         translate(&mut asm, &nop, va, false, true).expect("it can be read");
