@@ -163,7 +163,7 @@ impl Generator {
             rng.below(0x200)
         };
         let program = Program {
-            start: map::CODE + page * 0x1000 + (0x1000 - back & !3),
+            start: map::CODE + page * 0x1000 + ((0x1000 - back) & !3),
             units,
         };
         if !program.fits() {
@@ -234,7 +234,7 @@ fn initial_state(rng: &mut Rng, mode: Mode) -> CpuState {
     }
     let random = values::state(rng);
     state.cpsr = state.cpsr & (psr::MODE | psr::A) | random.cpsr & 0xf80f_0000;
-    state.cpsr |= psr::F * rng.below(2) | psr::I * rng.below(2);
+    state.cpsr |= (psr::F * rng.below(2)) | (psr::I * rng.below(2));
     state.simd.d = random.d;
     state.simd.fpscr = random.fpscr;
     if rng.one_in(8) {
