@@ -6,7 +6,7 @@ use skep_fidelity::litmus::{self, Engines, LitmusError};
 const N: u32 = if cfg!(debug_assertions) {
     2_000
 } else {
-    100_000
+    60_000
 };
 
 const ALL: [Engines; 3] = [Engines::Translator, Engines::Mixed, Engines::Interpreter];
@@ -52,10 +52,10 @@ fn code_that_another_rewrote_is_what_executes() {
 #[test]
 fn a_mapping_is_gone_everywhere_when_its_maintenance_completes() {
     never(|engines| litmus::shootdown(engines, false, false, N / 10));
-    never(|engines| litmus::shootdown(engines, true, false, N / 20));
+    never(|engines| litmus::shootdown(engines, true, false, N / 200));
 }
 
 #[test]
 fn a_mapping_is_gone_for_a_vcpu_that_must_translate_anew() {
-    never(|engines| litmus::shootdown(engines, true, true, N / 20));
+    never(|engines| litmus::shootdown(engines, true, true, N / 100));
 }

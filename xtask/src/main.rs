@@ -20,7 +20,7 @@ tasks:
   guests       compile the bare-metal guests of the tests
   e2e          boot real guests
   fuzz         run the fuzz targets guided by coverage: fuzz [TARGET] [--seconds N]
-  fidelity     compare the processor with QEMU: cargo xtask fidelity --help
+  fidelity     compare the processor with QEMU, or (fidelity blocks) the engines: --help
   bench        measure the engines and the default guest's boot";
 
 /// A step that failed, as a sentence.
@@ -148,20 +148,29 @@ fn fidelity(args: Vec<String>) -> Result<(), Failure> {
     step(command.args(args))
 }
 
-/// The share of the comparison with QEMU that every change must pass.
+/// The share of the comparisons that every change must pass.
 fn fidelity_share() -> Result<(), Failure> {
     fidelity_packages()?;
-    cargo(&[
-        "test",
-        "--release",
-        "--package",
-        "skep-fidelity",
-        "--test",
-        "oracle",
-        "--",
-        "--ignored",
-        "--test-threads=1",
-    ])
+    let test = ["test", "--release", "--package", "skep-fidelity"];
+    let one_by_one = ["--", "--test-threads=1"];
+    // The translator against the interpreter, and several vCPUs on one memory.
+    cargo(
+        &[
+            &test[..],
+            &["--test", "blocks", "--test", "litmus"],
+            &one_by_one,
+        ]
+        .concat(),
+    )?;
+    cargo(
+        &[
+            &test[..],
+            &["--test", "oracle"],
+            &one_by_one,
+            &["--ignored"],
+        ]
+        .concat(),
+    )
 }
 
 fn bench() -> Result<(), Failure> {

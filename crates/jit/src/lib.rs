@@ -76,6 +76,8 @@ pub struct Stats {
     pub handed_over: u64,
     /// Blocks translated.
     pub translated: u64,
+    /// Instructions in them.
+    pub translated_instructions: u64,
     /// Bytes of code in the cache.
     pub code: u64,
     /// Blocks dropped because their code was written.
@@ -118,6 +120,7 @@ struct Engine<M: Machine> {
     /// How often blocks were reached, by a hash of their key.
     heat: Box<[u8]>,
     interpreted: u64,
+    translated_instructions: u64,
     handed_over: u64,
     leaves: [u64; 5],
     /// A panic under generated code.
@@ -196,6 +199,7 @@ where
             jump_pages: vec![0; JUMPS].into_boxed_slice(),
             heat: vec![0; HEAT].into_boxed_slice(),
             interpreted: 0,
+            translated_instructions: 0,
             handed_over: 0,
             leaves: [0; 5],
             panic: None,
@@ -222,6 +226,7 @@ where
             interpreted: engine.interpreted,
             handed_over: engine.handed_over,
             translated: engine.cache.translated,
+            translated_instructions: engine.translated_instructions,
             code: engine.cache.used() as u64,
             invalidated: engine.cache.invalidated,
             flushes: engine.cache.flushes,
@@ -460,6 +465,9 @@ where
 
     /// Runs generated code at an address.
     fn call(&mut self, code: u64) -> Leave {
+        // Asking the other vCPUs to protect a page answers what they asked for meanwhile: they rely
+        // on it from then on.
+        self.forget();
         let core = self.vcpu.core();
         self.shared.strict_alignment = u8::from(core.state.strict_alignment());
         self.shared.instructions = core.stats.instructions;
@@ -725,6 +733,7 @@ where
             &mut self.buffers,
         );
         let entries = translator.translate()?;
+        self.translated_instructions += entries.count as u64;
         if !self
             .cache
             .knows_page(page, machine.code().generation(offset))

@@ -724,6 +724,14 @@ fn acceptable(rng: &mut Rng, set: Set, word: u32, decoded: &Decoded, place: Plac
     if let Insn::It { .. } = insn {
         return false;
     }
+    // Nothing is stored relative to the PC: code is rewritten on purpose only.
+    let loads = matches!(
+        insn,
+        Insn::LdrImm { .. } | Insn::LdrReg { .. } | Insn::LdrdImm { .. } | Insn::Tbb { .. }
+    );
+    if base_and_index(insn).is_some_and(|(rn, _)| rn.is_pc()) && !loads {
+        return false;
+    }
     let rare = branches(insn)
         || matches!(
             insn,

@@ -27,8 +27,9 @@ pub const VECTORS: u32 = 0x10_0000;
 pub const CODE: u32 = 0x11_0000;
 /// The same pages in another order.
 pub const CODE_ALIAS: u32 = 0x12_0000;
-/// The same pages as [`CODE`], writable, not executable.
-pub const CODE_WRITABLE: u32 = 0x13_0000;
+/// The same pages as [`CODE`], writable, not executable. Far away, so that only what means to
+/// rewrite code does: the rest would do so without maintenance.
+pub const CODE_WRITABLE: u32 = 0x1d_0000;
 /// What the handlers keep; privileged.
 pub const SAVE: u32 = 0x14_0000;
 /// The tables; privileged.

@@ -183,7 +183,7 @@ pub const TAKE_AWAY: [u32; 23] = [
     0x11a0_1007, // movne r1, r7
     0x01a0_100c, // moveq r1, ip
     0xe591_2000, // ldr r2, [r1]
-    0xe3a0_9a02, // mov r9, #8192
+    0xe3a0_9801, // mov r9, #65536
     0xe259_9001, // subs r9, r9, #1
     0x1aff_fffd, // bne . - 4
     0xe591_1000, // ldr r1, [r1]

@@ -116,6 +116,9 @@ impl Translator<'_> {
             self.asm.jmp(label);
             let pc = self.pc | u32::from(self.request.t32);
             self.buffers.cold.push(Cold::Leave { label, pc });
+        } else if self.pc == 0 {
+            // Backwards, from the end of the address space: not without a look at the inputs.
+            self.fall_through_from(0);
         } else {
             self.jump_linked(None, self.pc);
         }

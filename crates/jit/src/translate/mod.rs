@@ -10,6 +10,8 @@ mod data;
 mod memory;
 mod neon;
 mod system;
+#[cfg(test)]
+mod tests;
 pub mod vfp;
 
 use crate::asm::{Alu, Asm, Cc, Gpr, Label, Loc, Mem, Sh, Width};
@@ -59,6 +61,8 @@ pub struct Entries {
     pub checked: usize,
     /// Offset of the direct entry.
     pub direct: usize,
+    /// Guest instructions.
+    pub count: usize,
 }
 
 /// Code that is placed behind the block.
@@ -315,7 +319,11 @@ impl<'a> Translator<'a> {
         let instructions = self.shared(offset_of!(Shared, instructions));
         self.asm
             .alu_imm(Width::B64, Alu::Add, instructions, count as i32);
-        Entries { checked, direct }
+        Entries {
+            checked,
+            direct,
+            count,
+        }
     }
 
     /// Translates an instruction; true if execution never gets behind it.

@@ -1,0 +1,295 @@
+//! What generated code may reach: the state, the variables, the tables, and guest memory by an
+//! addend from the tables, never by any other address.
+
+use super::*;
+use crate::tables::{EXECUTE, READ, UNALIGNED, WRITE};
+use iced_x86::{
+    Code, Decoder, DecoderOptions, FlowControl, InstructionInfoFactory, MemorySize, Mnemonic,
+    OpAccess, OpKind, Register,
+};
+use skep_arm::decode::{Set, rows};
+
+const CPSR: i32 = 0x1000;
+const D: i32 = 0x2000;
+const SHARED: i32 = 0x10_0000;
+/// FPSCR and the system registers that generated code reads.
+const REGISTERS: [i32; 5] = [0x3000, 0x3010, 0x3020, 0x3030, 0x3040];
+const ORIGIN: u64 = 0x7000_0000;
+
+fn thunks() -> Thunks {
+    Thunks {
+        enter: ORIGIN - 0x1000,
+        leave: ORIGIN - 0xf00,
+        link: ORIGIN - 0xe00,
+        indirect: ORIGIN - 0xd00,
+        interpret: ORIGIN - 0xb00,
+        slow: ORIGIN - 0xc00,
+    }
+}
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+}
+
+/// A page of random instructions of one instruction set.
+fn page(random: &mut Random, t32: bool) -> Vec<u8> {
+    let rows: Vec<_> = rows()
+        .iter()
+        .filter(|row| (row.set == Set::A32) != t32)
+        .collect();
+    let mut page = Vec::new();
+    while page.len() < 0x1000 {
+        let row = rows[random.next() as usize % rows.len()];
+        let mut word = row.word(random.next() as u32);
+        match row.set {
+            Set::A32 => {
+                // Most are not conditional.
+                if word >> 28 != 15 && random.next().is_multiple_of(2) {
+                    word |= 0xe000_0000;
+                    word &= 0xefff_ffff;
+                }
+                page.extend(word.to_le_bytes());
+            }
+            Set::T16 => page.extend((word as u16).to_le_bytes()),
+            Set::T32 => page.extend(word.rotate_left(16).to_le_bytes()),
+        }
+    }
+    page.truncate(0x1000);
+    page
+}
+
+fn translate(
+    asm: &mut Asm,
+    halfword: &dyn Fn(usize) -> u16,
+    va: u32,
+    t32: bool,
+    alone: bool,
+) -> Option<Entries> {
+    asm.restart(ORIGIN);
+    let layout = Layout {
+        cpsr: CPSR,
+        d: D,
+        fpscr: REGISTERS[0],
+        tpidrurw: REGISTERS[1],
+        tpidruro: REGISTERS[2],
+        tpidrprw: REGISTERS[3],
+        dacr: REGISTERS[4],
+        shared: SHARED,
+    };
+    let request = Request {
+        va,
+        t32,
+        page: 5,
+        offset: 0,
+        alone,
+        fma: true,
+        sse41: true,
+    };
+    let source = Source { halfword };
+    let (mut ops, mut buffers) = (Vec::new(), Buffers::default());
+    Translator::new(
+        asm,
+        layout,
+        thunks(),
+        &mut ops,
+        source,
+        request,
+        &mut buffers,
+    )
+    .translate()
+}
+
+/// Which table RDX was loaded from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Addend {
+    None,
+    Load,
+    Store,
+}
+
+/// Bytes that the largest access has: 16 D registers.
+const LARGEST: i32 = 256;
+
+/// Checks every instruction of a block; returns how many accesses to guest memory there were.
+fn check(code: &[u8], va: u32) -> usize {
+    let mut info = InstructionInfoFactory::new();
+    let (mut addend, mut absolute) = (Addend::None, Addend::None);
+    let (mut accesses, end) = (0, ORIGIN + code.len() as u64);
+    let mut decoder = Decoder::with_ip(64, code, ORIGIN, DecoderOptions::NONE);
+    while decoder.can_decode() {
+        let insn = decoder.decode();
+        let place = format!(
+            "{:#x} in the block for {va:#x}: {:?}",
+            insn.ip(),
+            insn.code()
+        );
+        assert_ne!(insn.code(), Code::INVALID, "{place}");
+        match insn.flow_control() {
+            FlowControl::Next | FlowControl::Interrupt => {}
+            FlowControl::UnconditionalBranch
+            | FlowControl::ConditionalBranch
+            | FlowControl::Call => {
+                let to = insn.near_branch_target();
+                let thunks = thunks();
+                let known = [
+                    thunks.leave,
+                    thunks.link,
+                    thunks.indirect,
+                    thunks.interpret,
+                    thunks.slow,
+                ];
+                assert!(
+                    (ORIGIN..end).contains(&to) || known.contains(&to),
+                    "{place} to {to:#x}"
+                );
+            }
+            FlowControl::IndirectBranch => {
+                assert_eq!(insn.memory_base(), Register::RBP, "{place}");
+            }
+            other => panic!("{place}: {other:?}"),
+        }
+        let (base, index) = (insn.memory_base(), insn.memory_index());
+        let disp = insn.memory_displacement64() as i32;
+        let has_memory = (0..insn.op_count()).any(|op| insn.op_kind(op) == OpKind::Memory);
+        let used = info.info(&insn);
+        if has_memory && insn.mnemonic() != Mnemonic::Lea {
+            let writes = used
+                .used_memory()
+                .iter()
+                .any(|memory| !matches!(memory.access(), OpAccess::Read | OpAccess::CondRead));
+            match (base, index) {
+                (Register::RBP, Register::None) => {
+                    let shared = SHARED..SHARED + size_of::<Shared>() as i32;
+                    let within = (0..64).contains(&disp)
+                        || disp == CPSR
+                        || REGISTERS.contains(&disp)
+                        || (D..D + 256).contains(&disp)
+                        || shared.contains(&disp);
+                    assert!(within, "{place} at {disp:#x}");
+                }
+                // The jump cache, by an index that was masked.
+                (Register::RBP, Register::RDX) => {
+                    let jumps = SHARED + offset_of!(Shared, jumps) as i32;
+                    assert!([jumps, jumps + 8].contains(&disp), "{place} at {disp:#x}");
+                    assert!(!writes && insn.memory_index_scale() == 8, "{place}");
+                }
+                (Register::R15, Register::None) => {
+                    assert_eq!(disp, EXECUTE + (va >> 12) as i32 * 4, "{place}");
+                    assert!(!writes, "{place}");
+                }
+                (Register::R15, Register::RDX) => {
+                    let scale = if disp == UNALIGNED { 1 } else { 8 };
+                    assert!(
+                        [READ, WRITE, UNALIGNED].contains(&disp),
+                        "{place} at {disp:#x}"
+                    );
+                    assert_eq!(insn.memory_index_scale(), scale, "{place}");
+                    assert!(!writes, "{place}");
+                }
+                (Register::RDX, Register::RCX) => {
+                    let wanted = if writes { Addend::Store } else { Addend::Load };
+                    assert_eq!(addend, wanted, "{place}");
+                    assert!((0..LARGEST).contains(&disp), "{place} at {disp:#x}");
+                    assert_eq!(insn.memory_index_scale(), 1, "{place}");
+                    accesses += 1;
+                }
+                // An exclusive access: the addend and the address added up.
+                (Register::RDX, Register::None) => {
+                    let wanted = if writes { Addend::Store } else { Addend::Load };
+                    assert_eq!(absolute, wanted, "{place}");
+                    assert_eq!(disp, 0, "{place}");
+                    accesses += 1;
+                }
+                // The barrier.
+                (Register::RSP, Register::None) => {
+                    assert!(disp == 0 && insn.has_lock_prefix(), "{place}");
+                }
+                // The vCPU's inputs.
+                (Register::RAX, Register::None) => {
+                    assert!(!writes && disp == 0, "{place}");
+                    assert_eq!(insn.memory_size(), MemorySize::UInt32, "{place}");
+                }
+                _ => panic!("{place}: base {base:?}, index {index:?}"),
+            }
+        }
+        let changes = |register: Register| {
+            used.used_registers().iter().any(|used| {
+                used.register().full_register() == register
+                    && !matches!(used.access(), OpAccess::Read | OpAccess::CondRead)
+            })
+        };
+        for kept in [Register::RBP, Register::R15] {
+            assert!(!changes(kept), "{place}");
+        }
+        if changes(Register::RDX) {
+            let look_up = insn.mnemonic() == Mnemonic::Mov && base == Register::R15;
+            let adds_address =
+                insn.mnemonic() == Mnemonic::Add && insn.op1_register() == Register::RCX;
+            absolute = if adds_address { addend } else { Addend::None };
+            addend = match disp {
+                READ if look_up => Addend::Load,
+                WRITE if look_up => Addend::Store,
+                _ => Addend::None,
+            };
+        }
+        if changes(Register::RCX) {
+            addend = Addend::None;
+        }
+    }
+    accesses
+}
+
+#[test]
+fn generated_code_reaches_memory_through_the_tables_only() {
+    let mut random = Random(1);
+    let (mut blocks, mut instructions, mut accesses) = (0, 0, 0);
+    for round in 0..40 {
+        let t32 = round % 2 == 1;
+        let bytes = page(&mut random, t32);
+        let halfword = |at: usize| {
+            let byte = |at: usize| u16::from(bytes.get(at).copied().unwrap_or(0));
+            byte(at) | byte(at + 1) << 8
+        };
+        for at in (0..0x1000).step_by(if t32 { 6 } else { 12 }) {
+            let va = (random.next() as u32 & 0xffff_f000) | at;
+            let mut asm = Asm::new(0);
+            let alone = round % 4 < 2;
+            let Some(entries) = translate(&mut asm, &halfword, va, t32, alone) else {
+                continue;
+            };
+            blocks += 1;
+            instructions += entries.count;
+            accesses += check(&asm.code, va);
+        }
+    }
+    assert!(
+        blocks > 10_000 && instructions > 50_000,
+        "{blocks}, {instructions}"
+    );
+    assert!(accesses > 10_000, "{accesses}");
+}
+
+#[test]
+fn a_loop_through_the_end_of_the_address_space_can_be_interrupted() {
+    // NOPs up to the end of the page.
+    let nop = |at: usize| if at.is_multiple_of(4) { 0xf000 } else { 0xe320 };
+    let linked = |va: u32| {
+        let mut asm = Asm::new(0);
+        translate(&mut asm, &nop, va, false, true).expect("it can be read");
+        let mut decoder = Decoder::with_ip(64, &asm.code, ORIGIN, DecoderOptions::NONE);
+        decoder
+            .iter()
+            .any(|insn| insn.is_jmp_near() && insn.near_branch_target() == thunks().link)
+    };
+    // A jump that is linked is not interrupted: none leads backwards.
+    assert!(linked(0x1_0ff0));
+    assert!(!linked(0xffff_fff0));
+}
