@@ -21,7 +21,8 @@ tasks:
   e2e          boot real guests
   fuzz         run the fuzz targets guided by coverage: fuzz [TARGET] [--seconds N]
   fidelity     compare the processor with QEMU, or (fidelity blocks) the engines: --help
-  bench        measure the engines and the default guest's boot";
+  bench        compare with QEMU and the host: bench [--engine ENGINE] [--rounds N]
+               (bench --interp: the interpreter alone)";
 
 /// A step that failed, as a sentence.
 type Failure = String;
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
         "e2e" => e2e(),
         "fuzz" => fuzz::run(std::env::args().skip(2)),
         "fidelity" => fidelity(std::env::args().skip(2).collect()),
-        "bench" => bench(),
+        "bench" => bench(std::env::args().skip(2).collect()),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -173,6 +174,21 @@ fn fidelity_share() -> Result<(), Failure> {
     )
 }
 
-fn bench() -> Result<(), Failure> {
-    cargo(&["bench", "--package", "skep-benches"])
+/// The comparison with QEMU and the host; `--interp` instead measures the interpreter alone.
+fn bench(args: Vec<String>) -> Result<(), Failure> {
+    if args == ["--interp"] {
+        return cargo(&["bench", "--package", "skep-benches", "--bench", "interp"]);
+    }
+    packages::require(&[
+        ("gcc", "/usr/bin/gcc"),
+        ("qemu-system-arm", "/usr/bin/qemu-system-arm"),
+        (
+            "gcc-arm-linux-gnueabihf",
+            "/usr/bin/arm-linux-gnueabihf-gcc",
+        ),
+    ])?;
+    cargo(&["build", "--release", "--package", "skep-cli"])?;
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["run", "--release", "--package", "skep-benches", "--"]);
+    step(command.args(args))
 }
