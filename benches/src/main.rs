@@ -43,9 +43,8 @@ fn main() -> std::process::ExitCode {
 }
 
 fn options() -> Result<Options, Failure> {
-    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
     let mut options = Options {
-        kernel: home.join(".cache/skep/linux-image-armmp-8/vmlinuz"),
+        kernel: PathBuf::new(),
         skep: "target/release/skep".into(),
         engine: "jit".into(),
         rounds: 1,
@@ -64,6 +63,11 @@ fn options() -> Result<Options, Failure> {
             "--save" => options.save = Some(value.into()),
             _ => return Err(USAGE.into()),
         }
+    }
+    if options.kernel.as_os_str().is_empty() {
+        // The default guest's, fetched if need be.
+        let guest = skep_image::ensure(&skep_image::Options::default(), &skep_image::Silent);
+        options.kernel = guest.map_err(|error| error.to_string())?.kernel;
     }
     Ok(options)
 }

@@ -583,9 +583,11 @@ impl Asm {
         self.alu_imm(Width::B32, Alu::Or, Mem::at(Gpr::Rsp, 0), 0);
     }
 
-    /// `lock cmpxchg dst, src`: compares with RAX.
-    pub fn lock_cmpxchg(&mut self, width: Width, dst: Mem, src: Gpr) {
-        self.byte(0xf0);
+    /// `cmpxchg dst, src`: compares with RAX. Atomic among processors with `lock`.
+    pub fn cmpxchg(&mut self, lock: bool, width: Width, dst: Mem, src: Gpr) {
+        if lock {
+            self.byte(0xf0);
+        }
         let (prefix, opcode) = match width {
             Width::B8 => (Prefix::None, 0xb0),
             Width::B16 => (Prefix::P66, 0xb1),

@@ -7,7 +7,9 @@
 use super::{Translator, pinned};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Prefix, Sh, Width, Xmm};
 use crate::context::Shared;
-use skep_arm::insn::simd::{FloatOp, ImmOp, IntOp, ShiftOp, Simd, UnaryOp, Wback, simd_expand_imm};
+use skep_arm::insn::simd::{
+    FloatOp, ImmOp, IntOp, LongOp, NarrowOp, ShiftOp, Simd, UnaryOp, Wback, simd_expand_imm,
+};
 use skep_arm::insn::{Decoded, Insn, Reg};
 use std::mem::offset_of;
 
@@ -187,11 +189,34 @@ impl Translator<'_> {
             } => {
                 self.check_fp();
                 self.vector_load(X0, false, m);
-                let base = if unsigned { 0x30 } else { 0x20 };
-                let opcode = base + [0, 3, 5][usize::from(size)];
-                self.asm.sse38(P66, opcode, X0, X0);
+                self.lengthen(X0, unsigned, size);
                 self.shift_left(X0, size + 1, amount);
                 self.vector_store(X0, true, d);
+            }
+            Simd::Long {
+                op,
+                unsigned,
+                size: size @ 0..=2,
+                d,
+                n,
+                m,
+            } => self.long(op, unsigned, size, [d, n, m])?,
+            Simd::Narrow {
+                op: NarrowOp::Truncate,
+                round: false,
+                size: size @ 0..=2,
+                amount,
+                d,
+                m,
+                ..
+            } => {
+                self.check_fp();
+                self.vector_load(X0, true, m);
+                if amount != 0 {
+                    self.asm.sse_shift(0x71 + size, 2, X0, amount);
+                }
+                self.truncate(size);
+                self.vector_store(X0, false, d);
             }
             Simd::Imm {
                 op,
@@ -336,6 +361,8 @@ impl Translator<'_> {
             IntOp::Vceq | IntOp::Vtst => equal(size),
             IntOp::Vcgt | IntOp::Vcge if !unsigned => greater(size),
             IntOp::Vcgt | IntOp::Vcge => max(size, true),
+            // Averages, rounded up.
+            IntOp::Vrhadd if unsigned => by_size([plain(0xe0), plain(0xe3), None, None], size),
             IntOp::Vmax => max(size, unsigned),
             IntOp::Vmin => min(size, unsigned),
             _ => None,
@@ -431,6 +458,73 @@ impl Translator<'_> {
         self.vector(combine, X0, X1);
         self.vector_store(X0, q, d);
         Some(())
+    }
+
+    /// Operations whose result has elements of twice the size.
+    fn long(
+        &mut self,
+        operation: LongOp,
+        unsigned: bool,
+        size: u8,
+        [d, n, m]: [u8; 3],
+    ) -> Option<()> {
+        let combine = match operation {
+            LongOp::Vaddl | LongOp::Vaddw => add(size + 1),
+            LongOp::Vsubl | LongOp::Vsubw => sub(size + 1),
+            // The low halves of doublewords.
+            LongOp::Vmull | LongOp::Vmlal | LongOp::Vmlsl if size == 2 => {
+                if unsigned {
+                    plain(0xf4)
+                } else {
+                    extended(0x28)
+                }
+            }
+            LongOp::Vmull | LongOp::Vmlal | LongOp::Vmlsl => mul(size + 1),
+            _ => None,
+        }?;
+        self.check_fp();
+        let wide = matches!(operation, LongOp::Vaddw | LongOp::Vsubw);
+        self.vector_load(X1, wide, n);
+        self.vector_load(X2, false, m);
+        if !wide {
+            self.lengthen(X1, unsigned, size);
+        }
+        self.lengthen(X2, unsigned, size);
+        self.vector(combine, X1, X2);
+        match operation {
+            LongOp::Vmlal => self.accumulate(IntOp::Vmla, true, size + 1, d),
+            LongOp::Vmlsl => self.accumulate(IntOp::Vmls, true, size + 1, d),
+            _ => {
+                self.vector_store(X1, true, d);
+                Some(())
+            }
+        }
+    }
+
+    /// Extends the low elements of a vector to twice their size.
+    fn lengthen(&mut self, x: Xmm, unsigned: bool, size: u8) {
+        let base = if unsigned { 0x30 } else { 0x20 };
+        let opcode = base + [0, 3, 5][usize::from(size % 3)];
+        self.asm.sse38(P66, opcode, x, x);
+    }
+
+    /// Keeps the low halves of the elements of X0; `size` is that of the halves.
+    fn truncate(&mut self, size: u8) {
+        if size == 2 {
+            // Words 0 and 2.
+            self.asm.sse(P66, op::SHUFFLE32, X0, X0);
+            self.asm.immediate(0x08);
+            return;
+        }
+        // The upper halves go, so that packing saturates nothing.
+        let bits = 8 << size;
+        self.asm.sse_shift(0x71 + size, 6, X0, bits);
+        self.asm.sse_shift(0x71 + size, 2, X0, bits);
+        if size == 0 {
+            self.asm.sse(P66, 0x67, X0, X0);
+        } else {
+            self.asm.sse38(P66, 0x2b, X0, X0);
+        }
     }
 
     fn vector_unary(&mut self, operation: UnaryOp, q: bool, size: u8, d: u8, m: u8) -> Option<()> {

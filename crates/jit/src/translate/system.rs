@@ -259,7 +259,10 @@ impl Translator<'_> {
             ExSize::Word => B32,
             ExSize::Double => B64,
         };
-        self.asm.lock_cmpxchg(width, Mem::at(Gpr::Rdx, 0), Gpr::Rcx);
+        // One instruction is not interrupted: a single vCPU needs no lock.
+        let lock = !self.request.alone;
+        self.asm
+            .cmpxchg(lock, width, Mem::at(Gpr::Rdx, 0), Gpr::Rcx);
         self.asm.mov_imm(Gpr::Rax, 0);
         self.asm.setcc(Cc::Ne, Gpr::Rax);
         self.set(rd, Gpr::Rax);
