@@ -82,7 +82,11 @@ fn instructions_per_second(words: &[u32]) -> Result<f64, Box<dyn std::error::Err
     let outcome = vm.run()?;
     let seconds = started.elapsed().as_secs_f64();
     assert_eq!(outcome, Outcome::PoweredOff);
-    let executed: u64 = vm.stats().iter().map(|stats| stats.instructions).sum();
+    let executed: u64 = vm
+        .stats()
+        .iter()
+        .map(|stats| stats.common.instructions)
+        .sum();
     Ok(executed as f64 / seconds)
 }
 

@@ -16,6 +16,22 @@ fn a_command_prints_its_output_and_nothing_else() {
 }
 
 #[test]
+fn statistics_are_printed_at_the_end() {
+    let output = run(&["run", "--stats", "--engine", "interp", "--", "true"], b"");
+    assert_eq!(stdout(&output), "");
+    let errors = stderr(&output);
+    let instructions: u64 = errors
+        .lines()
+        .find(|line| line.contains("instructions"))
+        .and_then(|line| line.split_whitespace().last())
+        .and_then(|number| number.parse().ok())
+        .unwrap_or_default();
+    // A kernel does not boot with fewer.
+    assert!(instructions > 10_000_000, "{errors}");
+    assert!(errors.contains("blocks decoded"), "{errors}");
+}
+
+#[test]
 fn a_command_gets_its_arguments_and_gives_its_status() {
     let script = "printf '%s|' \"$@\"; exit 7";
     let words = [

@@ -116,6 +116,9 @@ pub struct RunArgs {
     /// How guest code is executed
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub engine: Engine,
+    /// Print what the engine did, on standard error, at the end
+    #[arg(long)]
+    pub stats: bool,
     /// Run this command in the default guest, print its output, and exit with its status
     #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["kernel", "bios"])]
     pub command: Vec<OsString>,

@@ -18,6 +18,36 @@ pub enum Engine {
     Jit,
 }
 
+/// What an engine did for a vCPU since the VM was built.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EngineStats {
+    /// What every engine counts.
+    pub common: Stats,
+    /// What only the translator counts.
+    pub translator: Option<TranslatorStats>,
+}
+
+/// What the translator counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TranslatorStats {
+    /// Blocks translated, and the guest instructions in them.
+    pub blocks: (u64, u64),
+    /// Bytes of host code in the cache.
+    pub code_bytes: u64,
+    /// Times that the cache was full and was emptied.
+    pub flushes: u64,
+    /// Blocks dropped because their code was written.
+    pub invalidated: u64,
+    /// Instructions that the interpreter executed in blocks of its own, before they were translated.
+    pub interpreted: u64,
+    /// Instructions that translated blocks handed to the interpreter.
+    pub handed_over: u64,
+    /// Entries made in the tables that loads and stores look at.
+    pub fills: u64,
+    /// Returns of generated code.
+    pub leaves: u64,
+}
+
 /// A vCPU in its engine.
 pub(crate) enum Vcpu {
     Interp(Box<skep_interp::Vcpu<Bus>>),
@@ -85,11 +115,29 @@ impl Vcpu {
         }
     }
 
-    pub fn stats(&self) -> Stats {
+    pub fn stats(&self) -> EngineStats {
         match self {
-            Vcpu::Interp(vcpu) => vcpu.stats(),
+            Vcpu::Interp(vcpu) => EngineStats {
+                common: vcpu.stats(),
+                translator: None,
+            },
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-            Vcpu::Jit(vcpu) => vcpu.stats().common,
+            Vcpu::Jit(vcpu) => {
+                let stats = vcpu.stats();
+                EngineStats {
+                    common: stats.common,
+                    translator: Some(TranslatorStats {
+                        blocks: (stats.translated, stats.translated_instructions),
+                        code_bytes: stats.code,
+                        flushes: stats.flushes,
+                        invalidated: stats.invalidated,
+                        interpreted: stats.interpreted,
+                        handed_over: stats.handed_over,
+                        fills: stats.fills,
+                        leaves: stats.leaves.iter().sum(),
+                    }),
+                }
+            }
         }
     }
 }

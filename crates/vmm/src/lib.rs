@@ -40,7 +40,7 @@ mod vcpu;
 mod vm;
 
 pub use config::{ConsoleDevice, Disk, VmConfig};
-pub use engine::Engine;
+pub use engine::{Engine, EngineStats, TranslatorStats};
 pub use error::Error;
 pub use skep_arm::state::{CpuModel, CpuState};
 pub use skep_board::virtio::Version as VirtioVersion;

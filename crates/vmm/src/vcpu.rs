@@ -90,7 +90,7 @@ pub(crate) fn run(vcpu: &mut Vcpu, shared: &Shared) {
         if let Some(progress) = shared.progress.get(index) {
             progress
                 .instructions
-                .store(vcpu.stats().instructions, Relaxed);
+                .store(vcpu.stats().common.instructions, Relaxed);
             progress.pc.store(vcpu.state().regs[15], Relaxed);
         }
         match exit {

@@ -5,7 +5,7 @@ use crate::boot;
 use crate::bus::{Bus, lock};
 use crate::clock::VmClock;
 use crate::config::{MAX_MEMORY, MIN_MEMORY, VmConfig};
-use crate::engine::Vcpu;
+use crate::engine::{EngineStats, Vcpu};
 use crate::error::Error;
 use crate::irq::Spi;
 use crate::ticker::{self, Ticker};
@@ -14,7 +14,7 @@ use skep_arm::exception::Exception;
 use skep_arm::state::CpuState;
 use skep_board::map;
 use skep_board::pl031::Pl031;
-use skep_interp::{Cluster, Stats};
+use skep_interp::Cluster;
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -362,7 +362,7 @@ impl Vm {
     }
 
     /// What each vCPU did so far.
-    pub fn stats(&self) -> Vec<Stats> {
+    pub fn stats(&self) -> Vec<EngineStats> {
         self.vcpus.iter().map(Vcpu::stats).collect()
     }
 

@@ -7,6 +7,7 @@ mod keys;
 mod output;
 mod progress;
 mod quit;
+mod stats;
 mod terminal;
 mod watch;
 
@@ -16,6 +17,7 @@ use output::Output;
 use quit::Quit;
 use skep_vmm::{ConsoleDevice, CpuModel, Outcome, VirtioVersion, Vm, VmConfig};
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::time::Instant;
 use terminal::RawTerminal;
 
 /// Boots a virtual machine and returns Skep's exit status.
@@ -81,9 +83,15 @@ pub fn run(args: RunArgs) -> Result<u8, Error> {
         input::piped(vm.handle(), started, session.encode, session.at_end);
     }
 
+    let started = Instant::now();
     let outcome = vm.run();
     let failure = output.finish();
     drop(terminal);
+    if args.stats {
+        // Standard error may be closed.
+        let text = stats::describe(&vm.stats(), started.elapsed());
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
     let outcome = outcome?;
     if let Some(status) = quit.status() {
         return Ok(status);
