@@ -779,12 +779,18 @@ where
 
 /// FPSCR.FZ: flushing to zero.
 const FZ: u32 = 1 << 24;
-/// FPSCR.FZ, RMode, Stride, Len.
-const MODES: u32 = FZ | 3 << 22 | 3 << 20 | 7 << 16;
+/// FPSCR.FZ, RMode.
+const MODES: u32 = FZ | 3 << 22;
+
+/// FPSCR.Stride, Len: vectors, with which VFP arithmetic and moves are UNDEFINED.
+const VECTORS: u32 = 3 << 20 | 7 << 16;
 
 /// Floating-point instructions may execute.
 fn fp_enabled(state: &CpuState) -> bool {
     /// CPACR.ASEDIS, D32DIS.
     const DISABLED: u32 = 3 << 30;
-    state.fp_permitted() && state.cp15.cpacr & DISABLED == 0 && state.simd.fpexc >> 30 & 1 != 0
+    state.fp_permitted()
+        && state.cp15.cpacr & DISABLED == 0
+        && state.simd.fpexc >> 30 & 1 != 0
+        && state.simd.fpscr & VECTORS == 0
 }
