@@ -25,7 +25,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Outcome::Stopped => println!("stopped"),
         Outcome::Fault(record) => println!("{record}"),
     }
-    let instructions: u64 = vm.stats().iter().map(|stats| stats.common.instructions).sum();
+    let instructions: u64 = vm
+        .stats()
+        .iter()
+        .map(|stats| stats.common.instructions)
+        .sum();
     let seconds = started.elapsed().as_secs_f64();
     println!("{instructions} instructions in {seconds:.1} s");
     Ok(())
