@@ -46,7 +46,8 @@ fn nothing_that_exclusives_count_gets_lost() {
 
 #[test]
 fn code_that_another_rewrote_is_what_executes() {
-    never(|engines| litmus::code_modification(engines, N / 10));
+    // MOVW holds 16 bits of it.
+    never(|engines| litmus::code_modification(engines, N.min(0xffff)));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! walks tables, splits unaligned accesses, reaches devices, and faults.
 
 use crate::cluster::Request;
+use crate::code::PAGE;
 use crate::core::{Core, Raised};
 use crate::machine::{DirectMemory, Machine};
 use crate::tlb::{Context, ContextKey, Page};
@@ -461,7 +462,7 @@ impl<M: Machine> Core<M> {
                         .broadcast(usize::from(self.state.index), Request::Tlb(op));
                 }
             }
-            // Decoded code follows memory exactly: only the block under way may be old.
+            // Decoded code follows memory: only the block under way may be old.
             Effect::InstructionCache | Effect::CacheOp => {}
             Effect::Barrier(op) => return Ok(self.barrier(op, len)),
             Effect::CoprocessorAccess => {}
@@ -510,6 +511,30 @@ impl<M: Machine> Core<M> {
         self.next_pc = self.pc;
         self.exit = Some(crate::Exit::Yield);
         crate::core::Step::Exit
+    }
+
+    /// Notes that code at an offset of direct memory is about to be decoded, and returns the
+    /// generation to keep with it. Stores to its page are noticed from then on, whichever vCPU they
+    /// come from; other lines of the page need no more than [`crate::code::CodeMap::mark`].
+    pub fn begin_code(&mut self, offset: usize) -> u32 {
+        let machine = self.machine.clone();
+        let code = machine.code();
+        let generation = code.mark(offset, 1);
+        if !code.told(offset, generation) {
+            let page = (offset / PAGE) as u32;
+            self.tlb.protect(page);
+            if !self.cluster.alone() {
+                let index = usize::from(self.state.index);
+                let position = self.cluster.broadcast(index, Request::Protect(page));
+                while !self.cluster.acknowledged(index, position) {
+                    // The others may be waiting for this one in the same way.
+                    self.drain_maintenance();
+                    machine.yield_host();
+                }
+            }
+            code.set_told(offset, generation);
+        }
+        generation
     }
 
     /// Does what other vCPUs asked for.

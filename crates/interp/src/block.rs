@@ -115,7 +115,7 @@ impl Blocks {
         let room = PAGE - offset % PAGE;
         // Each line is marked before it is read, so that no write goes unnoticed; if one came
         // between, the first line's generation is old already and the block is not found again.
-        let generation = machine.code().mark(offset, 1);
+        let generation = core.begin_code(offset);
         let mut it = core.state.it_state();
         let mut wide_it = it.in_block();
         let mut at = 0;

@@ -3,7 +3,7 @@
 use crate::control::{self, Control};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst, fence};
 
 /// Size of a page in bytes.
 pub const PAGE: usize = 4096;
@@ -14,6 +14,11 @@ const LINE_SHIFT: u32 = 6;
 ///
 /// A store looks at one word, which is 0 for data pages. A block cache keeps the generation with
 /// each block and drops the block when it differs.
+///
+/// Who writes stores first and looks then; who decodes marks first and reads then. A page is marked
+/// for the first time in a generation with all vCPUs told of it ([`crate::Core::begin_code`]), so
+/// that the look at the word, which every store takes, needs no barrier: after that, they look
+/// closer, with one.
 pub struct CodeMap {
     pages: Vec<Page>,
     watchers: Vec<Arc<Control>>,
@@ -23,6 +28,8 @@ pub struct CodeMap {
 struct Page {
     lines: AtomicU64,
     generation: AtomicU32,
+    /// 1 more than the generation in which all vCPUs were told that the page holds code.
+    told: AtomicU32,
 }
 
 impl CodeMap {
@@ -49,10 +56,23 @@ impl CodeMap {
         let Some(page) = self.pages.get(offset / PAGE) else {
             return 0;
         };
-        let generation = page.generation.load(Relaxed);
-        page.lines
-            .fetch_or(line_mask(offset, len), core::sync::atomic::Ordering::SeqCst);
+        let generation = page.generation.load(SeqCst);
+        page.lines.fetch_or(line_mask(offset, len), SeqCst);
         generation
+    }
+
+    /// True when all vCPUs know that the page that holds `offset` holds code, in this generation.
+    pub(crate) fn told(&self, offset: usize, generation: u32) -> bool {
+        self.pages
+            .get(offset / PAGE)
+            .is_none_or(|page| page.told.load(SeqCst) == generation.wrapping_add(1))
+    }
+
+    /// Notes that all vCPUs know.
+    pub(crate) fn set_told(&self, offset: usize, generation: u32) {
+        if let Some(page) = self.pages.get(offset / PAGE) {
+            page.told.store(generation.wrapping_add(1), SeqCst);
+        }
     }
 
     /// True when the page that holds `offset` holds code: a store there must call
@@ -67,6 +87,8 @@ impl CodeMap {
 
     /// Notes that `len` bytes from `offset` were written, by a vCPU or a device.
     pub fn written(&self, offset: usize, len: usize) {
+        // What was written comes before the look at who decoded it.
+        fence(SeqCst);
         let end = offset.saturating_add(len);
         let mut at = offset;
         while at < end {
@@ -75,11 +97,11 @@ impl CodeMap {
             };
             let next = (at / PAGE + 1) * PAGE;
             let part = next.min(end) - at;
-            if page.lines.load(Relaxed) & line_mask(at, part) != 0 {
-                // The whole page's blocks go: those that still matter mark their lines again.
-                page.lines.store(0, Relaxed);
-                page.generation
-                    .fetch_add(1, core::sync::atomic::Ordering::SeqCst);
+            if page.lines.load(SeqCst) & line_mask(at, part) != 0 {
+                // The whole page's blocks go: those that still matter mark their lines again. Marks
+                // that get lost between the two are of the generation that ends.
+                page.lines.store(0, SeqCst);
+                page.generation.fetch_add(1, SeqCst);
                 for watcher in &self.watchers {
                     watcher.set(control::CODE, true);
                 }

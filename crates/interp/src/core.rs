@@ -71,7 +71,7 @@ const STUCK: u32 = 1000;
 
 /// So many prefetch aborts of privileged code at one address, with no other exception between, mean
 /// the same: no operating system recovers from them in that way.
-const RUNAWAY: u32 = 3;
+const RUNAWAY: u32 = 16;
 
 impl<M: Machine> Core<M> {
     /// A core with this state.
@@ -121,7 +121,8 @@ impl<M: Machine> Core<M> {
             .set_running(usize::from(self.state.index), false);
     }
 
-    /// Looks at the inputs. Takes an interrupt, or returns why to leave the loop.
+    /// Looks at the inputs but [`control::CODE`], which is for who keeps code. Takes an interrupt,
+    /// or returns why to leave the loop.
     #[cold]
     pub fn attend(&mut self) -> Option<Exit> {
         let flags = self.control.flags();
@@ -136,10 +137,6 @@ impl<M: Machine> Core<M> {
         if flags & control::EVENT != 0 {
             self.control.take(control::EVENT);
             self.state.event = true;
-        }
-        if flags & control::CODE != 0 {
-            // Blocks are checked against their page's generation whenever they are looked up.
-            self.control.take(control::CODE);
         }
         if flags & control::KICK != 0 {
             self.control.take(control::KICK);
@@ -228,6 +225,12 @@ impl<M: Machine> Core<M> {
         self.next_pc = self.pc.wrapping_add(u32::from(len));
         self.exit = Some(exit);
         Step::Exit
+    }
+
+    /// The instruction left the loop, and is to execute again.
+    #[inline(always)]
+    pub fn repeats(&self, step: Step) -> bool {
+        step == Step::Exit && self.next_pc == self.pc
     }
 
     /// Ends the block; execution goes on after this instruction. For everything that changes what

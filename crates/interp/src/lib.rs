@@ -115,10 +115,12 @@ impl<M: Machine> Vcpu<M> {
     fn run_inner(&mut self, budget: u64) -> Exit {
         let end = self.core.stats.instructions.saturating_add(budget);
         loop {
-            if self.core.control.flags() != 0
-                && let Some(exit) = self.core.attend()
-            {
-                return exit;
+            if self.core.control.flags() != 0 {
+                // Blocks are checked against their page's generation whenever they are looked up.
+                self.core.control.take(control::CODE);
+                if let Some(exit) = self.core.attend() {
+                    return exit;
+                }
             }
             if self.core.stats.instructions >= end {
                 return Exit::Budget;
@@ -170,8 +172,8 @@ fn run_block<M: Machine>(core: &mut Core<M>, ops: &[block::Op], has_it: bool) ->
         }
         let step = core.execute(&op.decoded);
         if step as u8 != Step::Next as u8 {
-            if has_it && step == Step::Raise {
-                // The exception is taken in the state before the instruction.
+            if has_it && (step == Step::Raise || core.repeats(step)) {
+                // The exception is taken in the state before the instruction, or it executes again.
                 core.state.set_it_state(op.it);
             }
             result = step;

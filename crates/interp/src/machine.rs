@@ -79,4 +79,9 @@ pub trait Machine: Sync {
 
     /// The counters that system registers show: the generic timer's and the cycle counter.
     fn counters(&self) -> Counters;
+
+    /// Lets other threads of the host run: this vCPU waits for another one.
+    fn yield_host(&self) {
+        core::hint::spin_loop();
+    }
 }

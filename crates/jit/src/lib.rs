@@ -26,7 +26,6 @@ use context::{JUMPS, Jump, Layout, Leave, NO_TARGET, Shared};
 use skep_arm::decode::ItState;
 use skep_arm::insn::Insn;
 use skep_arm::state::{CpuState, Exclusive, psr};
-use skep_interp::cluster::Request as Ask;
 use skep_interp::{Cluster, DirectMemory, Exit, Machine, Raised, Step, control};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -384,10 +383,6 @@ where
 
     /// Has the interpreter execute the block at the PC.
     fn interpret_block(&mut self) -> Option<Exit> {
-        let va = self.vcpu.core().state.regs[15];
-        if let Ok(offset) = self.vcpu.core().locate_code(va) {
-            self.know_page(offset);
-        }
         self.gather_exceptions();
         let before = self.vcpu.core().stats.instructions;
         let exit = self.vcpu.run_block();
@@ -597,7 +592,7 @@ where
         let core = engine.vcpu.core();
         engine.shared.instructions -= u64::from(op.after);
         core.stats.instructions = engine.shared.instructions;
-        if it.in_block() && step == Step::Raise {
+        if it.in_block() && (step == Step::Raise || core.repeats(step)) {
             core.state.set_it_state(it);
         }
         core.state.regs[15] = match step {
@@ -677,12 +672,20 @@ where
     /// Notes that the page at an offset of direct memory holds code; true if that was known.
     fn know_page(&mut self, offset: usize) -> bool {
         let page = (offset / 4096) as u32;
-        let generation = self.vcpu.core().machine.code().generation(offset);
-        let known = self.cache.knows_page(page, generation);
-        if !known {
-            self.begin_page(page, offset);
+        let core = self.vcpu.core();
+        if self
+            .cache
+            .knows_page(page, core.machine.code().generation(offset))
+        {
+            return true;
         }
-        known
+        let generation = core.begin_code(offset);
+        let before = self.cache.invalidated;
+        self.cache.note_page(page, generation);
+        if self.cache.invalidated != before {
+            self.forget_jumps();
+        }
+        false
     }
 
     /// Sees to it that the tables have the page of code.
@@ -701,6 +704,8 @@ where
         if self.cache.is_full() {
             self.cache.clear();
             self.forget_jumps();
+            // What filled it may never be reached again: it has to prove itself anew.
+            self.heat.fill(0);
         }
         let page = (offset / 4096) as u32;
         let machine = self.vcpu.core().machine.clone();
@@ -745,28 +750,6 @@ where
             .cache
             .add(key, page, &self.asm, entries.checked, entries.direct);
         Some(block.checked)
-    }
-
-    /// Notes that a page holds code, and takes stores to it off the fast path of every vCPU.
-    fn begin_page(&mut self, page: u32, offset: usize) {
-        let core = self.vcpu.core();
-        let machine = core.machine.clone();
-        let generation = machine.code().mark(offset, 1);
-        self.tables.protect(page as usize, self.host);
-        if !core.cluster.alone() {
-            let index = usize::from(core.state.index);
-            let position = core.cluster.broadcast(index, Ask::Protect(page));
-            while !core.cluster.acknowledged(index, position) {
-                // The others may be waiting for this vCPU in the same way.
-                core.drain_maintenance();
-                std::thread::yield_now();
-            }
-        }
-        let before = self.cache.invalidated;
-        self.cache.note_page(page, generation);
-        if self.cache.invalidated != before {
-            self.forget_jumps();
-        }
     }
 
     fn forget_jumps(&mut self) {

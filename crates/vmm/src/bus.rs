@@ -172,6 +172,10 @@ impl Machine for Bus {
         Ok(())
     }
 
+    fn yield_host(&self) {
+        std::thread::yield_now();
+    }
+
     fn counters(&self) -> Counters {
         let physical = self.clock.count();
         // The cycle counter runs at 1 GHz, as QEMU's does.

@@ -72,6 +72,10 @@ impl Machine for Board {
         Err(BusError)
     }
 
+    fn yield_host(&self) {
+        std::thread::yield_now();
+    }
+
     fn counters(&self) -> Counters {
         Counters::default()
     }
