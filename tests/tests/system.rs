@@ -55,8 +55,8 @@ fn lines(shown: &str, output: &Output) -> Vec<String> {
 }
 
 fn qemu_transcript(guest: &str) -> Vec<String> {
-    // QEMU 7.2 at times never gets to its second CPU while the host is busy. Such a run says nothing
-    // about anybody, and is made again; Skep's is never.
+    // QEMU 7.2 was once seen to hang in the guest of two CPUs, on a busy host. Such a run says nothing
+    // about Skep, and is made again; Skep's own is never.
     for _ in 0..4 {
         let mut command = Command::new("timeout");
         command

@@ -116,8 +116,8 @@ struct Engine<M: Machine> {
     jump_pages: Box<[u32]>,
     /// The host has SSE 4.1.
     sse41: bool,
-    /// How often blocks were reached, by a hash of their key.
-    heat: Box<[u8]>,
+    /// How often blocks were reached that are not translated, by a hash of where they are.
+    heat: Box<[Heat]>,
     interpreted: u64,
     translated_instructions: u64,
     handed_over: u64,
@@ -127,6 +127,15 @@ struct Engine<M: Machine> {
 }
 
 const HEAT: usize = 1 << 16;
+
+/// One block at a time is counted of those that share a place: code that runs once through a lot of
+/// memory stays cold.
+#[derive(Clone, Copy, Default)]
+struct Heat {
+    /// The halfword of direct memory that the block begins at.
+    block: u32,
+    times: u8,
+}
 
 impl<M: Machine> Vcpu<M>
 where
@@ -196,7 +205,7 @@ where
             fma: std::arch::is_x86_feature_detected!("fma"),
             sse41: std::arch::is_x86_feature_detected!("sse4.1"),
             jump_pages: vec![0; JUMPS].into_boxed_slice(),
-            heat: vec![0; HEAT].into_boxed_slice(),
+            heat: vec![Heat::default(); HEAT].into_boxed_slice(),
             interpreted: 0,
             translated_instructions: 0,
             handed_over: 0,
@@ -656,8 +665,12 @@ where
         }
         let hash = (offset >> 1 ^ offset >> 15) % HEAT;
         if let Some(heat) = self.heat.get_mut(hash) {
-            *heat = heat.saturating_add(1);
-            if *heat < self.config.threshold {
+            let block = (offset >> 1) as u32;
+            if heat.block != block {
+                *heat = Heat { block, times: 0 };
+            }
+            heat.times = heat.times.saturating_add(1);
+            if heat.times < self.config.threshold {
                 return Ok(None);
             }
         }
@@ -705,7 +718,7 @@ where
             self.cache.clear();
             self.forget_jumps();
             // What filled it may never be reached again: it has to prove itself anew.
-            self.heat.fill(0);
+            self.heat.fill(Heat::default());
         }
         let page = (offset / 4096) as u32;
         let machine = self.vcpu.core().machine.clone();
