@@ -69,6 +69,8 @@ pub struct Op {
     pub page: u32,
     /// Instructions of its block that come after it: they were counted at the block's start.
     pub after: u8,
+    /// Instructions of its block that come before it, 1 at most.
+    pub before: u8,
 }
 
 #[derive(Default)]

@@ -37,7 +37,8 @@ pub enum Leave {
 /// The variables of generated code, beside the architectural state.
 #[repr(C)]
 pub struct Shared {
-    /// The flags N, Z, C, V, each 0 or 1. CPSR's are not kept while generated code runs.
+    /// The flags, in a form that suits the host: see `translate::flags`. CPSR's are not kept while
+    /// generated code runs.
     pub flags: [u8; 4],
     /// Where to go on; bit 0 = T32.
     pub pc: u32,
@@ -129,6 +130,8 @@ pub struct Layout {
     pub dacr: i32,
     /// [`Shared`].
     pub shared: i32,
+    /// The vCPU's inputs, if they are near.
+    pub control: Option<i32>,
 }
 
 impl Layout {

@@ -52,6 +52,9 @@ pub struct Config {
     pub code_cache: usize,
     /// A block is translated when it is reached this many times; before, it is interpreted.
     pub threshold: u8,
+    /// Instructions are counted exactly, for [`Stats`] and for budgets; that costs a few percent.
+    /// Without, only those are counted that the interpreter executes.
+    pub count: bool,
 }
 
 impl Default for Config {
@@ -59,6 +62,7 @@ impl Default for Config {
         Config {
             code_cache: 32 << 20,
             threshold: 3,
+            count: false,
         }
     }
 }
@@ -66,8 +70,7 @@ impl Default for Config {
 /// What the translator did, beside what [`skep_interp::Stats`] counts.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Stats {
-    /// What the interpreter counts; instructions are all, exits from blocks at the side counted as
-    /// if the block had been finished.
+    /// What the interpreter counts; instructions are all with [`Config::count`].
     pub common: skep_interp::Stats,
     /// Of the instructions, those that the interpreter executed in blocks of its own.
     pub interpreted: u64,
@@ -116,6 +119,8 @@ struct Engine<M: Machine> {
     jump_pages: Box<[u32]>,
     /// The host has SSE 4.1.
     sse41: bool,
+    /// The host has BMI2.
+    bmi2: bool,
     /// How often blocks were reached that are not translated, by a hash of where they are.
     heat: Box<[Heat]>,
     interpreted: u64,
@@ -204,6 +209,7 @@ where
             config,
             fma: std::arch::is_x86_feature_detected!("fma"),
             sse41: std::arch::is_x86_feature_detected!("sse4.1"),
+            bmi2: std::arch::is_x86_feature_detected!("bmi2"),
             jump_pages: vec![0; JUMPS].into_boxed_slice(),
             heat: vec![Heat::default(); HEAT].into_boxed_slice(),
             interpreted: 0,
@@ -273,6 +279,7 @@ where
             tpidrprw: from_base(&raw const state.state.cp15.tpidrprw as i64),
             dacr: from_base(&raw const state.state.cp15.dacr as i64),
             shared: from_base(&raw const self.shared as i64),
+            control: i32::try_from((self.shared.control as i64).wrapping_sub(base)).ok(),
         };
         let engine = &raw mut *self as u64;
         let helper: extern "sysv64" fn(*mut Self, u32, u32) -> u32 = Self::interpret_one;
@@ -513,9 +520,9 @@ where
                 size: self.shared.exclusive_size,
             });
         }
-        let [n, z, c, v] = self.shared.flags.map(u32::from);
+        let flags = translate::flags::to_psr(self.shared.flags);
         let core = self.vcpu.core();
-        core.state.cpsr = core.state.cpsr & 0x0fff_ffff | n << 31 | z << 30 | c << 29 | v << 28;
+        core.state.cpsr = core.state.cpsr & 0x0fff_ffff | flags;
     }
 
     /// The opposite of [`Engine::pack`].
@@ -530,7 +537,7 @@ where
             self.shared.exclusive_value = exclusive.value;
             self.shared.exclusive_size = exclusive.size;
         }
-        self.shared.flags = [31, 30, 29, 28].map(|bit| (cpsr >> bit & 1) as u8);
+        self.shared.flags = translate::flags::from_psr(cpsr);
         self.shared.fp = u8::from(fp_enabled(&core.state));
         self.shared.mode = match core.state.simd.fpscr & MODES {
             0 => mode::USUAL,
@@ -572,8 +579,13 @@ where
         if it.in_block() {
             core.state.set_it_state(it.advance());
         }
-        // For what looks at the count.
-        core.stats.instructions = engine.shared.instructions - u64::from(op.after);
+        if engine.config.count {
+            // For what looks at the count.
+            core.stats.instructions = engine.shared.instructions - u64::from(op.after);
+        } else {
+            engine.shared.instructions += 1 + u64::from(op.before);
+            core.stats.instructions = engine.shared.instructions;
+        }
         let step = core.execute(&op.decoded);
         if floats {
             mxcsr::reset();
@@ -599,7 +611,9 @@ where
             return 0;
         }
         let core = engine.vcpu.core();
-        engine.shared.instructions -= u64::from(op.after);
+        if engine.config.count {
+            engine.shared.instructions -= u64::from(op.after);
+        }
         core.stats.instructions = engine.shared.instructions;
         if it.in_block() && (step == Step::Raise || core.repeats(step)) {
             core.state.set_it_state(it);
@@ -738,6 +752,8 @@ where
             alone: self.vcpu.core().cluster.alone(),
             fma: self.fma,
             sse41: self.sse41,
+            bmi2: self.bmi2,
+            count: self.config.count,
         };
         let translator = Translator::new(
             &mut self.asm,

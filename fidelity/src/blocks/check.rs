@@ -27,14 +27,17 @@ pub const CONFIGS: [skep_jit::Config; 3] = [
     skep_jit::Config {
         code_cache: 32 << 20,
         threshold: 1,
+        count: false,
     },
     skep_jit::Config {
         code_cache: 1 << 20,
         threshold: 1,
+        count: true,
     },
     skep_jit::Config {
         code_cache: 1 << 20,
         threshold: 3,
+        count: false,
     },
 ];
 

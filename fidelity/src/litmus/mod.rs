@@ -157,6 +157,7 @@ fn run(engines: Engines, parts: &[Part]) -> Result<Left, LitmusError> {
             let config = skep_jit::Config {
                 code_cache: 1 << 20,
                 threshold,
+                count: false,
             };
             Box::new(skep_jit::Vcpu::new(state, board.clone(), cluster, config)?)
         });

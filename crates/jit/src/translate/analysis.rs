@@ -1,6 +1,7 @@
 //! Which flags instructions read and write, and which of them must be kept.
 
-use skep_arm::insn::{Cond, Decoded, DpOp, Insn};
+use skep_arm::insn::simd::{Simd, Wback};
+use skep_arm::insn::{Cond, Decoded, DpOp, Index, Insn, Reg, Shift};
 
 /// Sets of the flags N, Z, C, V.
 pub mod flag {
@@ -35,6 +36,10 @@ pub struct Effects {
     pub writes: u8,
     /// Where the host's flags stand after it.
     pub form: Form,
+    /// It computes with C.
+    pub reads_carry: bool,
+    /// It may do anything with the flags.
+    pub unknown: bool,
 }
 
 /// The flags that a condition looks at.
@@ -66,13 +71,21 @@ const NOTHING: Effects = Effects {
     reads: 0,
     writes: 0,
     form: Form::None,
+    reads_carry: false,
+    unknown: false,
+};
+
+/// It may fault or leave the block, and then the flags are read; else it leaves them alone.
+const ACCESS: Effects = Effects {
+    reads: flag::ALL,
+    ..NOTHING
 };
 
 /// For the interpreter: it reads everything, and may write anything.
-pub const EVERYTHING: Effects = Effects {
+const EVERYTHING: Effects = Effects {
     reads: flag::ALL,
-    writes: 0,
-    form: Form::None,
+    unknown: true,
+    ..NOTHING
 };
 
 /// Effects of an instruction, condition apart.
@@ -86,11 +99,11 @@ pub fn effects(insn: &Insn) -> Effects {
         } => {
             let mut effects = data_processing(op, s, rd.is_pc(), amount != 0);
             if let Insn::DpReg {
-                shift: skep_arm::insn::Shift::Rrx,
-                ..
+                shift: Shift::Rrx, ..
             } = insn
             {
                 effects.reads |= flag::C;
+                effects.reads_carry = true;
             }
             effects
         }
@@ -103,9 +116,9 @@ pub fn effects(insn: &Insn) -> Effects {
             }
         }
         Insn::Mul { s: true, .. } | Insn::Mla { s: true, .. } => Effects {
-            reads: 0,
             writes: flag::N | flag::Z,
             form: Form::Logic,
+            ..NOTHING
         },
         Insn::Adr { rd, .. } if !rd.is_pc() => NOTHING,
         Insn::Movw { .. }
@@ -124,7 +137,210 @@ pub fn effects(insn: &Insn) -> Effects {
         | Insn::It { .. }
         | Insn::PldImm { .. }
         | Insn::PldReg { .. } => NOTHING,
+        Insn::LdrImm { rt, .. } | Insn::LdrReg { rt, .. } if !rt.is_pc() => ACCESS,
+        Insn::Bl { .. }
+        | Insn::Cbz { .. }
+        | Insn::StrImm { .. }
+        | Insn::StrReg { .. }
+        | Insn::LdrdImm { .. }
+        | Insn::LdrdReg { .. }
+        | Insn::StrdImm { .. }
+        | Insn::StrdReg { .. }
+        | Insn::Stm { user: false, .. }
+        | Insn::Ldrex { .. }
+        | Insn::Strex { .. } => ACCESS,
+        Insn::Ldm {
+            user: false, list, ..
+        } if list & 0x8000 == 0 => ACCESS,
+        Insn::Simd(Simd::Vmrs { rt: Reg::PC, .. }) => Effects {
+            writes: flag::ALL,
+            ..ACCESS
+        },
+        Insn::Simd(Simd::Vmsr { .. }) => EVERYTHING,
+        Insn::Simd(_) => ACCESS,
         _ => EVERYTHING,
+    }
+}
+
+/// The core registers that an instruction may set, and what it calls: a bit each.
+pub fn written(insn: &Insn) -> u16 {
+    let one = |reg: Reg| 1u16 << reg.index();
+    let base = |rn: Reg, index: Index| if index == Index::Offset { 0 } else { one(rn) };
+    match *insn {
+        Insn::DpImm { op, rd, .. } | Insn::DpReg { op, rd, .. } | Insn::DpRsr { op, rd, .. } => {
+            match op {
+                DpOp::Tst | DpOp::Teq | DpOp::Cmp | DpOp::Cmn => 0,
+                _ => one(rd),
+            }
+        }
+        Insn::Adr { rd, .. }
+        | Insn::Movw { rd, .. }
+        | Insn::Movt { rd, .. }
+        | Insn::Mul { rd, .. }
+        | Insn::Mla { rd, .. }
+        | Insn::Mls { rd, .. }
+        | Insn::SmulXy { rd, .. }
+        | Insn::Smmul { rd, .. }
+        | Insn::Div { rd, .. }
+        | Insn::Extend { rd, .. }
+        | Insn::Bits { rd, .. }
+        | Insn::Bfi { rd, .. }
+        | Insn::Bfx { rd, .. }
+        | Insn::Strex { rd, .. } => one(rd),
+        Insn::MulLong { rd_lo, rd_hi, .. } => one(rd_lo) | one(rd_hi),
+        Insn::LdrImm { rt, rn, index, .. } | Insn::LdrReg { rt, rn, index, .. } => {
+            one(rt) | base(rn, index)
+        }
+        Insn::StrImm { rn, index, .. }
+        | Insn::StrReg { rn, index, .. }
+        | Insn::StrdImm { rn, index, .. }
+        | Insn::StrdReg { rn, index, .. } => base(rn, index),
+        Insn::LdrdImm {
+            rt, rt2, rn, index, ..
+        }
+        | Insn::LdrdReg {
+            rt, rt2, rn, index, ..
+        } => one(rt) | one(rt2) | base(rn, index),
+        Insn::Ldm {
+            rn, list, wback, ..
+        } => list | if wback { one(rn) } else { 0 },
+        Insn::Stm { rn, wback, .. } => {
+            if wback {
+                one(rn)
+            } else {
+                0
+            }
+        }
+        Insn::Ldrex { rt, rt2, .. } => one(rt) | one(rt2),
+        Insn::It { .. }
+        | Insn::PldImm { .. }
+        | Insn::PldReg { .. }
+        | Insn::B { .. }
+        | Insn::Bx { .. }
+        | Insn::Cbz { .. }
+        | Insn::Tbb { .. } => 0,
+        Insn::Bl { .. } | Insn::BlxImm { .. } | Insn::Blx { .. } => one(Reg::LR),
+        Insn::Simd(simd) => match simd {
+            Simd::Vldr { .. }
+            | Simd::Vstr { .. }
+            | Simd::Vfp { .. }
+            | Simd::VfpUnary { .. }
+            | Simd::VfpImm { .. }
+            | Simd::Vcmp { .. }
+            | Simd::VcvtPrecision { .. }
+            | Simd::VcvtFromInt { .. }
+            | Simd::VcvtToInt { .. }
+            | Simd::Int { .. }
+            | Simd::IntScalar { .. }
+            | Simd::Float { .. }
+            | Simd::FloatScalar { .. }
+            | Simd::Unary { .. }
+            | Simd::Shift { .. }
+            | Simd::ShiftLong { .. }
+            | Simd::Long { .. }
+            | Simd::Narrow { .. }
+            | Simd::Imm { .. }
+            | Simd::VdupCore { .. }
+            | Simd::VdupScalar { .. }
+            | Simd::Vext { .. }
+            | Simd::VmovCoreSingle { to_core: false, .. }
+            | Simd::VmovCoreSinglePair { to_core: false, .. }
+            | Simd::VmovCoreDouble { to_core: false, .. }
+            | Simd::VmovToScalar { .. } => 0,
+            Simd::Vldm { rn, wback, .. } | Simd::Vstm { rn, wback, .. } => {
+                if wback {
+                    one(rn)
+                } else {
+                    0
+                }
+            }
+            Simd::VmovCoreSingle { rt, .. } | Simd::VmovFromScalar { rt, .. } => one(rt),
+            Simd::VmovCoreSinglePair { rt, rt2, .. } | Simd::VmovCoreDouble { rt, rt2, .. } => {
+                one(rt) | one(rt2)
+            }
+            Simd::Multiple { rn, wback, .. } => {
+                if wback == Wback::None {
+                    0
+                } else {
+                    one(rn)
+                }
+            }
+            _ => u16::MAX,
+        },
+        _ => u16::MAX,
+    }
+}
+
+/// The register that an instruction, if it executes, just adds a number to.
+pub fn moved(insn: &Insn) -> Option<(Reg, u32)> {
+    match *insn {
+        Insn::DpImm {
+            op: DpOp::Add,
+            s: false,
+            rd,
+            rn,
+            imm,
+            ..
+        } if rd == rn => Some((rd, imm)),
+        Insn::DpImm {
+            op: DpOp::Sub,
+            s: false,
+            rd,
+            rn,
+            imm,
+            ..
+        } if rd == rn => Some((rd, imm.wrapping_neg())),
+        Insn::LdrImm {
+            rt,
+            rn,
+            offset,
+            index: Index::Pre | Index::Post,
+            ..
+        }
+        | Insn::StrImm {
+            rt,
+            rn,
+            offset,
+            index: Index::Pre | Index::Post,
+            ..
+        } if rt != rn => Some((rn, offset as u32)),
+        Insn::Simd(
+            Simd::Vldm {
+                rn,
+                bytes,
+                increment,
+                wback: true,
+                ..
+            }
+            | Simd::Vstm {
+                rn,
+                bytes,
+                increment,
+                wback: true,
+                ..
+            },
+        ) => {
+            let bytes = u32::from(bytes);
+            Some((
+                rn,
+                if increment {
+                    bytes
+                } else {
+                    bytes.wrapping_neg()
+                },
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// The translation of this instruction, which computes with the carry, leaves the host's flags alone
+/// up to that computation.
+pub fn keeps_host_carry(insn: &Insn) -> bool {
+    match *insn {
+        Insn::DpImm { .. } => true,
+        Insn::DpReg { amount, rm, .. } => amount == 0 && !rm.is_pc(),
+        _ => false,
     }
 }
 
@@ -143,8 +359,13 @@ fn data_processing(op: DpOp, s: bool, to_pc: bool, sets_carry: bool) -> Effects 
         DpOp::Adc | DpOp::Sbc | DpOp::Rsc => flag::C,
         _ => 0,
     };
+    let reads_carry = reads != 0;
     if !s {
-        return Effects { reads, ..NOTHING };
+        return Effects {
+            reads,
+            reads_carry,
+            ..NOTHING
+        };
     }
     if is_logical(op) {
         let carry = if sets_carry { flag::C } else { 0 };
@@ -152,6 +373,7 @@ fn data_processing(op: DpOp, s: bool, to_pc: bool, sets_carry: bool) -> Effects 
             reads,
             writes: flag::N | flag::Z | carry,
             form: Form::Logic,
+            ..NOTHING
         };
     }
     let form = match op {
@@ -162,17 +384,15 @@ fn data_processing(op: DpOp, s: bool, to_pc: bool, sets_carry: bool) -> Effects 
         reads,
         writes: flag::ALL,
         form,
+        reads_carry,
+        unknown: false,
     }
 }
 
 /// What is known of the flags around an instruction of a block.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Liveness {
-    /// Flags that must be in memory before it.
-    pub before: u8,
-    /// The same, if its condition is told from elsewhere.
-    pub before_body: u8,
-    /// Flags that must be in memory after it.
+    /// Flags that are read after it before they are set, if only by what may fault.
     pub after: u8,
     /// The next instruction executes under the same test of the condition.
     pub joins_next: bool,
@@ -183,52 +403,34 @@ pub struct Liveness {
 pub fn liveness(insns: &[Decoded], exits: impl Fn(usize, &Insn) -> u8, out: &mut Vec<Liveness>) {
     out.clear();
     out.resize(insns.len(), Liveness::default());
-    let mut next: Option<(Liveness, Decoded)> = None;
+    // Beyond the block anything may be read.
+    let (mut after, mut next) = (flag::ALL, None::<Decoded>);
     for (i, decoded) in insns.iter().enumerate().rev() {
+        let conditional = decoded.cond != Cond::Al;
         let mut effects = effects(&decoded.insn);
         if let Insn::B { .. } = decoded.insn {
             effects = Effects {
                 reads: exits(i, &decoded.insn),
                 ..NOTHING
             };
-        }
-        let writes_some = effects.writes != 0 || effects == EVERYTHING;
-        let conditional = decoded.cond != Cond::Al;
-        let (after, joins_next) = match &next {
-            // Beyond the block anything may be read.
-            None => (flag::ALL, false),
-            Some((live, following)) => {
-                let joins = conditional
-                    && following.cond == decoded.cond
-                    && !writes_some
-                    && !matches!(decoded.insn, Insn::B { .. });
-                let told = !conditional && host_tells(effects.form, following.cond);
-                if joins || told {
-                    (live.before_body, joins)
-                } else {
-                    (live.before, false)
-                }
+            if !conditional {
+                // It goes nowhere else.
+                after = 0;
             }
-        };
-        // An unconditional branch goes nowhere else.
-        let after = match decoded.insn {
-            Insn::B { .. } if !conditional => 0,
-            _ => after,
-        };
-        let killed = if conditional { 0 } else { effects.writes };
-        let before_body = effects.reads | after & !killed;
-        let live = Liveness {
-            before: before_body | cond_reads(decoded.cond),
-            before_body,
-            after,
-            joins_next,
-        };
-        if let Some(slot) = out.get_mut(i) {
-            *slot = live;
         }
+        let joins_next = conditional
+            && next.is_some_and(|next| next.cond == decoded.cond)
+            && effects.writes == 0
+            && !effects.unknown
+            && !matches!(decoded.insn, Insn::B { .. });
+        if let Some(slot) = out.get_mut(i) {
+            *slot = Liveness { after, joins_next };
+        }
+        let killed = if conditional { 0 } else { effects.writes };
+        after = cond_reads(decoded.cond) | effects.reads | after & !killed;
         // IT does nothing: what stands before it looks at what stands behind it.
         if !matches!(decoded.insn, Insn::It { .. }) {
-            next = Some((live, *decoded));
+            next = Some(*decoded);
         }
     }
 }

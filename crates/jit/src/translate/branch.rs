@@ -1,6 +1,6 @@
 //! Branches, and how blocks are left.
 
-use super::analysis::Form;
+use super::analysis::{Form, flag};
 use super::{Cold, Translator};
 use crate::asm::{Alu, Cc, Gpr, Label, Loc, Mem, Width};
 use crate::context::{STATE, Shared};
@@ -46,6 +46,7 @@ impl Translator<'_> {
         }
         if self.skip.is_some() {
             // Under the test of the instructions before it.
+            self.leave_uncounted();
             self.jump_direct(target);
             self.close_skip();
             return false;
@@ -54,7 +55,10 @@ impl Translator<'_> {
         if self.is_backward(target) {
             let over = self.asm.label();
             self.asm.jcc(cc.opposite(), over);
+            let (pending, form) = (self.pending, self.form);
+            self.leave_uncounted();
             self.jump_direct(target);
+            (self.pending, self.form) = (pending, form);
             self.asm.bind(over);
         } else {
             self.jump_linked(Some(cc), target);
@@ -69,40 +73,88 @@ impl Translator<'_> {
     /// Goes on at an address, in the same instruction set.
     fn jump_direct(&mut self, target: u32) {
         if self.is_backward(target) {
+            self.settle_flags(self.live_at(target));
             let leave = self.asm.label();
-            self.check_inputs(leave);
             let pc = target | u32::from(self.request.t32);
-            self.buffers.cold.push(Cold::Leave { label: leave, pc });
+            self.cold(Cold::Leave { label: leave, pc });
+            self.compare_inputs();
             if target == self.request.va {
                 let start = self.start;
-                self.asm.jmp(start);
+                self.asm.jcc(Cc::E, start);
+                self.asm.jmp(leave);
                 return;
             }
+            self.asm.jcc(Cc::Ne, leave);
         }
         self.jump_linked(None, target);
     }
 
+    /// Leaves whether the vCPU is asked for something in the host's flags: not equal. Uses RAX.
+    fn compare_inputs(&mut self) {
+        let control = match self.layout.control {
+            Some(disp) => Mem::at(STATE, disp),
+            None => {
+                let control = self.shared(offset_of!(Shared, control));
+                self.asm.load(Width::B64, Gpr::Rax, control);
+                Mem::at(Gpr::Rax, 0)
+            }
+        };
+        self.asm.alu_imm(Width::B32, Alu::Cmp, control, 0);
+        self.form = Form::None;
+    }
+
     /// Jumps to `asked` if the vCPU is asked for something. Uses RAX and the host's flags.
     pub(super) fn check_inputs(&mut self, asked: Label) {
-        let control = self.shared(offset_of!(Shared, control));
-        self.asm.load(Width::B64, Gpr::Rax, control);
-        self.asm
-            .alu_imm(Width::B32, Alu::Cmp, Mem::at(Gpr::Rax, 0), 0);
+        self.compare_inputs();
         self.asm.jcc(Cc::Ne, asked);
+    }
+
+    /// Before the block is left at the side: the instructions behind this one are not executed.
+    fn leave_uncounted(&mut self) {
+        let behind = self.behind();
+        if self.request.count && behind != 0 {
+            let instructions = self.shared(offset_of!(Shared, instructions));
+            self.asm
+                .alu_imm(Width::B64, Alu::Sub, instructions, behind as i32);
+            self.form = Form::None;
+        }
+    }
+
+    fn behind(&self) -> u32 {
+        (self.count - 1).saturating_sub(self.at) as u32
     }
 
     /// A jump that can be linked to the block at `target`.
     fn jump_linked(&mut self, cc: Option<Cc>, target: u32) {
         let label = self.asm.label();
-        match cc {
-            Some(cc) => self.asm.jcc(cc, label),
-            None => self.asm.jmp(label),
-        }
         let same_page = (target ^ self.request.va) & !0xfff == 0;
-        self.buffers.cold.push(Cold::Link {
+        let pc = target | u32::from(self.request.t32);
+        if let Some(cc) = cc {
+            let live = self.pending.map_or(0, |recipe| recipe.flags()) & self.live_at(target);
+            let flags = self.pending.filter(|_| live != 0);
+            let behind = self.behind();
+            if flags.is_some() || self.request.count && behind != 0 {
+                self.asm.jcc(cc, label);
+                return self.cold(Cold::Edge {
+                    label,
+                    pc,
+                    same_page,
+                    flags,
+                    behind,
+                });
+            }
+            self.asm.jcc(cc, label);
+        } else {
+            if self.pending.is_some() {
+                self.settle_flags(self.live_at(target));
+            }
+            self.asm.jmp(label);
+        }
+        let site = self.asm.code.len() - 4;
+        self.cold(Cold::Link {
             label,
-            pc: target | u32::from(self.request.t32),
-            site: self.asm.code.len() - 4,
+            pc,
+            site,
             same_page,
         });
     }
@@ -115,7 +167,7 @@ impl Translator<'_> {
             let label = self.asm.label();
             self.asm.jmp(label);
             let pc = self.pc | u32::from(self.request.t32);
-            self.buffers.cold.push(Cold::Leave { label, pc });
+            self.cold(Cold::Leave { label, pc });
         } else if self.pc == 0 {
             // Backwards, from the end of the address space: not without a look at the inputs.
             self.fall_through_from(0);
@@ -139,18 +191,19 @@ impl Translator<'_> {
         let label = self.asm.label();
         self.asm.jmp(label);
         let pc = pc | u32::from(self.request.t32);
-        self.buffers.cold.push(Cold::Leave { label, pc });
+        self.cold(Cold::Leave { label, pc });
     }
 
     /// Goes on where ECX says. With `interworking`, its bit 0 selects T32.
     pub(super) fn jump_to_ecx(&mut self, interworking: bool) {
+        self.settle_flags(flag::ALL);
         if interworking {
             let (label, back) = (self.asm.label(), self.asm.label());
             self.asm.test_imm8(Gpr::Rcx, 1);
             let other = if self.request.t32 { Cc::E } else { Cc::Ne };
             self.asm.jcc(other, label);
             self.asm.bind(back);
-            self.buffers.cold.push(Cold::Switch { label, back });
+            self.cold(Cold::Switch { label, back });
         } else if self.request.t32 {
             self.asm.alu_imm(Width::B32, Alu::Or, Gpr::Rcx, 1);
         }
@@ -253,6 +306,7 @@ impl Translator<'_> {
 
     /// Goes on where ECX says (bit 0 = T32), the state being set already.
     fn jump_known_state(&mut self) {
+        self.settle_flags(flag::ALL);
         let indirect = self.asm.label();
         self.check_inputs(indirect);
         // The index of bits 12:1, times the size of an entry.

@@ -1,6 +1,7 @@
 //! Data processing, multiplication, and the other instructions between registers.
 
 use super::analysis::{Form, effects, flag, is_logical};
+use super::flags::{NOT_C, Operation, Recipe, Value};
 use super::{Translator, pinned};
 use crate::asm::{Alu, Cc, Gpr, Loc, Mem, Sh, Width};
 use skep_arm::insn::{BitOp, DpOp, Extend, Insn, MulLong, Reg, Shift};
@@ -33,10 +34,11 @@ impl Translator<'_> {
                 if let (true, true, Some(carry)) = (s, is_logical(op), carry)
                     && live & flag::C != 0
                 {
-                    let byte = self.flag_byte(2);
-                    self.asm.mov_imm8(byte, u8::from(carry));
+                    let byte = self.flag_byte(NOT_C);
+                    self.asm.mov_imm8(byte, u8::from(!carry));
                 }
-                self.data_processing(op, s, rd, rn, Operand::Imm(imm), live);
+                let recipe = recipe(op, rd, rn, Some(Value::Imm(imm)));
+                self.data_processing(op, s, rd, rn, Operand::Imm(imm), recipe, live);
             }
             Insn::DpReg {
                 op,
@@ -62,7 +64,9 @@ impl Translator<'_> {
                     self.shifted(rm, shift, amount, carry);
                     Operand::Loc(Gpr::Rax.into())
                 };
-                self.data_processing(op, s, rd, rn, operand, live);
+                let plain = (amount == 0 && !rm.is_pc()).then_some(Value::Reg(rm, 0));
+                let recipe = recipe(op, rd, rn, plain);
+                self.data_processing(op, s, rd, rn, operand, recipe, live);
             }
             Insn::DpRsr {
                 op,
@@ -77,7 +81,9 @@ impl Translator<'_> {
                     return false;
                 }
                 self.shifted_by_register(rm, shift, rs);
-                self.data_processing(op, s, rd, rn, Operand::Loc(Gpr::Rax.into()), live);
+                let operand = Operand::Loc(Gpr::Rax.into());
+                let recipe = recipe(op, rd, rn, None);
+                self.data_processing(op, s, rd, rn, operand, recipe, live);
             }
             Insn::Adr { rd, offset } if !rd.is_pc() => {
                 let value = (self.pc_value() & !3).wrapping_add_signed(offset);
@@ -124,7 +130,7 @@ impl Translator<'_> {
             (Shift::Lsr, 32) => {
                 if carry {
                     self.asm.bt(Gpr::Rax, 31);
-                    self.asm.setcc(Cc::B, self.flag_byte(2));
+                    self.asm.setcc(Cc::Ae, self.flag_byte(NOT_C));
                 }
                 return self.asm.alu(B32, Alu::Xor, Gpr::Rax, Gpr::Rax);
             }
@@ -132,7 +138,7 @@ impl Translator<'_> {
                 self.asm.shift(B32, Sh::Sar, Gpr::Rax, 31);
                 if carry {
                     self.asm.bt(Gpr::Rax, 31);
-                    self.asm.setcc(Cc::B, self.flag_byte(2));
+                    self.asm.setcc(Cc::Ae, self.flag_byte(NOT_C));
                 }
                 return;
             }
@@ -140,13 +146,14 @@ impl Translator<'_> {
             (Shift::Asr, n) => (Sh::Sar, n),
             (Shift::Ror, n) => (Sh::Ror, n),
             (Shift::Rrx, _) => {
-                self.asm.bt(self.flag_byte(2), 0);
+                self.asm.bt(self.flag_byte(NOT_C), 0);
+                self.asm.cmc();
                 (Sh::Rcr, 1)
             }
         };
         self.asm.shift(B32, op, Gpr::Rax, by);
         if carry {
-            self.asm.setcc(Cc::B, self.flag_byte(2));
+            self.asm.setcc(Cc::Ae, self.flag_byte(NOT_C));
         }
     }
 
@@ -179,18 +186,18 @@ impl Translator<'_> {
         }
     }
 
-    /// Loads the carry into the host's: as it is, or inverted as subtraction needs it.
-    fn load_carry(&mut self, inverted: bool) {
-        let byte = self.flag_byte(2);
-        if inverted {
-            self.asm.alu_imm(B8, Alu::Cmp, byte, 1);
-        } else {
-            self.asm.bt(byte, 0);
-        }
-    }
-
     /// `op rd, rn, operand`. The operand may be EAX; ECX and EDX are free.
-    fn data_processing(&mut self, op: DpOp, s: bool, rd: Reg, rn: Reg, b: Operand, live: u8) {
+    #[allow(clippy::too_many_arguments)]
+    fn data_processing(
+        &mut self,
+        op: DpOp,
+        s: bool,
+        rd: Reg,
+        rn: Reg,
+        b: Operand,
+        recipe: Option<Recipe>,
+        live: u8,
+    ) {
         let form = if s {
             effects(&Insn::DpImm {
                 op,
@@ -253,7 +260,7 @@ impl Translator<'_> {
         }
         // Without S the host's flags are nobody's, except after moves, which leave them.
         if s {
-            self.save_flags(form, live);
+            self.set_flags(form, recipe, live);
         } else if !matches!(op, DpOp::Mov | DpOp::Mvn) {
             self.form = Form::None;
         }
@@ -421,19 +428,26 @@ impl Translator<'_> {
                 self.form = Form::None;
                 if s {
                     self.asm.test(B32, Gpr::Rax, Gpr::Rax);
-                    self.save_flags(Form::Logic, live);
+                    self.set_flags(Form::Logic, Some(result(rd)), live);
                 }
             }
             Insn::Mla { s, rd, rn, rm, ra } if !any_pc(&[rd, rn, rm, ra]) => {
                 self.get(Gpr::Rax, rn);
-                let (rm, ra) = (self.loc(rm), self.loc(ra));
-                self.asm.imul(B32, Gpr::Rax, rm);
-                self.asm.alu(B32, Alu::Add, Gpr::Rax, ra);
-                self.set(rd, Gpr::Rax);
+                let from = self.loc(rm);
+                self.asm.imul(B32, Gpr::Rax, from);
+                if rd == ra {
+                    let to = self.loc(rd);
+                    self.asm.alu_to(B32, Alu::Add, to, Gpr::Rax);
+                } else {
+                    let ra = self.loc(ra);
+                    self.asm.alu(B32, Alu::Add, Gpr::Rax, ra);
+                    self.set(rd, Gpr::Rax);
+                }
                 self.form = Form::None;
                 if s {
+                    self.get(Gpr::Rax, rd);
                     self.asm.test(B32, Gpr::Rax, Gpr::Rax);
-                    self.save_flags(Form::Logic, live);
+                    self.set_flags(Form::Logic, Some(result(rd)), live);
                 }
             }
             Insn::Mls { rd, rn, rm, ra } if !any_pc(&[rd, rn, rm, ra]) => {
@@ -667,6 +681,47 @@ impl Translator<'_> {
 
 fn is_compare(op: DpOp) -> bool {
     matches!(op, DpOp::Tst | DpOp::Teq | DpOp::Cmp | DpOp::Cmn)
+}
+
+/// N and Z of what an instruction left in a register.
+fn result(rd: Reg) -> Recipe {
+    Recipe {
+        operation: Operation::Result,
+        a: Value::Reg(rd, 0),
+        b: Value::Imm(0),
+    }
+}
+
+/// How to compute the flags of `op rd, rn, b` anew after it, if the operands are still there. `b`:
+/// none if it was shifted.
+fn recipe(op: DpOp, rd: Reg, rn: Reg, b: Option<Value>) -> Option<Recipe> {
+    if is_logical(op) && !is_compare(op) {
+        return Some(result(rd));
+    }
+    let b = b?;
+    let a = Value::Reg(rn, 0);
+    if rn.is_pc() {
+        return None;
+    }
+    let sets = |value: Value| matches!(value, Value::Reg(reg, _) if reg == rd);
+    let (operation, a, b) = match (op, b) {
+        (DpOp::Cmp, b) => (Operation::Sub, a, b),
+        (DpOp::Cmn, b) => (Operation::Add, a, b),
+        (DpOp::Tst, b) => (Operation::And, a, b),
+        (DpOp::Sub, Value::Imm(imm)) if rd == rn => {
+            (Operation::Sub, Value::Reg(rd, imm), Value::Imm(imm))
+        }
+        (DpOp::Add, Value::Imm(imm)) if rd == rn => (
+            Operation::Add,
+            Value::Reg(rd, imm.wrapping_neg()),
+            Value::Imm(imm),
+        ),
+        (DpOp::Sub, b) if !sets(a) && !sets(b) => (Operation::Sub, a, b),
+        (DpOp::Add, b) if !sets(a) && !sets(b) => (Operation::Add, a, b),
+        (DpOp::Rsb, b @ Value::Imm(_)) if !sets(a) => (Operation::Sub, b, a),
+        _ => return None,
+    };
+    Some(Recipe { operation, a, b })
 }
 
 /// The same place, for an access to its low byte or halfword: guest registers are little-endian in

@@ -110,21 +110,22 @@ impl Translator<'_> {
         }
     }
 
-    /// Leaves the address in ECX; false for what the interpreter does.
-    fn address(&mut self, rn: Reg, offset: Offset, index: Index) -> bool {
+    /// The register that holds the address: the base's own, or ECX. None for what the interpreter
+    /// does.
+    fn address(&mut self, rn: Reg, offset: Offset, index: Index) -> Option<Gpr> {
         if matches!(index, Index::PostUnpriv | Index::OffsetUnpriv) {
-            return false;
+            return None;
         }
         let writes_back = index != Index::Offset;
         if rn.is_pc() && writes_back {
-            return false;
+            return None;
         }
         let offset = if index == Index::Post {
             // The register offset must still be usable afterwards.
             if let Offset::Reg { rm, .. } = offset
                 && (rm.is_pc() || rm == rn)
             {
-                return false;
+                return None;
             }
             Offset::Imm(0)
         } else {
@@ -135,12 +136,13 @@ impl Translator<'_> {
                 if rn.is_pc() {
                     let va = (self.pc_value() & !3).wrapping_add_signed(offset);
                     self.asm.mov_imm(Gpr::Rcx, va);
-                    return true;
+                    return Some(Gpr::Rcx);
                 }
                 match self.loc(rn) {
                     Loc::Reg(base) if offset != 0 => {
                         self.asm.lea(Gpr::Rcx, Mem::at(base, offset));
                     }
+                    Loc::Reg(base) => return Some(base),
                     base => {
                         self.asm.load(B32, Gpr::Rcx, base);
                         if offset != 0 {
@@ -156,7 +158,7 @@ impl Translator<'_> {
                 amount,
             } => {
                 if rm.is_pc() || rn.is_pc() || shift == Shift::Rrx && amount != 0 {
-                    return false;
+                    return None;
                 }
                 let plain = amount == 0 || shift == Shift::Lsl && amount <= 3;
                 match (pinned(rn), pinned(rm)) {
@@ -173,7 +175,8 @@ impl Translator<'_> {
                 }
             }
         }
-        true
+        self.form = Form::None;
+        Some(Gpr::Rcx)
     }
 
     /// Leaves a shifted register in EAX.
@@ -189,21 +192,59 @@ impl Translator<'_> {
         }
     }
 
-    /// Translates the address in ECX, for `size` bytes aligned to `align`, at least to `least`: the
-    /// host's address is then RDX + RCX. Returns the label that is to stand behind the instruction.
+    /// Translates the address in a register, for `size` bytes aligned to `size`, at least to
+    /// `least`: the host's address is then RDX plus the register. Returns the label that is to stand
+    /// behind the instruction.
     pub(super) fn translate_address(
         &mut self,
         decoded: &Decoded,
         write: bool,
-        size: u32,
-        align: u8,
+        address: Gpr,
+        size: u8,
         least: u8,
     ) -> Label {
         let done = self.asm.label();
-        let slow = self.slow(decoded, done);
-        self.check_alignment(align, size, least, slow);
-        self.look_up(write, slow);
+        let slow = self.slow_at(decoded, done, address);
+        if size == 1 {
+            self.look_up_aligned(write, address, 1, slow);
+            return done;
+        }
+        let (label, back) = (self.asm.label(), self.asm.label());
+        self.look_up_aligned(write, address, size, label);
+        self.asm.bind(back);
+        self.cold(Cold::Misaligned {
+            label,
+            back,
+            slow,
+            size: size.into(),
+            least,
+            align: size,
+            write,
+            address,
+        });
         done
+    }
+
+    /// Loads RDX with what is added to the address in a register. An address that is not a multiple
+    /// of `align` goes to the slow path as well: the bits that tell are rotated to the top of the
+    /// table's index, where it has nothing.
+    pub(super) fn look_up_aligned(&mut self, write: bool, address: Gpr, align: u8, slow: Label) {
+        let table = if write { tables::WRITE } else { tables::READ };
+        let low = align.trailing_zeros() as u8;
+        if low != 0 && self.request.bmi2 {
+            self.asm.rorx(Gpr::Rdx, address, low);
+        } else {
+            self.asm.store(B32, Gpr::Rdx, address);
+            if low != 0 {
+                self.asm.shift(B32, Sh::Ror, Gpr::Rdx, low);
+            }
+        }
+        self.asm.shift(B32, Sh::Shr, Gpr::Rdx, 12 - low);
+        self.asm
+            .load(B64, Gpr::Rdx, Mem::indexed(TABLES, Gpr::Rdx, 3, table));
+        self.asm.test(B64, Gpr::Rdx, Gpr::Rdx);
+        self.asm.jcc(Cc::E, slow);
+        self.form = Form::None;
     }
 
     /// Lets an address in ECX that is not aligned pass only if the access can be made at once.
@@ -213,7 +254,7 @@ impl Translator<'_> {
             self.asm.test_imm8(Gpr::Rcx, align - 1);
             self.asm.jcc(Cc::Ne, unaligned);
             self.asm.bind(back);
-            self.buffers.cold.push(Cold::Unaligned {
+            self.cold(Cold::Unaligned {
                 label: unaligned,
                 back,
                 slow,
@@ -236,9 +277,9 @@ impl Translator<'_> {
     }
 
     /// Updates the base register.
-    fn write_back(&mut self, rn: Reg, offset: Offset, index: Index) {
+    fn write_back(&mut self, rn: Reg, offset: Offset, index: Index, address: Gpr) {
         match index {
-            Index::Pre => self.set(rn, Gpr::Rcx),
+            Index::Pre => self.set(rn, address),
             Index::Post => match offset {
                 Offset::Imm(offset) => {
                     let base = self.loc(rn);
@@ -281,12 +322,9 @@ impl Translator<'_> {
         {
             return None;
         }
-        if !self.address(rn, offset, index) {
-            return None;
-        }
-        let bytes = size_of_access(size);
-        let done = self.translate_address(decoded, false, bytes, bytes as u8, 1);
-        let from = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, 0);
+        let address = self.address(rn, offset, index)?;
+        let done = self.translate_address(decoded, false, address, size_of_access(size), 1);
+        let from = Mem::indexed(Gpr::Rdx, address, 0, 0);
         let to = pinned(rt).unwrap_or(Gpr::Rax);
         match size {
             Size::Word => self.asm.load(B32, to, from),
@@ -295,7 +333,7 @@ impl Translator<'_> {
             Size::SignedHalf => self.asm.load_sx(B16, to, from),
             Size::SignedByte => self.asm.load_sx(B8, to, from),
         }
-        self.write_back(rn, offset, index);
+        self.write_back(rn, offset, index, address);
         if rt.is_pc() {
             self.asm.store(B32, Gpr::Rcx, Gpr::Rax);
             self.jump_to_ecx(true);
@@ -326,11 +364,9 @@ impl Translator<'_> {
         {
             return None;
         }
-        if !self.address(rn, offset, index) {
-            return None;
-        }
+        let address = self.address(rn, offset, index)?;
         let bytes = size_of_access(size);
-        let done = self.translate_address(decoded, true, bytes, bytes as u8, 1);
+        let done = self.translate_address(decoded, true, address, bytes, 1);
         let from = pinned(rt).unwrap_or_else(|| {
             self.get(Gpr::Rax, rt);
             Gpr::Rax
@@ -341,8 +377,8 @@ impl Translator<'_> {
             _ => B32,
         };
         self.asm
-            .store(width, Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, 0), from);
-        self.write_back(rn, offset, index);
+            .store(width, Mem::indexed(Gpr::Rdx, address, 0, 0), from);
+        self.write_back(rn, offset, index, address);
         self.asm.bind(done);
         Some(false)
     }
@@ -361,9 +397,7 @@ impl Translator<'_> {
             return None;
         }
         let offset = Offset::Imm(offset);
-        if !self.address(rn, offset, index) {
-            return None;
-        }
+        let address = self.address(rn, offset, index)?;
         if write {
             // Both words in RAX: an aligned doubleword is stored at once.
             self.get(Gpr::Rax, rt2);
@@ -371,8 +405,8 @@ impl Translator<'_> {
             self.get(Gpr::Rdx, rt);
             self.asm.alu(B64, Alu::Or, Gpr::Rax, Gpr::Rdx);
         }
-        let done = self.translate_address(decoded, write, 8, 8, 4);
-        let memory = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, 0);
+        let done = self.translate_address(decoded, write, address, 8, 4);
+        let memory = Mem::indexed(Gpr::Rdx, address, 0, 0);
         if write {
             self.asm.store(B64, memory, Gpr::Rax);
         } else {
@@ -381,7 +415,7 @@ impl Translator<'_> {
             self.asm.shift(B64, Sh::Shr, Gpr::Rax, 32);
             self.set(rt2, Gpr::Rax);
         }
-        self.write_back(rn, offset, index);
+        self.write_back(rn, offset, index, address);
         self.asm.bind(done);
         Some(false)
     }
@@ -408,11 +442,13 @@ impl Translator<'_> {
             (false, false) => 4 - 4 * count,
             (false, true) => -4 * count,
         };
-        self.address(rn, Offset::Imm(first), Index::Offset);
+        // The base may be among what is loaded.
+        self.get(Gpr::Rcx, rn);
+        if first != 0 {
+            self.asm.alu_imm(B32, Alu::Add, Gpr::Rcx, first);
+        }
         let done = self.asm.label();
         let slow = self.slow(decoded, done);
-        self.asm.test_imm8(Gpr::Rcx, 3);
-        self.asm.jcc(Cc::Ne, slow);
         if count > 1 {
             // All of it lies in one page.
             self.asm.lea(Gpr::Rdx, Mem::at(Gpr::Rcx, 4 * (count - 1)));
@@ -420,7 +456,7 @@ impl Translator<'_> {
             self.asm.shift(B32, Sh::Shr, Gpr::Rdx, 12);
             self.asm.jcc(Cc::Ne, slow);
         }
-        self.look_up(write, slow);
+        self.look_up_aligned(write, Gpr::Rcx, 4, slow);
         let mut disp = 0;
         for n in 0..15 {
             if list >> n & 1 == 0 {
@@ -456,7 +492,7 @@ impl Translator<'_> {
     }
 }
 
-fn size_of_access(size: Size) -> u32 {
+fn size_of_access(size: Size) -> u8 {
     match size {
         Size::Byte | Size::SignedByte => 1,
         Size::Half | Size::SignedHalf => 2,

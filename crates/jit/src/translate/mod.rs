@@ -7,6 +7,7 @@
 mod analysis;
 mod branch;
 mod data;
+pub mod flags;
 mod memory;
 mod neon;
 mod system;
@@ -19,7 +20,8 @@ use crate::cache::{EXIT_BEFORE, Op};
 use crate::context::{Layout, PINNED, STATE, Shared, TABLES};
 use crate::tables;
 use crate::thunks::{Thunks, register};
-use analysis::{EVERYTHING, Form, Liveness, cond_reads, effects, flag, liveness};
+use analysis::{Form, Liveness, cond_reads, effects, flag, liveness, moved, written};
+use flags::Recipe;
 use skep_arm::decode::{self, ItState};
 use skep_arm::insn::{Cond, Decoded, Insn, Reg};
 use std::mem::offset_of;
@@ -52,6 +54,10 @@ pub struct Request {
     pub fma: bool,
     /// The host has SSE 4.1.
     pub sse41: bool,
+    /// The host has BMI2.
+    pub bmi2: bool,
+    /// Instructions are counted.
+    pub count: bool,
 }
 
 /// A translated block, in the assembler.
@@ -78,8 +84,35 @@ enum Cold {
         site: usize,
         same_page: bool,
     },
-    /// Has the interpreter execute an instruction, and goes on at `back`.
-    Slow { label: Label, back: Label, op: u32 },
+    /// As [`Cold::Link`], with the flags stored first; the instructions behind this one were not
+    /// executed.
+    Edge {
+        label: Label,
+        pc: u32,
+        same_page: bool,
+        flags: Option<Recipe>,
+        behind: u32,
+    },
+    /// Has the interpreter execute an instruction that accesses the address in a register, and goes
+    /// on at `back`.
+    Slow {
+        label: Label,
+        back: Label,
+        op: u32,
+        address: Gpr,
+    },
+    /// An access at an address that is not aligned, or whose page is not in the table.
+    Misaligned {
+        label: Label,
+        back: Label,
+        slow: Label,
+        size: u32,
+        /// Alignment that is needed in any case.
+        least: u8,
+        align: u8,
+        write: bool,
+        address: Gpr,
+    },
     /// An unaligned access of `size` bytes at ECX: `back` if it can be made.
     Unaligned {
         label: Label,
@@ -116,7 +149,7 @@ pub struct Buffers {
     insns: Vec<Decoded>,
     its: Vec<ItState>,
     live: Vec<Liveness>,
-    cold: Vec<Cold>,
+    cold: Vec<(Cold, Option<Recipe>)>,
 }
 
 /// Translates one block.
@@ -133,6 +166,12 @@ pub struct Translator<'a> {
     /// Its index.
     at: usize,
     form: Form,
+    /// What the flags are computed from, if they are not in memory.
+    pending: Option<Recipe>,
+    /// Instructions in the block.
+    count: usize,
+    /// The next instruction was translated with the one before it.
+    merged: bool,
     /// The test of the condition that the current instructions are under.
     skip: Option<Label>,
     /// The direct entry.
@@ -164,6 +203,9 @@ impl<'a> Translator<'a> {
             pc: request.va,
             at: 0,
             form: Form::None,
+            pending: None,
+            count: 0,
+            merged: false,
             skip: None,
             start,
             fp_checked: false,
@@ -214,11 +256,20 @@ impl<'a> Translator<'a> {
         );
 
         let count = insns.len();
+        self.count = count;
         let entries = self.prologue(count);
         let mut ended = false;
-        for (i, decoded) in insns.iter().enumerate() {
+        for i in 0..count {
+            let (Some(rest), Some(live)) = (insns.get(i..), live.get(i..)) else {
+                break;
+            };
+            let Some(decoded) = rest.first() else {
+                break;
+            };
             self.at = i;
-            ended = self.instruction(decoded, live.get(i).copied().unwrap_or_default());
+            if !std::mem::take(&mut self.merged) {
+                ended = self.instruction(decoded, rest, live);
+            }
             self.pc = self.pc.wrapping_add(u32::from(decoded.len));
         }
         if !ended {
@@ -273,7 +324,7 @@ impl<'a> Translator<'a> {
             };
             let effects = effects(&decoded.insn);
             live |= (effects.reads | cond_reads(decoded.cond)) & open;
-            if effects == EVERYTHING || matches!(decoded.insn, Insn::It { .. }) {
+            if effects.unknown || matches!(decoded.insn, Insn::It { .. }) {
                 break;
             }
             if decoded.cond == Cond::Al {
@@ -291,10 +342,6 @@ impl<'a> Translator<'a> {
         Mem::at(STATE, self.layout.shared(offset))
     }
 
-    fn flag_byte(&self, flag: usize) -> Mem {
-        self.shared(offset_of!(Shared, flags) + flag)
-    }
-
     fn prologue(&mut self, count: usize) -> Entries {
         let va = self.request.va | u32::from(self.request.t32);
         let pc = self.shared(offset_of!(Shared, pc));
@@ -310,15 +357,17 @@ impl<'a> Translator<'a> {
         self.asm
             .alu_imm(Width::B32, Alu::Cmp, page, self.request.page as i32 + 1);
         self.asm.jcc(Cc::Ne, elsewhere);
-        self.buffers.cold.push(Cold::Leave {
+        self.cold(Cold::Leave {
             label: elsewhere,
             pc: va,
         });
         let direct = self.asm.code.len();
         self.asm.bind(self.start);
-        let instructions = self.shared(offset_of!(Shared, instructions));
-        self.asm
-            .alu_imm(Width::B64, Alu::Add, instructions, count as i32);
+        if self.request.count {
+            let instructions = self.shared(offset_of!(Shared, instructions));
+            self.asm
+                .alu_imm(Width::B64, Alu::Add, instructions, count as i32);
+        }
         Entries {
             checked,
             direct,
@@ -326,8 +375,8 @@ impl<'a> Translator<'a> {
         }
     }
 
-    /// Translates an instruction; true if execution never gets behind it.
-    fn instruction(&mut self, decoded: &Decoded, live: Liveness) -> bool {
+    /// Translates the first of these instructions; true if execution never gets behind it.
+    fn instruction(&mut self, decoded: &Decoded, rest: &[Decoded], live: &[Liveness]) -> bool {
         if let Insn::It { .. } = decoded.insn {
             return false;
         }
@@ -336,16 +385,91 @@ impl<'a> Translator<'a> {
             return self.branch(decoded, offset);
         }
         if conditional && self.skip.is_none() {
+            self.keep_flags_over_region(rest, live);
             let skip = self.asm.label();
             let cc = self.test(decoded.cond);
             self.asm.jcc(cc.opposite(), skip);
             self.skip = Some(skip);
         }
+        let live = live.first().copied().unwrap_or_default();
+        if !conditional {
+            self.keep_flags(decoded, live);
+        }
+        if self.constant_of_two(decoded, rest.get(1)) {
+            return false;
+        }
         let left = self.body(decoded, live);
         if conditional && !live.joins_next {
             self.close_skip();
         }
+        if !conditional && effects(&decoded.insn).writes == 0 {
+            let insn = &decoded.insn;
+            self.pending = self
+                .pending
+                .and_then(|recipe| recipe.after(written(insn), moved(insn)));
+        }
         left && !conditional
+    }
+
+    /// Before an instruction: flags in memory that are still of use afterwards, if their recipe is
+    /// not, or that it reads there.
+    fn keep_flags(&mut self, decoded: &Decoded, live: Liveness) {
+        let Some(recipe) = self.pending else {
+            return;
+        };
+        let insn = &decoded.insn;
+        let effects = effects(insn);
+        let kept = live.after & !effects.writes & recipe.flags();
+        let lost = effects.writes != 0 || recipe.after(written(insn), moved(insn)).is_none();
+        let carry = effects.reads_carry
+            && recipe.flags() & flag::C != 0
+            && (self.form == Form::None || !analysis::keeps_host_carry(insn));
+        if lost && kept != 0 || carry || effects.unknown {
+            self.settle_flags(flag::ALL);
+        }
+    }
+
+    /// The same before instructions that are all under one test.
+    fn keep_flags_over_region(&mut self, rest: &[Decoded], live: &[Liveness]) {
+        let Some(recipe) = self.pending else {
+            return;
+        };
+        let mut read = 0;
+        for (decoded, live) in rest.iter().zip(live) {
+            let (insn, effects) = (&decoded.insn, effects(&decoded.insn));
+            read |= effects.reads | cond_reads(decoded.cond);
+            let lost = effects.writes != 0
+                || effects.unknown
+                || effects.reads_carry
+                || recipe.after(written(insn), None).is_none();
+            if lost {
+                return self.settle_flags(read | live.after);
+            }
+            if !live.joins_next {
+                break;
+            }
+        }
+    }
+
+    /// MOVW and MOVT of one register: a constant.
+    fn constant_of_two(&mut self, decoded: &Decoded, next: Option<&Decoded>) -> bool {
+        let (Insn::Movw { rd, imm }, Some(next)) = (decoded.insn, next) else {
+            return false;
+        };
+        let Insn::Movt { rd: to, imm: high } = next.insn else {
+            return false;
+        };
+        if rd != to || rd.is_pc() || decoded.cond != Cond::Al || next.cond != Cond::Al {
+            return false;
+        }
+        let loc = self.loc(rd);
+        self.asm
+            .mov_imm(loc, u32::from(high) << 16 | u32::from(imm));
+        self.merged = true;
+        self.pending = self
+            .pending
+            .and_then(|recipe| recipe.after(1 << rd.index(), None));
+        true
     }
 
     /// Ends the run of instructions under one test.
@@ -353,82 +477,6 @@ impl<'a> Translator<'a> {
         if let Some(skip) = self.skip.take() {
             self.asm.bind(skip);
             self.form = Form::None;
-        }
-    }
-
-    /// Emits code that tests a condition, and returns how it is told.
-    fn test(&mut self, cond: Cond) -> Cc {
-        if analysis::host_tells(self.form, cond) {
-            return host_condition(self.form, cond);
-        }
-        let [n, z, c, v] = [0, 1, 2, 3].map(|i| self.flag_byte(i));
-        let asm = &mut *self.asm;
-        self.form = Form::None;
-        let compare = |asm: &mut Asm, a: Mem, b: Mem| {
-            asm.load(Width::B8, Gpr::Rax, a);
-            asm.alu(Width::B8, Alu::Cmp, Gpr::Rax, b);
-        };
-        match cond {
-            Cond::Eq => asm.test_zero(z, Cc::Ne),
-            Cond::Ne => asm.test_zero(z, Cc::E),
-            Cond::Cs => asm.test_zero(c, Cc::Ne),
-            Cond::Cc => asm.test_zero(c, Cc::E),
-            Cond::Mi => asm.test_zero(n, Cc::Ne),
-            Cond::Pl => asm.test_zero(n, Cc::E),
-            Cond::Vs => asm.test_zero(v, Cc::Ne),
-            Cond::Vc => asm.test_zero(v, Cc::E),
-            Cond::Hi => {
-                compare(asm, c, z);
-                Cc::A
-            }
-            Cond::Ls => {
-                compare(asm, c, z);
-                Cc::Be
-            }
-            Cond::Ge => {
-                compare(asm, n, v);
-                Cc::E
-            }
-            Cond::Lt => {
-                compare(asm, n, v);
-                Cc::Ne
-            }
-            Cond::Gt | Cond::Le => {
-                asm.load(Width::B8, Gpr::Rax, n);
-                asm.alu(Width::B8, Alu::Xor, Gpr::Rax, v);
-                asm.alu(Width::B8, Alu::Or, Gpr::Rax, z);
-                if cond == Cond::Gt { Cc::E } else { Cc::Ne }
-            }
-            // Nothing asks for it.
-            Cond::Al => {
-                asm.alu(Width::B32, Alu::Cmp, Gpr::Rax, Gpr::Rax);
-                Cc::E
-            }
-        }
-    }
-
-    /// Keeps those of the flags in the host's that are in `live`.
-    fn save_flags(&mut self, form: Form, live: u8) {
-        self.form = form;
-        let carry = match form {
-            Form::None => return,
-            Form::Sub => Some(Cc::Ae),
-            Form::Add => Some(Cc::B),
-            Form::Logic => None,
-        };
-        if live & flag::N != 0 {
-            self.asm.setcc(Cc::S, self.flag_byte(0));
-        }
-        if live & flag::Z != 0 {
-            self.asm.setcc(Cc::E, self.flag_byte(1));
-        }
-        if let Some(carry) = carry {
-            if live & flag::C != 0 {
-                self.asm.setcc(carry, self.flag_byte(2));
-            }
-            if live & flag::V != 0 {
-                self.asm.setcc(Cc::O, self.flag_byte(3));
-            }
         }
     }
 
@@ -466,6 +514,7 @@ impl<'a> Translator<'a> {
 
     /// Has the interpreter execute the instruction.
     fn interpret(&mut self, decoded: &Decoded) {
+        self.settle_flags(flag::ALL);
         let op = self.op(decoded);
         self.asm.mov_imm(Gpr::Rax, op);
         self.asm.alu(Width::B32, Alu::Xor, Gpr::Rcx, Gpr::Rcx);
@@ -478,10 +527,26 @@ impl<'a> Translator<'a> {
     /// The slow path of the instruction under translation: the interpreter executes it, and
     /// execution goes on at `back`. If it accesses memory, the address is in ECX.
     fn slow(&mut self, decoded: &Decoded, back: Label) -> Label {
+        self.slow_at(decoded, back, Gpr::Rcx)
+    }
+
+    /// The same, with the address in another register.
+    fn slow_at(&mut self, decoded: &Decoded, back: Label, address: Gpr) -> Label {
         let op = self.op(decoded);
         let label = self.asm.label();
-        self.buffers.cold.push(Cold::Slow { label, back, op });
+        self.cold(Cold::Slow {
+            label,
+            back,
+            op,
+            address,
+        });
         label
+    }
+
+    /// Has code placed behind the block. If it leaves for the interpreter or the block, it stores
+    /// the flags as they are known now.
+    fn cold(&mut self, cold: Cold) {
+        self.buffers.cold.push((cold, self.pending));
     }
 
     /// A number for the instruction under translation.
@@ -495,15 +560,17 @@ impl<'a> Translator<'a> {
             t32: self.request.t32,
             page: self.request.page,
             after: (count - 1 - self.at.min(count - 1)) as u8,
+            before: self.at.min(1) as u8,
         });
         (self.ops.len() - 1) as u32
     }
 
     fn place_cold(&mut self) {
-        for cold in std::mem::take(&mut self.buffers.cold) {
+        for (cold, recipe) in std::mem::take(&mut self.buffers.cold) {
             match cold {
                 Cold::Leave { label, pc } => {
                     self.asm.bind(label);
+                    self.place_flags(recipe);
                     let slot = self.shared(offset_of!(Shared, pc));
                     self.asm.mov_imm(slot, pc);
                     self.asm.jmp_to(self.thunks.leave);
@@ -514,16 +581,38 @@ impl<'a> Translator<'a> {
                     site,
                     same_page,
                 } => {
-                    self.asm.bind(label);
-                    let slot = self.shared(offset_of!(Shared, pc));
-                    self.asm.mov_imm(slot, pc);
-                    let site = (self.request.offset + site as u32) << 1 | u32::from(same_page);
-                    let slot = self.shared(offset_of!(Shared, site));
-                    self.asm.mov_imm(slot, site);
-                    self.asm.jmp_to(self.thunks.link);
+                    self.place_link(label, pc, site, same_page);
                 }
-                Cold::Slow { label, back, op } => {
+                Cold::Edge {
+                    label,
+                    pc,
+                    same_page,
+                    flags,
+                    behind,
+                } => {
                     self.asm.bind(label);
+                    self.place_flags(flags);
+                    if self.request.count && behind != 0 {
+                        let instructions = self.shared(offset_of!(Shared, instructions));
+                        self.asm
+                            .alu_imm(Width::B64, Alu::Sub, instructions, behind as i32);
+                    }
+                    let link = self.asm.label();
+                    self.asm.jmp(link);
+                    let site = self.asm.code.len() - 4;
+                    self.place_link(link, pc, site, same_page);
+                }
+                Cold::Slow {
+                    label,
+                    back,
+                    op,
+                    address,
+                } => {
+                    self.asm.bind(label);
+                    self.place_flags(recipe);
+                    if address != Gpr::Rcx {
+                        self.asm.store(Width::B32, Gpr::Rcx, address);
+                    }
                     self.asm.mov_imm(Gpr::Rax, op);
                     self.asm.call_to(self.thunks.slow);
                     self.asm.jmp(back);
@@ -555,8 +644,49 @@ impl<'a> Translator<'a> {
                     self.asm.jcc(Cc::A, slow);
                     self.asm.jmp(back);
                 }
+                Cold::Misaligned {
+                    label,
+                    back,
+                    slow,
+                    size,
+                    least,
+                    align,
+                    write,
+                    address,
+                } => {
+                    self.asm.bind(label);
+                    self.asm.test_imm8(address, align - 1);
+                    self.asm.jcc(Cc::E, slow);
+                    if least > 1 {
+                        self.asm.test_imm8(address, least - 1);
+                        self.asm.jcc(Cc::Ne, slow);
+                    }
+                    let strict = self.shared(offset_of!(Shared, strict_alignment));
+                    self.asm.alu_imm(Width::B8, Alu::Cmp, strict, 0);
+                    self.asm.jcc(Cc::Ne, slow);
+                    self.asm.store(Width::B32, Gpr::Rdx, address);
+                    self.asm.alu_imm(Width::B32, Alu::And, Gpr::Rdx, 0xfff);
+                    self.asm
+                        .alu_imm(Width::B32, Alu::Cmp, Gpr::Rdx, (0x1000 - size) as i32);
+                    self.asm.jcc(Cc::A, slow);
+                    self.asm.store(Width::B32, Gpr::Rdx, address);
+                    self.asm.shift(Width::B32, Sh::Shr, Gpr::Rdx, 12);
+                    let allowed = Mem::indexed(TABLES, Gpr::Rdx, 0, tables::UNALIGNED);
+                    self.asm.alu_imm(Width::B8, Alu::Cmp, allowed, 0);
+                    self.asm.jcc(Cc::E, slow);
+                    let table = if write { tables::WRITE } else { tables::READ };
+                    self.asm.load(
+                        Width::B64,
+                        Gpr::Rdx,
+                        Mem::indexed(TABLES, Gpr::Rdx, 3, table),
+                    );
+                    self.asm.test(Width::B64, Gpr::Rdx, Gpr::Rdx);
+                    self.asm.jcc(Cc::E, slow);
+                    self.asm.jmp(back);
+                }
                 Cold::LeaveIt { label, pc, it } => {
                     self.asm.bind(label);
+                    self.place_flags(recipe);
                     self.set_it(ItState(it));
                     let slot = self.shared(offset_of!(Shared, pc));
                     self.asm.mov_imm(slot, pc);
@@ -564,6 +694,7 @@ impl<'a> Translator<'a> {
                 }
                 Cold::Interpret { label, pc, it } => {
                     self.asm.bind(label);
+                    self.place_flags(recipe);
                     self.set_it(ItState(it));
                     let slot = self.shared(offset_of!(Shared, pc));
                     self.asm.mov_imm(slot, pc);
@@ -597,6 +728,16 @@ impl<'a> Translator<'a> {
                 }
             }
         }
+    }
+
+    fn place_link(&mut self, label: Label, pc: u32, site: usize, same_page: bool) {
+        self.asm.bind(label);
+        let slot = self.shared(offset_of!(Shared, pc));
+        self.asm.mov_imm(slot, pc);
+        let site = (self.request.offset + site as u32) << 1 | u32::from(same_page);
+        let slot = self.shared(offset_of!(Shared, site));
+        self.asm.mov_imm(slot, site);
+        self.asm.jmp_to(self.thunks.link);
     }
 
     /// Where a register that is not the PC lives.
@@ -638,14 +779,6 @@ impl<'a> Translator<'a> {
     }
 }
 
-impl Asm {
-    /// Compares a byte with 0.
-    fn test_zero(&mut self, byte: Mem, cc: Cc) -> Cc {
-        self.alu_imm(Width::B8, Alu::Cmp, byte, 0);
-        cc
-    }
-}
-
 fn it_after(decoded: &Decoded, it: ItState) -> ItState {
     match decoded.insn {
         Insn::It { it } => ItState(it),
@@ -659,27 +792,4 @@ fn pinned(reg: Reg) -> Option<Gpr> {
         .iter()
         .find(|(n, _)| *n == reg.index())
         .map(|(_, host)| *host)
-}
-
-/// How the host tells a condition of the guest.
-fn host_condition(form: Form, cond: Cond) -> Cc {
-    let inverted = form == Form::Sub;
-    match cond {
-        Cond::Eq => Cc::E,
-        Cond::Ne => Cc::Ne,
-        Cond::Cs if inverted => Cc::Ae,
-        Cond::Cs => Cc::B,
-        Cond::Cc if inverted => Cc::B,
-        Cond::Cc => Cc::Ae,
-        Cond::Mi => Cc::S,
-        Cond::Pl => Cc::Ns,
-        Cond::Vs => Cc::O,
-        Cond::Vc => Cc::No,
-        Cond::Hi => Cc::A,
-        Cond::Ls => Cc::Be,
-        Cond::Ge => Cc::Ge,
-        Cond::Lt => Cc::L,
-        Cond::Gt => Cc::G,
-        Cond::Le | Cond::Al => Cc::Le,
-    }
 }

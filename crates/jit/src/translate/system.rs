@@ -1,6 +1,7 @@
 //! Barriers, exclusive accesses, and the system registers that programs read all the time.
 
 use super::analysis::Form;
+use super::flags::{NOT_C, NZ, V};
 use super::{Cold, Translator};
 use crate::asm::{Alu, Cc, Gpr, Mem, Sh, Width};
 use crate::context::{STATE, Shared};
@@ -81,12 +82,14 @@ impl Translator<'_> {
     fn read_cpsr(&mut self, rd: Reg) {
         const HIDDEN: u32 = psr::N | psr::Z | psr::C | psr::V | psr::IT | psr::J | psr::T;
         let cpsr = Mem::at(STATE, self.layout.cpsr);
-        self.asm.load_zx(B8, Gpr::Rax, self.flag_byte(0));
-        for flag in 1..4 {
-            let byte = self.flag_byte(flag);
-            self.asm.alu(B32, Alu::Add, Gpr::Rax, Gpr::Rax);
-            self.asm.alu(B8, Alu::Or, Gpr::Rax, byte);
-        }
+        let [v, not_c, nz] = [V, NOT_C, NZ].map(|offset| self.flag_byte(offset));
+        self.asm.load_zx(B8, Gpr::Rax, nz);
+        self.asm.shift(B32, Sh::Shr, Gpr::Rax, 6);
+        self.asm.bt(not_c, 0);
+        self.asm.cmc();
+        self.asm.alu(B32, Alu::Adc, Gpr::Rax, Gpr::Rax);
+        self.asm.alu(B32, Alu::Add, Gpr::Rax, Gpr::Rax);
+        self.asm.alu(B8, Alu::Or, Gpr::Rax, v);
         self.asm.shift(B32, Sh::Shl, Gpr::Rax, 28);
         self.asm.load(B32, Gpr::Rcx, cpsr);
         self.asm.alu_imm(B32, Alu::And, Gpr::Rcx, !HIDDEN as i32);
@@ -139,7 +142,7 @@ impl Translator<'_> {
         let next = self.pc.wrapping_add(u32::from(len));
         let pc = next | u32::from(self.request.t32);
         let it = self.buffers.its.get(self.at).copied().unwrap_or_default();
-        self.buffers.cold.push(Cold::LeaveIt {
+        self.cold(Cold::LeaveIt {
             label: leave,
             pc,
             it: it.advance().0,
@@ -288,12 +291,7 @@ impl Translator<'_> {
         }
         let done = self.asm.label();
         let slow = self.slow(decoded, done);
-        let bytes = size_in_bytes(size);
-        if bytes > 1 {
-            self.asm.test_imm8(Gpr::Rcx, bytes - 1);
-            self.asm.jcc(Cc::Ne, slow);
-        }
-        self.look_up(write, slow);
+        self.look_up_aligned(write, Gpr::Rcx, size_in_bytes(size), slow);
         done
     }
 }

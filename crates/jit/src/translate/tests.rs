@@ -83,6 +83,7 @@ fn translate(
         tpidrprw: REGISTERS[3],
         dacr: REGISTERS[4],
         shared: SHARED,
+        control: None,
     };
     let request = Request {
         va,
@@ -92,6 +93,8 @@ fn translate(
         alone,
         fma: true,
         sse41: true,
+        bmi2: true,
+        count: false,
     };
     let source = Source { halfword };
     let (mut ops, mut buffers) = (Vec::new(), Buffers::default());
@@ -122,6 +125,8 @@ const LARGEST: i32 = 256;
 fn check(code: &[u8], va: u32) -> usize {
     let mut info = InstructionInfoFactory::new();
     let (mut addend, mut absolute) = (Addend::None, Addend::None);
+    // The register whose value RDX's index was made of, and the one that the addend is for.
+    let (mut indexed, mut address) = (Register::None, Register::None);
     let (mut accesses, end) = (0, ORIGIN + code.len() as u64);
     let mut decoder = Decoder::with_ip(64, code, ORIGIN, DecoderOptions::NONE);
     while decoder.can_decode() {
@@ -194,9 +199,9 @@ fn check(code: &[u8], va: u32) -> usize {
                     assert_eq!(insn.memory_index_scale(), scale, "{place}");
                     assert!(!writes, "{place}");
                 }
-                (Register::RDX, Register::RCX) => {
+                (Register::RDX, index) if index != Register::None => {
                     let wanted = if writes { Addend::Store } else { Addend::Load };
-                    assert_eq!(addend, wanted, "{place}");
+                    assert_eq!((addend, address), (wanted, index), "{place}");
                     assert!((0..LARGEST).contains(&disp), "{place} at {disp:#x}");
                     assert_eq!(insn.memory_index_scale(), 1, "{place}");
                     accesses += 1;
@@ -231,17 +236,27 @@ fn check(code: &[u8], va: u32) -> usize {
         }
         if changes(Register::RDX) {
             let look_up = insn.mnemonic() == Mnemonic::Mov && base == Register::R15;
-            let adds_address =
-                insn.mnemonic() == Mnemonic::Add && insn.op1_register() == Register::RCX;
+            let adds_address = insn.mnemonic() == Mnemonic::Add && insn.op1_register() == address;
             absolute = if adds_address { addend } else { Addend::None };
+            address = indexed;
+            indexed = match insn.mnemonic() {
+                Mnemonic::Mov | Mnemonic::Rorx if insn.op1_kind() == OpKind::Register => {
+                    insn.op1_register().full_register()
+                }
+                Mnemonic::Shr | Mnemonic::Ror => indexed,
+                _ => Register::None,
+            };
             addend = match disp {
                 READ if look_up => Addend::Load,
                 WRITE if look_up => Addend::Store,
                 _ => Addend::None,
             };
         }
-        if changes(Register::RCX) {
-            addend = Addend::None;
+        if indexed != Register::None && changes(indexed) {
+            indexed = Register::None;
+        }
+        if address != Register::None && changes(address) {
+            address = Register::None;
         }
     }
     accesses

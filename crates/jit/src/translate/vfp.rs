@@ -7,6 +7,7 @@
 //! gather in MXCSR.
 
 use super::analysis::Form;
+use super::flags::{NOT_C, NZ, V};
 use super::{Cold, Translator, pinned};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Prefix, Sh, Width, Xmm};
 use crate::context::{STATE, Shared};
@@ -161,11 +162,15 @@ impl Translator<'_> {
                 self.check_fp();
                 self.asm
                     .load(B32, Gpr::Rax, Mem::at(STATE, self.layout.fpscr));
-                for (flag, bit) in [31, 30, 29, 28].into_iter().enumerate() {
-                    self.asm.bt(Gpr::Rax, bit);
-                    let byte = self.flag_byte(flag);
-                    self.asm.setcc(Cc::B, byte);
-                }
+                // N and Z where they belong.
+                self.asm.shift(B32, Sh::Shr, Gpr::Rax, 24);
+                let [v, not_c, nz] = [V, NOT_C, NZ].map(|offset| self.flag_byte(offset));
+                self.asm.store(B8, nz, Gpr::Rax);
+                self.asm.bt(Gpr::Rax, 5);
+                self.asm.setcc(Cc::Ae, not_c);
+                self.asm.bt(Gpr::Rax, 4);
+                self.asm.setcc(Cc::B, v);
+                self.pending = None;
                 self.form = Form::None;
             }
             Simd::Vfp {
@@ -261,7 +266,7 @@ impl Translator<'_> {
         self.asm.jcc(Cc::E, interpret);
         self.form = Form::None;
         let pc = self.pc | u32::from(self.request.t32);
-        self.buffers.cold.push(Cold::Interpret {
+        self.cold(Cold::Interpret {
             label: interpret,
             pc,
             it: self.buffers.its.get(self.at).map_or(0, |it| it.0),
@@ -279,7 +284,7 @@ impl Translator<'_> {
         self.asm.jcc(Cc::Ne, label);
         self.asm.bind(back);
         self.form = Form::None;
-        self.buffers.cold.push(Cold::Flush {
+        self.cold(Cold::Flush {
             label,
             back,
             slow,
@@ -391,19 +396,26 @@ impl Translator<'_> {
     ) {
         self.check_fp();
         let offset = i32::from(offset);
-        if rn.is_pc() {
-            let va = (self.pc_value() & !3).wrapping_add_signed(offset);
-            self.asm.mov_imm(Gpr::Rcx, va);
-        } else {
-            let base = self.loc(rn);
-            self.asm.load(B32, Gpr::Rcx, base);
-            if offset != 0 {
-                self.asm.alu_imm(B32, Alu::Add, Gpr::Rcx, offset);
+        let address = match (rn.is_pc(), pinned(rn)) {
+            (true, _) => {
+                let va = (self.pc_value() & !3).wrapping_add_signed(offset);
+                self.asm.mov_imm(Gpr::Rcx, va);
+                Gpr::Rcx
             }
-        }
+            (false, Some(base)) if offset == 0 => base,
+            (false, Some(base)) => {
+                self.asm.lea(Gpr::Rcx, Mem::at(base, offset));
+                Gpr::Rcx
+            }
+            (false, None) => {
+                self.get(Gpr::Rcx, rn);
+                self.asm.alu_imm(B32, Alu::Add, Gpr::Rcx, offset);
+                Gpr::Rcx
+            }
+        };
         let size = if double { 8 } else { 4 };
-        let done = self.translate_address(decoded, write, size, size as u8, 4);
-        let memory = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, 0);
+        let done = self.translate_address(decoded, write, address, size, 4);
+        let memory = Mem::indexed(Gpr::Rdx, address, 0, 0);
         let register = self.fp(double, d);
         let width = if double { B64 } else { B32 };
         if write {
@@ -439,14 +451,14 @@ impl Translator<'_> {
         }
         let done = self.asm.label();
         let slow = self.slow(decoded, done);
-        self.asm.test_imm8(Gpr::Rcx, 3);
-        self.asm.jcc(Cc::Ne, slow);
-        // All of it lies in one page.
-        self.asm.lea(Gpr::Rdx, Mem::at(Gpr::Rcx, length - 1));
-        self.asm.alu(B32, Alu::Xor, Gpr::Rdx, Gpr::Rcx);
-        self.asm.shift(B32, Sh::Shr, Gpr::Rdx, 12);
-        self.asm.jcc(Cc::Ne, slow);
-        self.look_up(write, slow);
+        if length > 4 {
+            // All of it lies in one page.
+            self.asm.lea(Gpr::Rdx, Mem::at(Gpr::Rcx, length - 1));
+            self.asm.alu(B32, Alu::Xor, Gpr::Rdx, Gpr::Rcx);
+            self.asm.shift(B32, Sh::Shr, Gpr::Rdx, 12);
+            self.asm.jcc(Cc::Ne, slow);
+        }
+        self.look_up_aligned(write, Gpr::Rcx, 4, slow);
         let first = self.fp(double, d);
         let mut at = 0;
         while at < length {
@@ -493,7 +505,7 @@ impl Translator<'_> {
         self.asm.jcc(Cc::A, special);
         self.asm.bind(back);
         self.form = Form::None;
-        self.buffers.cold.push(Cold::Special {
+        self.cold(Cold::Special {
             label: special,
             back,
             slow,
