@@ -536,6 +536,25 @@ impl Asm {
         self.byte(bit);
     }
 
+    /// `bt dst, bit` of 64 bits.
+    pub fn bt64(&mut self, dst: Gpr, bit: u8) {
+        self.modrm(Prefix::None, true, false, &[0x0f, 0xba], 4, dst.into());
+        self.byte(bit);
+    }
+
+    /// `lea dst, [index << scale]` (32 bits).
+    pub fn lea_scaled(&mut self, dst: Gpr, index: Gpr, scale: u8) {
+        let bits = (dst as u8 >> 3) << 2 | (index as u8 >> 3) << 1;
+        if bits != 0 {
+            self.byte(0x40 | bits);
+        }
+        self.byte(0x8d);
+        // No base: a displacement of 32 bits.
+        self.byte((dst as u8 & 7) << 3 | 4);
+        self.byte(scale << 6 | (index as u8 & 7) << 3 | 5);
+        self.imm32(0);
+    }
+
     /// `jmp` to a label.
     pub fn jmp(&mut self, label: Label) {
         self.byte(0xe9);

@@ -107,14 +107,8 @@ pub fn effects(insn: &Insn) -> Effects {
             }
             effects
         }
-        // The shifter's carry depends on the amount: the interpreter does those that set it.
-        Insn::DpRsr { op, s, rd, .. } => {
-            if s && is_logical(op) {
-                EVERYTHING
-            } else {
-                data_processing(op, s, rd.is_pc(), false)
-            }
-        }
+        // The shifter's carry depends on the amount: C may stay as it is.
+        Insn::DpRsr { op, s, rd, .. } => data_processing(op, s, rd.is_pc(), false),
         Insn::Mul { s: true, .. } | Insn::Mla { s: true, .. } => Effects {
             writes: flag::N | flag::Z,
             form: Form::Logic,
@@ -134,6 +128,8 @@ pub fn effects(insn: &Insn) -> Effects {
         | Insn::Bits { .. }
         | Insn::Bfi { .. }
         | Insn::Bfx { .. }
+        | Insn::Parallel { .. }
+        | Insn::Sel { .. }
         | Insn::It { .. }
         | Insn::PldImm { .. }
         | Insn::PldReg { .. } => NOTHING,
@@ -186,6 +182,8 @@ pub fn written(insn: &Insn) -> u16 {
         | Insn::Bits { rd, .. }
         | Insn::Bfi { rd, .. }
         | Insn::Bfx { rd, .. }
+        | Insn::Parallel { rd, .. }
+        | Insn::Sel { rd, .. }
         | Insn::Strex { rd, .. } => one(rd),
         Insn::MulLong { rd_lo, rd_hi, .. } => one(rd_lo) | one(rd_hi),
         Insn::LdrImm { rt, rn, index, .. } | Insn::LdrReg { rt, rn, index, .. } => {

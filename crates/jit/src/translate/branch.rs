@@ -73,18 +73,25 @@ impl Translator<'_> {
     /// Goes on at an address, in the same instruction set.
     fn jump_direct(&mut self, target: u32) {
         if self.is_backward(target) {
-            self.settle_flags(self.live_at(target));
+            let repeats = target == self.request.va && self.skip.is_none();
+            if !repeats || self.after_head.is_none() {
+                self.settle_flags(self.live_at(target));
+            }
             let leave = self.asm.label();
             let pc = target | u32::from(self.request.t32);
             self.cold(Cold::Leave { label: leave, pc });
             self.compare_inputs();
-            if target == self.request.va {
+            if target != self.request.va {
+                self.asm.jcc(Cc::Ne, leave);
+            } else if repeats && self.pending.is_some() {
+                self.asm.jcc(Cc::Ne, leave);
+                return self.repeat();
+            } else {
                 let start = self.start;
                 self.asm.jcc(Cc::E, start);
                 self.asm.jmp(leave);
                 return;
             }
-            self.asm.jcc(Cc::Ne, leave);
         }
         self.jump_linked(None, target);
     }
@@ -251,6 +258,31 @@ impl Translator<'_> {
             } if !rm.is_pc() => {
                 self.get(Gpr::Rcx, rm);
                 // T32's does not interwork, and ignores bit 0.
+                self.jump_to_ecx(!t32);
+            }
+            Insn::DpReg {
+                op: op @ (DpOp::Add | DpOp::Sub | DpOp::Mov),
+                s: false,
+                rd: Reg::PC,
+                rn,
+                rm,
+                shift,
+                amount,
+            } if !rm.is_pc() && (amount != 0 || op != DpOp::Mov) => {
+                if amount == 0 {
+                    self.get(Gpr::Rax, rm);
+                } else {
+                    self.shifted(rm, shift, amount, false);
+                }
+                if op == DpOp::Mov {
+                    self.asm.store(Width::B32, Gpr::Rcx, Gpr::Rax);
+                } else {
+                    self.get(Gpr::Rcx, rn);
+                    let op = if op == DpOp::Add { Alu::Add } else { Alu::Sub };
+                    self.asm.alu(Width::B32, op, Gpr::Rcx, Gpr::Rax);
+                }
+                self.form = Form::None;
+                // A32's interworks.
                 self.jump_to_ecx(!t32);
             }
             Insn::Cbz {

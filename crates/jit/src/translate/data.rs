@@ -3,10 +3,12 @@
 use super::analysis::{Form, effects, flag, is_logical};
 use super::flags::{NOT_C, Operation, Recipe, Value};
 use super::{Translator, pinned};
-use crate::asm::{Alu, Cc, Gpr, Loc, Mem, Sh, Width};
-use skep_arm::insn::{BitOp, DpOp, Extend, Insn, MulLong, Reg, Shift};
+use crate::asm::{Alu, Cc, Gpr, Loc, Mem, Prefix, Sh, Width, Xmm};
+use crate::context::STATE;
+use skep_arm::insn::{BitOp, DpOp, Extend, Insn, MulLong, ParOp, ParPrefix, Reg, Shift};
+use skep_arm::state::psr;
 
-use Width::{B8, B16, B32};
+use Width::{B8, B16, B32, B64};
 
 /// The second operand.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,16 @@ impl Translator<'_> {
                 if op == DpOp::Add && !s && self.add_shifted(rd, rn, rm, shift, amount) {
                     return true;
                 }
+                if op == DpOp::Mov && amount != 0 && !rm.is_pc() {
+                    let carry = s && live & flag::C != 0;
+                    self.move_shifted(rd, rm, shift, amount, carry);
+                    if s {
+                        let to = pinned(rd).unwrap_or(Gpr::Rax);
+                        self.asm.test(B32, to, to);
+                        self.set_flags(Form::Logic, Some(result(rd)), live);
+                    }
+                    return true;
+                }
                 let operand = if rm.is_pc() && amount == 0 {
                     Operand::Imm(self.pc_value())
                 } else if amount == 0 {
@@ -77,10 +89,14 @@ impl Translator<'_> {
                 shift,
                 rs,
             } => {
-                if rd.is_pc() || rn.is_pc() || rm.is_pc() || rs.is_pc() || s && is_logical(op) {
+                if rd.is_pc() || rn.is_pc() || rm.is_pc() || rs.is_pc() {
                     return false;
                 }
-                self.shifted_by_register(rm, shift, rs);
+                if s && is_logical(op) && live & flag::C != 0 {
+                    self.shifted_by_register_with_carry(rm, shift, rs);
+                } else {
+                    self.shifted_by_register(rm, shift, rs);
+                }
                 let operand = Operand::Loc(Gpr::Rax.into());
                 let recipe = recipe(op, rd, rn, None);
                 self.data_processing(op, s, rd, rn, operand, recipe, live);
@@ -121,23 +137,39 @@ impl Translator<'_> {
         true
     }
 
+    /// MOV of a register shifted by a constant.
+    fn move_shifted(&mut self, rd: Reg, rm: Reg, shift: Shift, amount: u8, carry: bool) {
+        let to = pinned(rd).unwrap_or(Gpr::Rax);
+        match (shift, amount, pinned(rm)) {
+            (Shift::Lsl, 1..=3, Some(from)) if !carry => {
+                self.asm.lea_scaled(to, from, amount);
+            }
+            _ => self.shift_to(to, rm, shift, amount, carry),
+        }
+        self.set(rd, to);
+    }
+
     /// Leaves a register's value, shifted by a constant that is not 0, in EAX.
-    fn shifted(&mut self, rm: Reg, shift: Shift, amount: u8, carry: bool) {
-        self.get(Gpr::Rax, rm);
+    pub(super) fn shifted(&mut self, rm: Reg, shift: Shift, amount: u8, carry: bool) {
+        self.shift_to(Gpr::Rax, rm, shift, amount, carry);
+    }
+
+    fn shift_to(&mut self, to: Gpr, rm: Reg, shift: Shift, amount: u8, carry: bool) {
+        self.get(to, rm);
         self.form = Form::None;
         let (op, by) = match (shift, amount) {
             (Shift::Lsl, n) => (Sh::Shl, n),
             (Shift::Lsr, 32) => {
                 if carry {
-                    self.asm.bt(Gpr::Rax, 31);
+                    self.asm.bt(to, 31);
                     self.asm.setcc(Cc::Ae, self.flag_byte(NOT_C));
                 }
-                return self.asm.alu(B32, Alu::Xor, Gpr::Rax, Gpr::Rax);
+                return self.asm.alu(B32, Alu::Xor, to, to);
             }
             (Shift::Asr, 32) => {
-                self.asm.shift(B32, Sh::Sar, Gpr::Rax, 31);
+                self.asm.shift(B32, Sh::Sar, to, 31);
                 if carry {
-                    self.asm.bt(Gpr::Rax, 31);
+                    self.asm.bt(to, 31);
                     self.asm.setcc(Cc::Ae, self.flag_byte(NOT_C));
                 }
                 return;
@@ -151,7 +183,7 @@ impl Translator<'_> {
                 (Sh::Rcr, 1)
             }
         };
-        self.asm.shift(B32, op, Gpr::Rax, by);
+        self.asm.shift(B32, op, to, by);
         if carry {
             self.asm.setcc(Cc::Ae, self.flag_byte(NOT_C));
         }
@@ -183,6 +215,45 @@ impl Translator<'_> {
                 self.asm.shift_cl(B32, Sh::Sar, Gpr::Rax);
             }
             Shift::Ror | Shift::Rrx => self.asm.shift_cl(B32, Sh::Ror, Gpr::Rax),
+        }
+    }
+
+    /// The same, with the shifter's carry in the C flag, which stays as it is if nothing is shifted.
+    fn shifted_by_register_with_carry(&mut self, rm: Reg, shift: Shift, rs: Reg) {
+        let amount = self.loc(rs);
+        self.asm.load_zx(B8, Gpr::Rcx, byte_of(amount));
+        self.get(Gpr::Rax, rm);
+        self.form = Form::None;
+        // The last bit that is shifted out stays next to the result, in 64 bits.
+        let carry = match shift {
+            Shift::Lsl | Shift::Lsr | Shift::Asr => {
+                self.asm.mov_imm(Gpr::Rdx, 63);
+                self.asm.alu(B32, Alu::Cmp, Gpr::Rcx, Gpr::Rdx);
+                self.asm.cmov(Cc::A, Gpr::Rcx, Gpr::Rdx);
+                let (op, bit) = match shift {
+                    Shift::Lsl => (Sh::Shl, 32),
+                    Shift::Lsr => (Sh::Shr, 31),
+                    _ => (Sh::Sar, 31),
+                };
+                if shift != Shift::Lsl {
+                    self.asm.shift(B64, Sh::Shl, Gpr::Rax, 32);
+                }
+                self.asm.shift_cl(B64, op, Gpr::Rax);
+                bit
+            }
+            Shift::Ror | Shift::Rrx => {
+                self.asm.shift_cl(B32, Sh::Ror, Gpr::Rax);
+                31
+            }
+        };
+        let unchanged = self.asm.label();
+        self.asm.test(B32, Gpr::Rcx, Gpr::Rcx);
+        self.asm.jcc(Cc::E, unchanged);
+        self.asm.bt64(Gpr::Rax, carry);
+        self.asm.setcc(Cc::Ae, self.flag_byte(NOT_C));
+        self.asm.bind(unchanged);
+        if matches!(shift, Shift::Lsr | Shift::Asr) {
+            self.asm.shift(B64, Sh::Shr, Gpr::Rax, 32);
         }
     }
 
@@ -547,6 +618,14 @@ impl Translator<'_> {
                 self.set(rd, Gpr::Rax);
                 self.form = Form::None;
             }
+            Insn::Parallel {
+                prefix,
+                op,
+                rd,
+                rn,
+                rm,
+            } if !any_pc(&[rd, rn, rm]) => return self.parallel(prefix, op, rd, rn, rm),
+            Insn::Sel { rd, rn, rm } if !any_pc(&[rd, rn, rm]) => self.select(rd, rn, rm),
             Insn::Bfi { rd, rn, lsb, width } if !any_pc(&[rd]) => {
                 let mask = (u32::MAX >> (32 - u32::from(width.max(1)))) << lsb;
                 match rn {
@@ -569,6 +648,93 @@ impl Translator<'_> {
             _ => return false,
         }
         true
+    }
+
+    /// Parallel additions and subtractions that the host has.
+    fn parallel(&mut self, prefix: ParPrefix, op: ParOp, rd: Reg, rn: Reg, rm: Reg) -> bool {
+        let opcode = match (prefix, op) {
+            (ParPrefix::U, ParOp::Add8) => 0xfc,
+            (ParPrefix::U, ParOp::Sub8) => 0xf8,
+            (ParPrefix::Uq, ParOp::Add8) => 0xdc,
+            (ParPrefix::Uq, ParOp::Sub8) => 0xd8,
+            (ParPrefix::Uq, ParOp::Add16) => 0xdd,
+            (ParPrefix::Uq, ParOp::Sub16) => 0xd9,
+            (ParPrefix::Q, ParOp::Add8) => 0xec,
+            (ParPrefix::Q, ParOp::Sub8) => 0xe8,
+            (ParPrefix::Q, ParOp::Add16) => 0xed,
+            (ParPrefix::Q, ParOp::Sub16) => 0xe9,
+            _ => return false,
+        };
+        const X0: Xmm = Xmm(0);
+        const X1: Xmm = Xmm(1);
+        let (from, other) = (self.loc(rn), self.loc(rm));
+        self.asm.sse_gpr(Prefix::P66, false, 0x6e, X0.0, from);
+        self.asm.sse_gpr(Prefix::P66, false, 0x6e, X1.0, other);
+        if prefix == ParPrefix::U {
+            // GE: the sum was carried out of, where it is below an operand; the difference borrowed
+            // nothing, where the first operand is not below the second.
+            const MAX: u8 = 0xde;
+            const EQUAL: u8 = 0x74;
+            const MASK: u8 = 0xd7;
+            let adds = op == ParOp::Add8;
+            if adds {
+                self.asm.sse(Prefix::P66, opcode, X1, X0);
+            }
+            // Bits where X0 >= X1: of a sum, those without a carry, or where nothing was added.
+            let compared = Xmm(2);
+            self.asm.sse(Prefix::P66, 0x6f, compared, X1);
+            self.asm.sse(Prefix::P66, MAX, compared, X0);
+            let equals = if adds { X1 } else { X0 };
+            self.asm.sse(Prefix::P66, EQUAL, compared, equals);
+            self.asm.sse_gpr(
+                Prefix::P66,
+                false,
+                MASK,
+                Gpr::Rax as u8,
+                crate::asm::gpr(compared.0),
+            );
+            if adds {
+                self.asm.not(Gpr::Rax);
+            } else {
+                self.asm.sse(Prefix::P66, opcode, X0, X1);
+            }
+            self.asm.alu_imm(B32, Alu::And, Gpr::Rax, 15);
+            self.asm.shift(B32, Sh::Shl, Gpr::Rax, 16);
+            let cpsr = Mem::at(STATE, self.layout.cpsr);
+            self.asm.alu_imm(B32, Alu::And, cpsr, !psr::GE as i32);
+            self.asm.alu_to(B32, Alu::Or, cpsr, Gpr::Rax);
+            self.form = Form::None;
+            let result = if adds { X1 } else { X0 };
+            let to = self.loc(rd);
+            self.asm.sse_gpr(Prefix::P66, false, 0x7e, result.0, to);
+            return true;
+        }
+        self.asm.sse(Prefix::P66, opcode, X0, X1);
+        let to = self.loc(rd);
+        self.asm.sse_gpr(Prefix::P66, false, 0x7e, X0.0, to);
+        true
+    }
+
+    /// SEL.
+    fn select(&mut self, rd: Reg, rn: Reg, rm: Reg) {
+        let cpsr = Mem::at(STATE, self.layout.cpsr);
+        self.asm.load(B32, Gpr::Rax, cpsr);
+        self.asm.shift(B32, Sh::Shr, Gpr::Rax, 16);
+        self.asm.alu_imm(B32, Alu::And, Gpr::Rax, 15);
+        // Each bit to a byte of its own, and that to all its bits.
+        self.asm.mov_imm(Gpr::Rcx, 0x0020_4081);
+        self.asm.imul(B32, Gpr::Rax, Gpr::Rcx);
+        self.asm.alu_imm(B32, Alu::And, Gpr::Rax, 0x0101_0101);
+        self.asm.mov_imm(Gpr::Rcx, 0xff);
+        self.asm.imul(B32, Gpr::Rax, Gpr::Rcx);
+        // rm ^ (rn ^ rm) & mask
+        self.get(Gpr::Rcx, rn);
+        let other = self.loc(rm);
+        self.asm.alu(B32, Alu::Xor, Gpr::Rcx, other);
+        self.asm.alu(B32, Alu::And, Gpr::Rcx, Gpr::Rax);
+        self.asm.alu(B32, Alu::Xor, Gpr::Rcx, other);
+        self.set(rd, Gpr::Rcx);
+        self.form = Form::None;
     }
 
     fn shift_eax(&mut self, op: Sh, by: u8) {
@@ -681,6 +847,121 @@ impl Translator<'_> {
 
 fn is_compare(op: DpOp) -> bool {
     matches!(op, DpOp::Tst | DpOp::Teq | DpOp::Cmp | DpOp::Cmn)
+}
+
+/// What [`simple_value`] finds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Simple {
+    Imm(u32),
+    Reg(Reg),
+    Inverted(Reg),
+    /// The sum of a register and a constant.
+    Sum(Reg, u32),
+    /// The same of two registers.
+    Sums(Reg, Reg),
+    /// Another operation on a register and a constant.
+    Op(Alu, Reg, u32),
+    /// The same on two registers.
+    Ops(Alu, Reg, Reg),
+}
+
+/// The register that an instruction sets, and to what, if that is all it does and is simple.
+pub(super) fn simple_value(insn: &Insn) -> Option<(Reg, Simple)> {
+    let plain = |op| match op {
+        DpOp::Sub => Some(Alu::Sub),
+        DpOp::And => Some(Alu::And),
+        DpOp::Orr => Some(Alu::Or),
+        DpOp::Eor => Some(Alu::Xor),
+        _ => None,
+    };
+    let (rd, value) = match *insn {
+        Insn::DpImm {
+            op,
+            s: false,
+            rd,
+            rn,
+            imm,
+            ..
+        } => {
+            if rn.is_pc() && !matches!(op, DpOp::Mov | DpOp::Mvn) {
+                return None;
+            }
+            let value = match op {
+                DpOp::Mov => Simple::Imm(imm),
+                DpOp::Mvn => Simple::Imm(!imm),
+                DpOp::Add => Simple::Sum(rn, imm),
+                DpOp::Sub => Simple::Sum(rn, imm.wrapping_neg()),
+                DpOp::Bic => Simple::Op(Alu::And, rn, !imm),
+                op => Simple::Op(plain(op)?, rn, imm),
+            };
+            (rd, value)
+        }
+        Insn::DpReg {
+            op,
+            s: false,
+            rd,
+            rn,
+            rm,
+            amount: 0,
+            ..
+        } => {
+            if rm.is_pc() || rn.is_pc() && !matches!(op, DpOp::Mov | DpOp::Mvn) {
+                return None;
+            }
+            let value = match op {
+                DpOp::Mov => Simple::Reg(rm),
+                DpOp::Mvn => Simple::Inverted(rm),
+                DpOp::Add => Simple::Sums(rn, rm),
+                op => Simple::Ops(plain(op)?, rn, rm),
+            };
+            (rd, value)
+        }
+        Insn::Movw { rd, imm } => (rd, Simple::Imm(imm.into())),
+        _ => return None,
+    };
+    (!rd.is_pc()).then_some((rd, value))
+}
+
+impl Translator<'_> {
+    /// Leaves a value in a register that no guest register lives in. Uses it only.
+    pub(super) fn value(&mut self, to: Gpr, value: Simple) {
+        match value {
+            Simple::Imm(imm) => self.asm.mov_imm(to, imm),
+            Simple::Reg(reg) => self.get(to, reg),
+            Simple::Inverted(reg) => {
+                self.get(to, reg);
+                self.asm.not(to);
+            }
+            Simple::Sum(reg, imm) => {
+                let base = pinned(reg).unwrap_or_else(|| {
+                    self.get(to, reg);
+                    to
+                });
+                self.asm.lea(to, Mem::at(base, imm as i32));
+            }
+            Simple::Sums(a, b) => {
+                self.get(to, a);
+                match self.loc(b) {
+                    Loc::Reg(b) => self.asm.lea(to, Mem::indexed(to, b, 0, 0)),
+                    b => {
+                        self.asm.alu(B32, Alu::Add, to, b);
+                        self.form = Form::None;
+                    }
+                }
+            }
+            Simple::Op(op, reg, imm) => {
+                self.get(to, reg);
+                self.asm.alu_imm(B32, op, to, imm as i32);
+                self.form = Form::None;
+            }
+            Simple::Ops(op, a, b) => {
+                self.get(to, a);
+                let b = self.loc(b);
+                self.asm.alu(B32, op, to, b);
+                self.form = Form::None;
+            }
+        }
+    }
 }
 
 /// N and Z of what an instruction left in a register.

@@ -164,6 +164,19 @@ impl Translator<'_> {
                 match (pinned(rn), pinned(rm)) {
                     (Some(base), Some(index)) if add && plain => {
                         self.asm.lea(Gpr::Rcx, Mem::indexed(base, index, amount, 0));
+                        return Some(Gpr::Rcx);
+                    }
+                    (None, Some(index)) if add && plain => {
+                        self.get(Gpr::Rcx, rn);
+                        self.asm
+                            .lea(Gpr::Rcx, Mem::indexed(Gpr::Rcx, index, amount, 0));
+                        return Some(Gpr::Rcx);
+                    }
+                    (Some(base), None) if add && plain => {
+                        self.get(Gpr::Rcx, rm);
+                        self.asm
+                            .lea(Gpr::Rcx, Mem::indexed(base, Gpr::Rcx, amount, 0));
+                        return Some(Gpr::Rcx);
                     }
                     _ => {
                         self.offset_value(rm, shift, amount);

@@ -30,6 +30,8 @@ use std::mem::offset_of;
 const LONGEST: usize = 64;
 /// How many instructions at a branch's target are looked at for flags that they overwrite.
 const LOOKAHEAD: usize = 4;
+/// How many instructions a loop repeats at most.
+const LONGEST_HEAD: usize = 8;
 
 /// Reads guest code of one page, in host memory.
 pub struct Source<'a> {
@@ -149,6 +151,7 @@ pub struct Buffers {
     insns: Vec<Decoded>,
     its: Vec<ItState>,
     live: Vec<Liveness>,
+    head: Vec<Decoded>,
     cold: Vec<(Cold, Option<Recipe>)>,
 }
 
@@ -168,6 +171,9 @@ pub struct Translator<'a> {
     form: Form,
     /// What the flags are computed from, if they are not in memory.
     pending: Option<Recipe>,
+    /// Where the first instruction is that sets all flags, if what stands before it is simple enough
+    /// to be repeated (`buffers.head`).
+    after_head: Option<Label>,
     /// Instructions in the block.
     count: usize,
     /// The next instruction was translated with the one before it.
@@ -204,6 +210,7 @@ impl<'a> Translator<'a> {
             at: 0,
             form: Form::None,
             pending: None,
+            after_head: None,
             count: 0,
             merged: false,
             skip: None,
@@ -257,6 +264,7 @@ impl<'a> Translator<'a> {
 
         let count = insns.len();
         self.count = count;
+        self.find_head(&insns);
         let entries = self.prologue(count);
         let mut ended = false;
         for i in 0..count {
@@ -267,6 +275,12 @@ impl<'a> Translator<'a> {
                 break;
             };
             self.at = i;
+            if let Some(label) = self.after_head
+                && i == self.buffers.head.len()
+            {
+                self.asm.bind(label);
+                self.form = Form::None;
+            }
             if !std::mem::take(&mut self.merged) {
                 ended = self.instruction(decoded, rest, live);
             }
@@ -285,6 +299,60 @@ impl<'a> Translator<'a> {
         self.buffers.insns = insns;
         self.buffers.live = live;
         Some(entries)
+    }
+
+    /// Finds what a loop to the block's start can repeat in place of jumping there: the instructions
+    /// up to the first one that sets all flags, which are then those of the loop's end.
+    fn find_head(&mut self, insns: &[Decoded]) {
+        self.buffers.head.clear();
+        for decoded in insns.iter().take(LONGEST_HEAD + 1) {
+            let effects = effects(&decoded.insn);
+            if decoded.cond != Cond::Al || effects.unknown || effects.reads_carry {
+                break;
+            }
+            if effects.writes == flag::ALL && effects.reads == 0 {
+                self.after_head = Some(self.asm.label());
+                return;
+            }
+            let ends = matches!(decoded.insn, Insn::It { .. } | Insn::Cbz { .. });
+            if effects.writes != 0 || ends || branch::ends_block(&decoded.insn) {
+                break;
+            }
+            self.buffers.head.push(*decoded);
+        }
+        self.buffers.head.clear();
+    }
+
+    /// Goes on at the block's start.
+    fn repeat(&mut self) {
+        let (Some(after), Some(recipe)) = (self.after_head, self.pending) else {
+            return self.asm.jmp(self.start);
+        };
+        let head = std::mem::take(&mut self.buffers.head);
+        let kept = head.iter().try_fold(recipe, |recipe, decoded| {
+            recipe.after(written(&decoded.insn), moved(&decoded.insn))
+        });
+        if kept.is_none() && self.pending.is_some() {
+            self.settle_flags(flag::ALL);
+            self.asm.jmp(self.start);
+        } else {
+            let (pc, at, fp_checked) = (self.pc, self.at, self.fp_checked);
+            self.pc = self.request.va;
+            self.fp_checked = false;
+            self.count_block();
+            for (i, decoded) in head.iter().enumerate() {
+                self.at = i;
+                self.body(decoded, Liveness::default());
+                let insn = &decoded.insn;
+                self.pending = self
+                    .pending
+                    .and_then(|recipe| recipe.after(written(insn), moved(insn)));
+                self.pc = self.pc.wrapping_add(u32::from(decoded.len));
+            }
+            self.asm.jmp(after);
+            (self.pc, self.at, self.fp_checked) = (pc, at, fp_checked);
+        }
+        self.buffers.head = head;
     }
 
     fn decode(&mut self) {
@@ -363,15 +431,19 @@ impl<'a> Translator<'a> {
         });
         let direct = self.asm.code.len();
         self.asm.bind(self.start);
-        if self.request.count {
-            let instructions = self.shared(offset_of!(Shared, instructions));
-            self.asm
-                .alu_imm(Width::B64, Alu::Add, instructions, count as i32);
-        }
+        self.count_block();
         Entries {
             checked,
             direct,
             count,
+        }
+    }
+
+    fn count_block(&mut self) {
+        if self.request.count {
+            let instructions = self.shared(offset_of!(Shared, instructions));
+            self.asm
+                .alu_imm(Width::B64, Alu::Add, instructions, self.count as i32);
         }
     }
 
@@ -383,6 +455,13 @@ impl<'a> Translator<'a> {
         let conditional = decoded.cond != Cond::Al;
         if let Insn::B { offset } = decoded.insn {
             return self.branch(decoded, offset);
+        }
+        if conditional
+            && self.skip.is_none()
+            && live.first().is_some_and(|live| !live.joins_next)
+            && self.conditional_move(decoded, live)
+        {
+            return false;
         }
         if conditional && self.skip.is_none() {
             self.keep_flags_over_region(rest, live);
@@ -449,6 +528,31 @@ impl<'a> Translator<'a> {
                 break;
             }
         }
+    }
+
+    /// A conditional instruction that only computes a register's value: without a branch, which
+    /// might be mispredicted.
+    fn conditional_move(&mut self, decoded: &Decoded, live: &[Liveness]) -> bool {
+        let insn = &decoded.insn;
+        let Some((rd, value)) = data::simple_value(insn) else {
+            return false;
+        };
+        if let Some(recipe) = self.pending
+            && recipe.after(1 << rd.index(), None).is_none()
+        {
+            self.settle_flags(cond_reads(decoded.cond) | live.first().map_or(0, |live| live.after));
+        }
+        self.value(Gpr::Rdx, value);
+        let cc = self.test(decoded.cond);
+        match pinned(rd) {
+            Some(host) => self.asm.cmov(cc, host, Gpr::Rdx),
+            None => {
+                self.get(Gpr::Rax, rd);
+                self.asm.cmov(cc, Gpr::Rax, Gpr::Rdx);
+                self.set(rd, Gpr::Rax);
+            }
+        }
+        true
     }
 
     /// MOVW and MOVT of one register: a constant.
