@@ -1,7 +1,7 @@
 //! Data processing, multiplication, and the other instructions between registers.
 
 use super::analysis::{Form, effects, flag, is_logical};
-use super::flags::{NOT_C, Operation, Recipe, Value};
+use super::flags::{NOT_C, Operation, Recipe, Value, shift_constant};
 use super::{Translator, pinned};
 use crate::asm::{Alu, Cc, Gpr, Loc, Mem, Prefix, Sh, Width, Xmm};
 use crate::context::STATE;
@@ -76,8 +76,13 @@ impl Translator<'_> {
                     self.shifted(rm, shift, amount, carry);
                     Operand::Loc(Gpr::Rax.into())
                 };
-                let plain = (amount == 0 && !rm.is_pc()).then_some(Value::Reg(rm, 0));
-                let recipe = recipe(op, rd, rn, plain);
+                let value = match (amount, shift) {
+                    _ if rm.is_pc() => None,
+                    (0, _) => Some(Value::Reg(rm, 0)),
+                    (_, Shift::Rrx) => None,
+                    _ => Some(Value::Shifted(rm, shift, amount)),
+                };
+                let recipe = recipe(op, rd, rn, value);
                 self.data_processing(op, s, rd, rn, operand, recipe, live);
             }
             Insn::DpRsr {
@@ -863,6 +868,12 @@ pub(super) enum Simple {
     Op(Alu, Reg, u32),
     /// The same on two registers.
     Ops(Alu, Reg, Reg),
+    /// The same with the second one shifted by a constant (not RRX).
+    Shifts(Alu, Reg, Reg, Shift, u8),
+    /// A register, shifted.
+    Shifted(Reg, Shift, u8),
+    /// The low byte or halfword of a register, extended.
+    Extended(Reg, Extend),
 }
 
 /// The register that an instruction sets, and to what, if that is all it does and is simple.
@@ -916,14 +927,38 @@ pub(super) fn simple_value(insn: &Insn) -> Option<(Reg, Simple)> {
             };
             (rd, value)
         }
+        Insn::DpReg {
+            op,
+            s: false,
+            rd,
+            rn,
+            rm,
+            shift,
+            amount,
+        } if shift != Shift::Rrx && !rm.is_pc() => {
+            let value = match op {
+                DpOp::Mov => Simple::Shifted(rm, shift, amount),
+                _ if rn.is_pc() => return None,
+                DpOp::Add => Simple::Shifts(Alu::Add, rn, rm, shift, amount),
+                op => Simple::Shifts(plain(op)?, rn, rm, shift, amount),
+            };
+            (rd, value)
+        }
         Insn::Movw { rd, imm } => (rd, Simple::Imm(imm.into())),
+        Insn::Extend {
+            op: op @ (Extend::Sxtb | Extend::Sxth | Extend::Uxtb | Extend::Uxth),
+            rd,
+            rn: None,
+            rm,
+            rotate: 0,
+        } if !rm.is_pc() => (rd, Simple::Extended(rm, op)),
         _ => return None,
     };
     (!rd.is_pc()).then_some((rd, value))
 }
 
 impl Translator<'_> {
-    /// Leaves a value in a register that no guest register lives in. Uses it only.
+    /// Leaves a value in a register that no guest register lives in. Uses it, and RAX.
     pub(super) fn value(&mut self, to: Gpr, value: Simple) {
         match value {
             Simple::Imm(imm) => self.asm.mov_imm(to, imm),
@@ -953,6 +988,27 @@ impl Translator<'_> {
                 self.get(to, reg);
                 self.asm.alu_imm(B32, op, to, imm as i32);
                 self.form = Form::None;
+            }
+            Simple::Shifts(op, a, b, shift, amount) => {
+                self.get(Gpr::Rax, b);
+                shift_constant(self.asm, Gpr::Rax, shift, amount);
+                self.get(to, a);
+                self.asm.alu(B32, op, to, Gpr::Rax);
+                self.form = Form::None;
+            }
+            Simple::Shifted(reg, shift, amount) => {
+                self.get(to, reg);
+                shift_constant(self.asm, to, shift, amount);
+                self.form = Form::None;
+            }
+            Simple::Extended(reg, op) => {
+                let from = byte_of(self.loc(reg));
+                match op {
+                    Extend::Sxtb => self.asm.load_sx(B8, to, from),
+                    Extend::Sxth => self.asm.load_sx(B16, to, from),
+                    Extend::Uxtb => self.asm.load_zx(B8, to, from),
+                    _ => self.asm.load_zx(B16, to, from),
+                }
             }
             Simple::Ops(op, a, b) => {
                 self.get(to, a);
@@ -984,7 +1040,8 @@ fn recipe(op: DpOp, rd: Reg, rn: Reg, b: Option<Value>) -> Option<Recipe> {
     if rn.is_pc() {
         return None;
     }
-    let sets = |value: Value| matches!(value, Value::Reg(reg, _) if reg == rd);
+    let sets =
+        |value: Value| matches!(value, Value::Reg(reg, _) | Value::Shifted(reg, ..) if reg == rd);
     let (operation, a, b) = match (op, b) {
         (DpOp::Cmp, b) => (Operation::Sub, a, b),
         (DpOp::Cmn, b) => (Operation::Add, a, b),
@@ -997,6 +1054,15 @@ fn recipe(op: DpOp, rd: Reg, rn: Reg, b: Option<Value>) -> Option<Recipe> {
             Value::Reg(rd, imm.wrapping_neg()),
             Value::Imm(imm),
         ),
+        (DpOp::Sub, Value::Reg(rm, 0)) if rd == rn && rm != rd => {
+            (Operation::Sub, Value::Sum(rd, rm), b)
+        }
+        (DpOp::Add, Value::Reg(rm, 0)) if rd == rn && rm != rd => {
+            (Operation::Add, Value::Difference(rd, rm), b)
+        }
+        (DpOp::Add, Value::Reg(rm, 0)) if rd == rm && rn != rd => {
+            (Operation::Add, Value::Difference(rd, rn), a)
+        }
         (DpOp::Sub, b) if !sets(a) && !sets(b) => (Operation::Sub, a, b),
         (DpOp::Add, b) if !sets(a) && !sets(b) => (Operation::Add, a, b),
         (DpOp::Rsb, b @ Value::Imm(_)) if !sets(a) => (Operation::Sub, b, a),

@@ -1,6 +1,7 @@
 //! Loads and stores.
 
 use super::analysis::Form;
+use super::flags::shift_constant;
 use super::{Cold, Translator, pinned};
 use crate::asm::{Alu, Cc, Gpr, Label, Loc, Mem, Sh, Width};
 use crate::context::TABLES;
@@ -195,14 +196,7 @@ impl Translator<'_> {
     /// Leaves a shifted register in EAX.
     fn offset_value(&mut self, rm: Reg, shift: Shift, amount: u8) {
         self.get(Gpr::Rax, rm);
-        match (shift, amount) {
-            (_, 0) => {}
-            (Shift::Lsl, n) => self.asm.shift(B32, Sh::Shl, Gpr::Rax, n),
-            (Shift::Lsr, 32) => self.asm.alu(B32, Alu::Xor, Gpr::Rax, Gpr::Rax),
-            (Shift::Lsr, n) => self.asm.shift(B32, Sh::Shr, Gpr::Rax, n),
-            (Shift::Asr, n) => self.asm.shift(B32, Sh::Sar, Gpr::Rax, n.min(31)),
-            (Shift::Ror | Shift::Rrx, n) => self.asm.shift(B32, Sh::Ror, Gpr::Rax, n),
-        }
+        shift_constant(self.asm, Gpr::Rax, shift, amount);
     }
 
     /// Translates the address in a register, for `size` bytes aligned to `size`, at least to
