@@ -478,18 +478,6 @@ impl Asm {
         self.modrm(Prefix::None, false, false, &[0x88], 4, mem.into());
     }
 
-    /// `rorx dst, src, amount` (BMI2): rotates, and leaves the flags.
-    pub fn rorx(&mut self, dst: Gpr, src: Gpr, amount: u8) {
-        // VEX.LZ.F2.0F3A.W0 F0 /r ib; the extension bits are inverted.
-        let (dst, src) = (dst as u8, src as u8);
-        self.byte(0xc4);
-        self.byte((!(dst >> 3) & 1) << 7 | 1 << 6 | (!(src >> 3) & 1) << 5 | 3);
-        self.byte(0x7b);
-        self.byte(0xf0);
-        self.byte(0xc0 | (dst & 7) << 3 | src & 7);
-        self.byte(amount);
-    }
-
     /// `bswap dst`.
     pub fn bswap(&mut self, dst: Gpr) {
         if dst as u8 >= 8 {

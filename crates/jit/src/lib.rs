@@ -119,8 +119,6 @@ struct Engine<M: Machine> {
     jump_pages: Box<[u32]>,
     /// The host has SSE 4.1.
     sse41: bool,
-    /// The host has BMI2.
-    bmi2: bool,
     /// How often blocks were reached that are not translated, by a hash of where they are.
     heat: Box<[Heat]>,
     interpreted: u64,
@@ -209,7 +207,6 @@ where
             config,
             fma: std::arch::is_x86_feature_detected!("fma"),
             sse41: std::arch::is_x86_feature_detected!("sse4.1"),
-            bmi2: std::arch::is_x86_feature_detected!("bmi2"),
             jump_pages: vec![0; JUMPS].into_boxed_slice(),
             heat: vec![Heat::default(); HEAT].into_boxed_slice(),
             interpreted: 0,
@@ -752,7 +749,6 @@ where
             alone: self.vcpu.core().cluster.alone(),
             fma: self.fma,
             sse41: self.sse41,
-            bmi2: self.bmi2,
             count: self.config.count,
         };
         let translator = Translator::new(

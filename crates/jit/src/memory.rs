@@ -1,9 +1,7 @@
 //! Memory of the host that generated code uses: the code itself, and the tables of translations.
 
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
-use rustix::mm::{
-    Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, munmap,
-};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 use std::ptr::{NonNull, null_mut};
 
 /// A mapping that goes away with this value.
@@ -81,8 +79,7 @@ impl CodeMemory {
 // SAFETY: the mappings belong to this value; only what is executing refers to them.
 unsafe impl Send for CodeMemory {}
 
-/// A large array of integers, zero at first, that takes only the memory that is used. Parts of it
-/// can be written; the rest stays zero.
+/// A large array of integers, zero at first, that takes only the memory that is used.
 pub struct Sparse {
     mapping: Mapping,
 }
@@ -91,32 +88,23 @@ pub struct Sparse {
 unsafe impl Send for Sparse {}
 
 impl Sparse {
-    /// `len` bytes, of which ranges (offset and length) can be written; multiples of the page size.
+    /// `len` bytes, a multiple of the page size.
     ///
     /// # Errors
     /// The host's: no address space.
-    pub fn new(
-        len: usize,
-        writable: impl Iterator<Item = (usize, usize)>,
-    ) -> std::io::Result<Self> {
-        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+    pub fn new(len: usize) -> std::io::Result<Self> {
         // SAFETY: a new private mapping at an address that the kernel chooses replaces nothing.
-        let base = unsafe { mmap_anonymous(null_mut(), len, ProtFlags::READ, flags) }?;
-        let sparse = Sparse {
+        let base = unsafe {
+            mmap_anonymous(
+                null_mut(),
+                len,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::PRIVATE | MapFlags::NORESERVE,
+            )
+        }?;
+        Ok(Sparse {
             mapping: Mapping::new(base, len)?,
-        };
-        let within = |(offset, part): &(usize, usize)| {
-            offset.checked_add(*part).is_some_and(|end| end <= len)
-        };
-        for (offset, part) in writable.filter(within) {
-            let protection = MprotectFlags::READ | MprotectFlags::WRITE;
-            // SAFETY: within the mapping, which nothing refers to yet.
-            unsafe {
-                let at = sparse.mapping.base.as_ptr().add(offset);
-                mprotect(at.cast(), part, protection)?;
-            }
-        }
-        Ok(sparse)
+        })
     }
 
     /// Address of the first byte.

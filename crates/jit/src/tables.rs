@@ -16,16 +16,13 @@ const PAGES: usize = 1 << 20;
 /// Where the addends of loads begin in a context's tables.
 pub const READ: i32 = 0;
 /// Where the addends of stores begin.
-pub const WRITE: i32 = ADDENDS as i32;
+pub const WRITE: i32 = (PAGES * 8) as i32;
 /// Where the page numbers for instruction fetches begin: words, the number in direct memory plus 1.
-pub const EXECUTE: i32 = 2 * ADDENDS as i32;
+pub const EXECUTE: i32 = (PAGES * 16) as i32;
 /// Where the bytes begin that are 1 for pages that allow unaligned accesses.
-pub const UNALIGNED: i32 = EXECUTE + PAGES as i32 * 4;
-/// A table of addends, with what an index finds that has the low three bits of an address on top:
-/// always 0.
-const ADDENDS: usize = PAGES * 8 * 8;
+pub const UNALIGNED: i32 = (PAGES * 20) as i32;
 /// All tables of a context.
-const STRIDE: usize = 2 * ADDENDS + PAGES * 5;
+const STRIDE: usize = PAGES * 21;
 /// More entries than this are cleared by giving the memory back.
 const FEW: usize = 8192;
 /// Records of writable pages kept before everything is forgotten.
@@ -67,13 +64,7 @@ impl Tables {
         slots.resize_with(CONTEXTS + 1, Slot::default);
         Ok(Tables {
             // The last context's tables stay empty.
-            memory: Sparse::new(
-                STRIDE * (CONTEXTS + 1),
-                (0..=CONTEXTS).flat_map(|slot| {
-                    [(READ, PAGES * 8), (WRITE, PAGES * 8), (EXECUTE, PAGES * 5)]
-                        .map(|(table, len)| (slot * STRIDE + table as usize, len))
-                }),
-            )?,
+            memory: Sparse::new(STRIDE * (CONTEXTS + 1))?,
             slots,
             heads: vec![0; size.div_ceil(4096)],
             writers: Vec::new(),
@@ -99,9 +90,7 @@ impl Tables {
         };
         let base = slot * STRIDE;
         if held.filled.len() > FEW {
-            self.memory.discard(base, PAGES * 8);
-            self.memory.discard(base + WRITE as usize, PAGES * 8);
-            self.memory.discard(base + EXECUTE as usize, PAGES * 5);
+            self.memory.discard(base, STRIDE);
         } else {
             for &page in &held.filled {
                 forget(&mut self.memory, base, page as usize);

@@ -56,8 +56,6 @@ pub struct Request {
     pub fma: bool,
     /// The host has SSE 4.1.
     pub sse41: bool,
-    /// The host has BMI2.
-    pub bmi2: bool,
     /// Instructions are counted.
     pub count: bool,
 }
@@ -103,19 +101,7 @@ enum Cold {
         op: u32,
         address: Gpr,
     },
-    /// An access at an address that is not aligned, or whose page is not in the table.
-    Misaligned {
-        label: Label,
-        back: Label,
-        slow: Label,
-        size: u32,
-        /// Alignment that is needed in any case.
-        least: u8,
-        align: u8,
-        write: bool,
-        address: Gpr,
-    },
-    /// An unaligned access of `size` bytes at ECX: `back` if it can be made.
+    /// An unaligned access of `size` bytes: `back` if it can be made.
     Unaligned {
         label: Label,
         back: Label,
@@ -123,6 +109,7 @@ enum Cold {
         size: u32,
         /// Alignment that is needed in any case.
         least: u8,
+        address: Gpr,
     },
     /// Leaves for an address, where the interpreter is to go on; `it` is ITSTATE there.
     Interpret { label: Label, pc: u32, it: u8 },
@@ -727,40 +714,9 @@ impl<'a> Translator<'a> {
                     slow,
                     size,
                     least,
-                } => {
-                    self.asm.bind(label);
-                    if least > 1 {
-                        self.asm.test_imm8(Gpr::Rcx, least - 1);
-                        self.asm.jcc(Cc::Ne, slow);
-                    }
-                    let strict = self.shared(offset_of!(Shared, strict_alignment));
-                    self.asm.alu_imm(Width::B8, Alu::Cmp, strict, 0);
-                    self.asm.jcc(Cc::Ne, slow);
-                    self.asm.store(Width::B32, Gpr::Rdx, Gpr::Rcx);
-                    self.asm.shift(Width::B32, Sh::Shr, Gpr::Rdx, 12);
-                    let allowed = Mem::indexed(TABLES, Gpr::Rdx, 0, tables::UNALIGNED);
-                    self.asm.alu_imm(Width::B8, Alu::Cmp, allowed, 0);
-                    self.asm.jcc(Cc::E, slow);
-                    self.asm.store(Width::B32, Gpr::Rdx, Gpr::Rcx);
-                    self.asm.alu_imm(Width::B32, Alu::And, Gpr::Rdx, 0xfff);
-                    self.asm
-                        .alu_imm(Width::B32, Alu::Cmp, Gpr::Rdx, (0x1000 - size) as i32);
-                    self.asm.jcc(Cc::A, slow);
-                    self.asm.jmp(back);
-                }
-                Cold::Misaligned {
-                    label,
-                    back,
-                    slow,
-                    size,
-                    least,
-                    align,
-                    write,
                     address,
                 } => {
                     self.asm.bind(label);
-                    self.asm.test_imm8(address, align - 1);
-                    self.asm.jcc(Cc::E, slow);
                     if least > 1 {
                         self.asm.test_imm8(address, least - 1);
                         self.asm.jcc(Cc::Ne, slow);
@@ -769,23 +725,15 @@ impl<'a> Translator<'a> {
                     self.asm.alu_imm(Width::B8, Alu::Cmp, strict, 0);
                     self.asm.jcc(Cc::Ne, slow);
                     self.asm.store(Width::B32, Gpr::Rdx, address);
-                    self.asm.alu_imm(Width::B32, Alu::And, Gpr::Rdx, 0xfff);
-                    self.asm
-                        .alu_imm(Width::B32, Alu::Cmp, Gpr::Rdx, (0x1000 - size) as i32);
-                    self.asm.jcc(Cc::A, slow);
-                    self.asm.store(Width::B32, Gpr::Rdx, address);
                     self.asm.shift(Width::B32, Sh::Shr, Gpr::Rdx, 12);
                     let allowed = Mem::indexed(TABLES, Gpr::Rdx, 0, tables::UNALIGNED);
                     self.asm.alu_imm(Width::B8, Alu::Cmp, allowed, 0);
                     self.asm.jcc(Cc::E, slow);
-                    let table = if write { tables::WRITE } else { tables::READ };
-                    self.asm.load(
-                        Width::B64,
-                        Gpr::Rdx,
-                        Mem::indexed(TABLES, Gpr::Rdx, 3, table),
-                    );
-                    self.asm.test(Width::B64, Gpr::Rdx, Gpr::Rdx);
-                    self.asm.jcc(Cc::E, slow);
+                    self.asm.store(Width::B32, Gpr::Rdx, address);
+                    self.asm.alu_imm(Width::B32, Alu::And, Gpr::Rdx, 0xfff);
+                    self.asm
+                        .alu_imm(Width::B32, Alu::Cmp, Gpr::Rdx, (0x1000 - size) as i32);
+                    self.asm.jcc(Cc::A, slow);
                     self.asm.jmp(back);
                 }
                 Cold::LeaveIt { label, pc, it } => {

@@ -93,7 +93,6 @@ fn translate(
         alone,
         fma: true,
         sse41: true,
-        bmi2: true,
         count: false,
     };
     let source = Source { halfword };
@@ -240,10 +239,10 @@ fn check(code: &[u8], va: u32) -> usize {
             absolute = if adds_address { addend } else { Addend::None };
             address = indexed;
             indexed = match insn.mnemonic() {
-                Mnemonic::Mov | Mnemonic::Rorx if insn.op1_kind() == OpKind::Register => {
+                Mnemonic::Mov if insn.op1_kind() == OpKind::Register => {
                     insn.op1_register().full_register()
                 }
-                Mnemonic::Shr | Mnemonic::Ror => indexed,
+                Mnemonic::Shr => indexed,
                 _ => Register::None,
             };
             addend = match disp {
