@@ -89,6 +89,8 @@ pub struct Shared {
     pub f32_fused_exponents: [u32; 4],
     /// 1 in each element.
     pub ones: [u32; 4],
+    /// See [`crate::translate::neon::tables`].
+    pub byte_tables: [[u8; 16]; crate::translate::neon::tables::COUNT],
     /// Jump cache, by bits 12:1 of the address.
     pub jumps: [Jump; JUMPS],
 }

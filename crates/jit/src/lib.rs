@@ -192,6 +192,7 @@ where
                 f32_exponents: [129; 4],
                 f32_fused_exponents: [152; 4],
                 ones: [1; 4],
+                byte_tables: translate::neon::tables::TABLES,
                 jumps: [Jump {
                     target: NO_TARGET,
                     code: 0,

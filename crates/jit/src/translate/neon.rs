@@ -4,6 +4,11 @@
 //! whatever meets a number below the normal ones, as an operand or as a result, is the
 //! interpreter's, and so are NaNs.
 
+mod composed;
+mod permute;
+mod structures;
+pub mod tables;
+
 use super::{Translator, pinned};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Prefix, Sh, Width, Xmm};
 use crate::context::Shared;
