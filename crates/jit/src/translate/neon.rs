@@ -5,9 +5,13 @@
 //! interpreter's, and so are NaNs.
 
 mod composed;
+mod integer;
+mod long;
 mod permute;
+mod shift;
 mod structures;
 pub mod tables;
+mod unary;
 
 use super::{Translator, pinned};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Prefix, Sh, Width, Xmm};

@@ -1,9 +1,10 @@
 //! Operations that take several of the host's instructions: what they have in common.
 
-use super::super::Translator;
+use super::super::{Form, Translator};
 use super::{P66, X1, X2, X3, X4, op};
-use crate::asm::{Gpr, Prefix, Xmm};
-use crate::context::Shared;
+use crate::asm::{Alu, Cc, Gpr, Mem, Prefix, Width, Xmm};
+use crate::context::{STATE, Shared};
+use skep_arm::fp::fpscr;
 use skep_arm::insn::{Decoded, Insn};
 use std::mem::offset_of;
 
@@ -17,7 +18,11 @@ impl Translator<'_> {
             return None;
         }
         self.structure_access(decoded, simd)
-            .or_else(|| self.permutation(simd))?;
+            .or_else(|| self.permutation(simd))
+            .or_else(|| self.composed_shift(simd))
+            .or_else(|| self.composed_unary(simd))
+            .or_else(|| self.composed_integer(simd))
+            .or_else(|| self.composed_long(simd))?;
         Some(false)
     }
 
@@ -44,6 +49,12 @@ impl Translator<'_> {
 
     pub(super) fn zero(&mut self, to: Xmm) {
         self.sse(op::XOR, to, to);
+    }
+
+    /// Inverts all bits, with the help of another register.
+    pub(super) fn invert(&mut self, x: Xmm, scratch: Xmm) {
+        self.all_ones(scratch);
+        self.sse(op::XOR, x, scratch);
     }
 
     /// All elements, of `1 << size` bytes, are the low bits of `value`. Uses RAX.
@@ -123,5 +134,17 @@ impl Translator<'_> {
         self.sse(pack, X1, X2);
         self.sse(pack, X3, X4);
         self.copy(X2, X3);
+    }
+
+    /// Notes in FPSCR.QC that a bit of a vector is set.
+    pub(super) fn note_saturation(&mut self, x: Xmm) {
+        let none = self.asm.label();
+        self.sse38(super::op38::TEST, x, x);
+        self.asm.jcc(Cc::E, none);
+        let register = Mem::at(STATE, self.layout.fpscr);
+        self.asm
+            .alu_imm(Width::B32, Alu::Or, register, fpscr::QC as i32);
+        self.asm.bind(none);
+        self.form = Form::None;
     }
 }
