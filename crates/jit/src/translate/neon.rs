@@ -5,6 +5,7 @@
 //! interpreter's, and so are NaNs.
 
 mod composed;
+mod float;
 mod integer;
 mod long;
 mod permute;

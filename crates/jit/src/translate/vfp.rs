@@ -6,6 +6,8 @@
 //! rounding, the architecture before). Those are left to the interpreter. The exception flags
 //! gather in MXCSR.
 
+mod fixed;
+
 use super::analysis::Form;
 use super::flags::{NOT_C, NZ, V};
 use super::{Cold, Translator, pinned};
@@ -244,6 +246,7 @@ impl Translator<'_> {
                 d,
                 m,
             } => self.vfp_to_int(decoded, double, unsigned, round, d, m),
+            Simd::VcvtFixed { .. } => self.vfp_fixed(decoded, simd)?,
             _ => return None,
         }
         Some(false)

@@ -22,7 +22,8 @@ impl Translator<'_> {
             .or_else(|| self.composed_shift(simd))
             .or_else(|| self.composed_unary(simd))
             .or_else(|| self.composed_integer(simd))
-            .or_else(|| self.composed_long(simd))?;
+            .or_else(|| self.composed_long(simd))
+            .or_else(|| self.composed_float(decoded, simd))?;
         Some(false)
     }
 

@@ -1,5 +1,7 @@
 //! Vectors of bytes that templates look things up in: what PSHUFB takes from where, or looks up.
 
+use skep_arm::fp::{unsigned_recip_estimate, unsigned_rsqrt_estimate};
+
 /// How many there are.
 pub const COUNT: usize = FOUR_BITS_ZEROS + 1;
 
@@ -63,6 +65,22 @@ const fn build() -> [[u8; 16]; COUNT] {
         bits += 1;
     }
     tables
+}
+
+/// See [`crate::context::Shared::recip_estimates`].
+pub fn recip_estimates() -> [u8; 256] {
+    // The operand as a fraction from 1/2, the result with the bit above its fraction.
+    std::array::from_fn(|bits| (unsigned_recip_estimate((256 + bits as u32) << 23) >> 23) as u8)
+}
+
+/// See [`crate::context::Shared::rsqrt_estimates`].
+pub fn rsqrt_estimates() -> [u8; 256] {
+    std::array::from_fn(|bits| {
+        let fraction = 128 + (bits as u32 & 127);
+        // An odd exponent (whose bias is odd, too) is an even power of two.
+        let operand = fraction << if bits & 128 != 0 { 23 } else { 24 };
+        (unsigned_rsqrt_estimate(operand) >> 23) as u8
+    })
 }
 
 /// The elements in groups of so many bytes, in reverse.
