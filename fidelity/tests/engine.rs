@@ -86,3 +86,27 @@ fn exceptions_tell_where_and_why() {
     assert_eq!(t32.regs[15], CODE_BASE);
     assert_eq!(t32.cpsr & 0x20, 0x20);
 }
+
+#[test]
+fn what_is_below_the_normal_numbers_is_flushed_whatever_its_low_word() {
+    let words = [
+        0xeee1_0a10, // VMSR FPSCR, R0
+        0xec42_1b13, // VMOV D3, R1, R2
+        0xec44_3b3b, // VMOV D27, R3, R4
+        0xee7b_fbc3, // VSUB.F64 D31, D27, D3
+        0xec56_5b3f, // VMOV R5, R6, D31
+        0xeef1_7a10, // VMRS R7, FPSCR
+    ];
+    // The difference is 2^38 times the smallest number.
+    let operands = [
+        (0, 1 << 24),
+        (1, 0xba78_0000),
+        (2, 0x807f_ffff),
+        (3, 0xba78_0000),
+        (4, 0x807f_ffbf),
+    ];
+    let end = a32(&words, &operands);
+    assert_eq!((end.regs[5], end.regs[6]), (0, 0));
+    // FZ stays, UFC is set.
+    assert_eq!(end.regs[7], 1 << 24 | 1 << 3);
+}

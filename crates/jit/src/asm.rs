@@ -693,6 +693,19 @@ impl Asm {
         self.modrm(Prefix::None, false, false, &[opcode], dst.0 & 7, rest);
     }
 
+    /// An SSE instruction with an immediate from the map 0F 3A, prefix 66, between a vector register
+    /// and a general one or memory (`pinsr…`, `pextr…`).
+    pub fn sse3a(&mut self, wide: bool, opcode: u8, reg: Xmm, rm: impl Into<Loc>, imm: u8) {
+        let opcode = [0x0f, 0x3a, opcode];
+        self.modrm(Prefix::P66, wide, false, &opcode, reg.0, rm.into());
+        self.byte(imm);
+    }
+
+    /// The same between two vector registers (`pblendw`).
+    pub fn sse3a_vector(&mut self, opcode: u8, dst: Xmm, src: Xmm, imm: u8) {
+        self.sse3a(false, opcode, dst, gpr(src.0), imm);
+    }
+
     /// `palignr dst, src, bytes`.
     pub fn align_right(&mut self, dst: Xmm, src: Xmm, bytes: u8) {
         let src = Loc::Reg(gpr(src.0));

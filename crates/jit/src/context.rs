@@ -89,6 +89,12 @@ pub struct Shared {
     pub f32_fused_exponents: [u32; 4],
     /// 1 in each element.
     pub ones: [u32; 4],
+    /// See [`crate::translate::neon::tables`].
+    pub byte_tables: [[u8; 16]; crate::translate::neon::tables::COUNT],
+    /// The upper bits of the fraction of VRECPE's result, by those of the operand.
+    pub recip_estimates: [u8; 256],
+    /// The same for VRSQRTE, by the upper bits of the fraction and above them the exponent's last.
+    pub rsqrt_estimates: [u8; 256],
     /// Jump cache, by bits 12:1 of the address.
     pub jumps: [Jump; JUMPS],
 }

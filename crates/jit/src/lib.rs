@@ -190,6 +190,9 @@ where
                 f32_exponents: [129; 4],
                 f32_fused_exponents: [152; 4],
                 ones: [1; 4],
+                byte_tables: translate::neon::tables::TABLES,
+                recip_estimates: translate::neon::tables::recip_estimates(),
+                rsqrt_estimates: translate::neon::tables::rsqrt_estimates(),
                 jumps: [Jump {
                     target: NO_TARGET,
                     code: 0,

@@ -228,14 +228,23 @@ pub fn written(insn: &Insn) -> u16 {
             | Simd::VcvtPrecision { .. }
             | Simd::VcvtFromInt { .. }
             | Simd::VcvtToInt { .. }
+            | Simd::VcvtFixed { .. }
+            | Simd::VcvtHalf { .. }
             | Simd::Int { .. }
             | Simd::IntScalar { .. }
             | Simd::Float { .. }
             | Simd::FloatScalar { .. }
+            | Simd::FloatUnary { .. }
+            | Simd::Cvt { .. }
+            | Simd::CvtHalf { .. }
+            | Simd::Permute { .. }
+            | Simd::Vtbl { .. }
             | Simd::Unary { .. }
             | Simd::Shift { .. }
             | Simd::ShiftLong { .. }
             | Simd::Long { .. }
+            | Simd::LongScalar { .. }
+            | Simd::HighNarrow { .. }
             | Simd::Narrow { .. }
             | Simd::Imm { .. }
             | Simd::VdupCore { .. }
@@ -256,7 +265,9 @@ pub fn written(insn: &Insn) -> u16 {
             Simd::VmovCoreSinglePair { rt, rt2, .. } | Simd::VmovCoreDouble { rt, rt2, .. } => {
                 one(rt) | one(rt2)
             }
-            Simd::Multiple { rn, wback, .. } => {
+            Simd::Multiple { rn, wback, .. }
+            | Simd::Lane { rn, wback, .. }
+            | Simd::AllLanes { rn, wback, .. } => {
                 if wback == Wback::None {
                     0
                 } else {

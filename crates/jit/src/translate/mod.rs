@@ -9,7 +9,7 @@ mod branch;
 mod data;
 pub mod flags;
 mod memory;
-mod neon;
+pub mod neon;
 mod system;
 #[cfg(test)]
 mod tests;
@@ -597,7 +597,7 @@ impl<'a> Translator<'a> {
         if let Some(left) = self.vfp(decoded) {
             return Some(left);
         }
-        if let Some(left) = self.neon(decoded) {
+        if let Some(left) = self.neon(decoded).or_else(|| self.neon_composed(decoded)) {
             return Some(left);
         }
         self.indirect(decoded)

@@ -4,6 +4,16 @@
 //! whatever meets a number below the normal ones, as an operand or as a result, is the
 //! interpreter's, and so are NaNs.
 
+mod composed;
+mod float;
+mod integer;
+mod long;
+mod permute;
+mod shift;
+mod structures;
+pub mod tables;
+mod unary;
+
 use super::{Translator, pinned};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Prefix, Sh, Width, Xmm};
 use crate::context::Shared;

@@ -126,6 +126,8 @@ fn check(code: &[u8], va: u32) -> usize {
     let (mut addend, mut absolute) = (Addend::None, Addend::None);
     // The register whose value RDX's index was made of, and the one that the addend is for.
     let (mut indexed, mut address) = (Register::None, Register::None);
+    // RAX holds a byte, extended with zeros.
+    let mut byte_in_rax = false;
     let (mut accesses, end) = (0, ORIGIN + code.len() as u64);
     let mut decoder = Decoder::with_ip(64, code, ORIGIN, DecoderOptions::NONE);
     while decoder.can_decode() {
@@ -185,6 +187,16 @@ fn check(code: &[u8], va: u32) -> usize {
                     assert!([jumps, jumps + 8].contains(&disp), "{place} at {disp:#x}");
                     assert!(!writes && insn.memory_index_scale() == 8, "{place}");
                 }
+                // Estimates, by a byte.
+                (Register::RBP, Register::RAX) => {
+                    let tables = [
+                        SHARED + offset_of!(Shared, recip_estimates) as i32,
+                        SHARED + offset_of!(Shared, rsqrt_estimates) as i32,
+                    ];
+                    assert!(tables.contains(&disp), "{place} at {disp:#x}");
+                    assert!(byte_in_rax && !writes, "{place}");
+                    assert_eq!(insn.memory_index_scale(), 1, "{place}");
+                }
                 (Register::R15, Register::None) => {
                     assert_eq!(disp, EXECUTE + (va >> 12) as i32 * 4, "{place}");
                     assert!(!writes, "{place}");
@@ -224,6 +236,7 @@ fn check(code: &[u8], va: u32) -> usize {
                 _ => panic!("{place}: base {base:?}, index {index:?}"),
             }
         }
+        byte_in_rax = insn.code() == Code::Movzx_r32_rm8 && insn.op0_register() == Register::EAX;
         let changes = |register: Register| {
             used.used_registers().iter().any(|used| {
                 used.register().full_register() == register

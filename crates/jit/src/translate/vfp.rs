@@ -6,6 +6,8 @@
 //! rounding, the architecture before). Those are left to the interpreter. The exception flags
 //! gather in MXCSR.
 
+mod fixed;
+
 use super::analysis::Form;
 use super::flags::{NOT_C, NZ, V};
 use super::{Cold, Translator, pinned};
@@ -244,6 +246,7 @@ impl Translator<'_> {
                 d,
                 m,
             } => self.vfp_to_int(decoded, double, unsigned, round, d, m),
+            Simd::VcvtFixed { .. } => self.vfp_fixed(decoded, simd)?,
             _ => return None,
         }
         Some(false)
@@ -529,7 +532,8 @@ impl Translator<'_> {
         }
         self.asm.jcc(Cc::Ae, slow);
         // Twice the result, plus 1: zero is right in every mode, less than normal in the usual one.
-        self.asm.alu_imm(B32, Alu::Sub, Gpr::Rax, 1);
+        let width = if double { B64 } else { B32 };
+        self.asm.alu_imm(width, Alu::Sub, Gpr::Rax, 1);
         self.asm.jcc(Cc::E, back);
         let mode = self.shared(offset_of!(Shared, mode));
         self.asm.alu_imm(B8, Alu::Cmp, mode, i32::from(mode::USUAL));
