@@ -1,0 +1,413 @@
+//! The guest's flags: where they are, and how conditions are told from them.
+//!
+//! Between blocks they are in memory ([`Shared::flags`]). Within a block most of them are never
+//! stored: the translator remembers what computed them last, a [`Recipe`], as long as its operands
+//! keep their values. A condition computes them anew unless the host's flags still have them, and so
+//! does the cold code of an instruction that leaves for the interpreter.
+
+use super::analysis::{Form, flag, host_tells};
+use super::{Translator, register};
+use crate::asm::{Alu, Asm, Cc, Gpr, Loc, Mem, Sh, Width};
+use crate::context::Shared;
+use skep_arm::insn::{Cond, Reg, Shift};
+use std::mem::offset_of;
+
+use Width::{B8, B32};
+
+/// Offset in [`Shared::flags`] of V: 0 or 1.
+pub const V: usize = 0;
+/// Offset of a byte whose bit 0 is the inverted C, as the host has it after a subtraction.
+pub const NOT_C: usize = 1;
+/// Offset of a byte whose bits 7 and 6 are N and Z, as LAHF has them.
+pub const NZ: usize = 2;
+
+/// The flags as CPSR has them, in bits 31:28.
+pub fn to_psr(flags: [u8; 4]) -> u32 {
+    let [v, not_c, nz, _] = flags.map(u32::from);
+    nz >> 6 << 30 | (!not_c & 1) << 29 | (v & 1) << 28
+}
+
+/// The opposite of [`to_psr`].
+pub fn from_psr(psr: u32) -> [u8; 4] {
+    let mut flags = [0; 4];
+    flags[V] = (psr >> 28 & 1) as u8;
+    flags[NOT_C] = (!psr >> 29 & 1) as u8;
+    flags[NZ] = (psr >> 24 & 0xc0) as u8;
+    flags
+}
+
+/// What the flags were computed from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Recipe {
+    pub operation: Operation,
+    pub a: Value,
+    pub b: Value,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Operation {
+    /// All flags, of `a - b`.
+    Sub,
+    /// All flags, of `a + b`.
+    Add,
+    /// N and Z, of `a & b`.
+    And,
+    /// N and Z, of `a`; `b` does not count.
+    Result,
+}
+
+/// An operand of a recipe.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Value {
+    Imm(u32),
+    /// A register's value, and what is to be added to it.
+    Reg(Reg, u32),
+    /// The sum of two registers; `a` only.
+    Sum(Reg, Reg),
+    /// The first register less the second; `a` only.
+    Difference(Reg, Reg),
+    /// A register's value, shifted by a constant (not RRX); `b` only, and with a plain `a`.
+    Shifted(Reg, Shift, u8),
+}
+
+impl Value {
+    /// The register of what is one; R0 of a constant.
+    fn register(self) -> Reg {
+        match self {
+            Value::Imm(_) => Reg::new(0),
+            Value::Reg(reg, _)
+            | Value::Shifted(reg, ..)
+            | Value::Sum(reg, _)
+            | Value::Difference(reg, _) => reg,
+        }
+    }
+
+    fn uses(self, registers: u16) -> bool {
+        let one = |reg: Reg| registers >> reg.index() & 1 != 0;
+        match self {
+            Value::Imm(_) => false,
+            Value::Reg(reg, _) | Value::Shifted(reg, ..) => one(reg),
+            Value::Sum(a, b) | Value::Difference(a, b) => one(a) || one(b),
+        }
+    }
+}
+
+/// Shifts a host register as a shifted operand is, RRX apart.
+pub(super) fn shift_constant(asm: &mut Asm, to: Gpr, shift: Shift, amount: u8) {
+    match (shift, amount) {
+        (_, 0) => {}
+        (Shift::Lsl, n) => asm.shift(B32, Sh::Shl, to, n),
+        (Shift::Lsr, 32) => asm.alu(B32, Alu::Xor, to, to),
+        (Shift::Lsr, n) => asm.shift(B32, Sh::Shr, to, n),
+        (Shift::Asr, n) => asm.shift(B32, Sh::Sar, to, n.min(31)),
+        (Shift::Ror | Shift::Rrx, n) => asm.shift(B32, Sh::Ror, to, n),
+    }
+}
+
+impl Recipe {
+    /// The flags that it gives.
+    pub fn flags(&self) -> u8 {
+        match self.operation {
+            Operation::Sub | Operation::Add => flag::ALL,
+            Operation::And | Operation::Result => flag::N | flag::Z,
+        }
+    }
+
+    fn form(&self) -> Form {
+        match self.operation {
+            Operation::Sub => Form::Sub,
+            Operation::Add => Form::Add,
+            Operation::And | Operation::Result => Form::Logic,
+        }
+    }
+
+    /// The recipe after an instruction that sets these registers and adds a number to one; None if
+    /// the operands are lost.
+    pub fn after(mut self, written: u16, moved: Option<(Reg, u32)>) -> Option<Self> {
+        let written = match moved {
+            Some((reg, by)) => {
+                if self.b.uses(1 << reg.index()) {
+                    return None;
+                }
+                match &mut self.a {
+                    Value::Reg(a, plus) if *a == reg => {
+                        if matches!(self.b, Value::Shifted(..)) {
+                            return None;
+                        }
+                        *plus = plus.wrapping_sub(by);
+                        written & !(1 << reg.index())
+                    }
+                    _ => written,
+                }
+            }
+            None => written,
+        };
+        (!self.a.uses(written) && !self.b.uses(written)).then_some(self)
+    }
+
+    /// Computes the flags anew, in the host's. Uses RAX.
+    pub(super) fn compute(&self, asm: &mut Asm) {
+        let loc = |reg: Reg| match super::pinned(reg) {
+            Some(host) => Loc::Reg(host),
+            None => Loc::Mem(register(reg.index())),
+        };
+        if let (Value::Reg(a, _), Value::Shifted(b, shift, amount)) = (self.a, self.b) {
+            asm.load(B32, Gpr::Rax, loc(b));
+            shift_constant(asm, Gpr::Rax, shift, amount);
+            return match (self.operation, loc(a)) {
+                (Operation::Sub, a) => asm.alu_to(B32, Alu::Cmp, a, Gpr::Rax),
+                (Operation::And, a) => asm.test(B32, a, Gpr::Rax),
+                (_, a) => asm.alu(B32, Alu::Add, Gpr::Rax, a),
+            };
+        }
+        let a = match self.a {
+            Value::Reg(reg, 0) if self.operation != Operation::Add => loc(reg),
+            Value::Sum(a, b) | Value::Difference(a, b) => {
+                asm.load(B32, Gpr::Rax, loc(a));
+                let op = match self.a {
+                    Value::Sum(..) => Alu::Add,
+                    _ => Alu::Sub,
+                };
+                asm.alu(B32, op, Gpr::Rax, loc(b));
+                Loc::Reg(Gpr::Rax)
+            }
+            Value::Reg(reg, plus) => {
+                match loc(reg) {
+                    Loc::Reg(host) if plus != 0 => asm.lea(Gpr::Rax, Mem::at(host, plus as i32)),
+                    from => {
+                        asm.load(B32, Gpr::Rax, from);
+                        if plus != 0 {
+                            asm.alu_imm(B32, Alu::Add, Gpr::Rax, plus as i32);
+                        }
+                    }
+                }
+                Loc::Reg(Gpr::Rax)
+            }
+            Value::Imm(imm) => {
+                asm.mov_imm(Gpr::Rax, imm);
+                Loc::Reg(Gpr::Rax)
+            }
+            // Not without the other case above.
+            Value::Shifted(reg, ..) => loc(reg),
+        };
+        let op = match self.operation {
+            Operation::Sub => Alu::Cmp,
+            Operation::Add => Alu::Add,
+            Operation::Result => return asm.alu_imm(B32, Alu::Cmp, a, 0),
+            Operation::And => return self.compute_and(asm, a, loc),
+        };
+        match (a, self.b) {
+            (a, Value::Imm(imm)) => asm.alu_imm(B32, op, a, imm as i32),
+            (Loc::Reg(a), b) => asm.alu(B32, op, a, loc(b.register())),
+            (a, b) => match loc(b.register()) {
+                Loc::Reg(b) => asm.alu_to(B32, op, a, b),
+                b => {
+                    asm.load(B32, Gpr::Rax, a);
+                    asm.alu(B32, op, Gpr::Rax, b);
+                }
+            },
+        }
+    }
+
+    fn compute_and(&self, asm: &mut Asm, a: Loc, loc: impl Fn(Reg) -> Loc) {
+        match (a, self.b) {
+            (Loc::Reg(Gpr::Rax), Value::Imm(imm)) => {
+                asm.alu_imm(B32, Alu::And, Gpr::Rax, imm as i32);
+            }
+            (a, Value::Imm(imm)) => {
+                asm.mov_imm(Gpr::Rax, imm);
+                asm.test(B32, a, Gpr::Rax);
+            }
+            (Loc::Reg(a), b) => asm.test(B32, loc(b.register()), a),
+            (a, b) => {
+                asm.load(B32, Gpr::Rax, a);
+                asm.test(B32, loc(b.register()), Gpr::Rax);
+            }
+        }
+    }
+}
+
+/// Stores flags that are in the host's, and returns what the host's hold then. Uses RAX.
+fn store(asm: &mut Asm, flags: Mem, form: Form, live: u8) -> Form {
+    let at = |offset: usize| Mem {
+        disp: flags.disp + offset as i32,
+        ..flags
+    };
+    if form == Form::None {
+        return form;
+    }
+    // Each byte is stored by itself: the host forwards a store only to a load of the same bytes.
+    let sign = live & (flag::N | flag::Z) != 0;
+    let arithmetic = form != Form::Logic && live & (flag::C | flag::V) != 0;
+    if arithmetic && form == Form::Add {
+        asm.cmc();
+    }
+    if sign || arithmetic {
+        asm.lahf();
+    }
+    if sign {
+        asm.store_ah(at(NZ));
+    }
+    if !arithmetic {
+        return form;
+    }
+    if live & flag::C != 0 {
+        asm.store_ah(at(NOT_C));
+    }
+    if live & flag::V != 0 {
+        asm.setcc(Cc::O, at(V));
+    }
+    Form::Sub
+}
+
+impl Translator<'_> {
+    pub(super) fn flag_byte(&self, offset: usize) -> Mem {
+        self.shared(offset_of!(Shared, flags) + offset)
+    }
+
+    /// After an instruction that left flags in the host's. `live`: those that anything may read.
+    pub(super) fn set_flags(&mut self, form: Form, recipe: Option<Recipe>, live: u8) {
+        self.form = form;
+        match recipe {
+            Some(recipe) if self.skip.is_none() => {
+                self.pending = (live & recipe.flags() != 0).then_some(recipe);
+            }
+            _ => {
+                if self.skip.is_none() {
+                    self.pending = None;
+                }
+                let flags = self.flag_byte(0);
+                self.form = store(self.asm, flags, form, live);
+            }
+        }
+    }
+
+    /// Has the flags in memory, those in `live` at least. Uses RAX.
+    pub(super) fn settle_flags(&mut self, live: u8) {
+        let Some(recipe) = self.pending else {
+            return;
+        };
+        // Under a test of a condition this may not be executed.
+        if self.skip.is_none() {
+            self.pending = None;
+        }
+        if live & recipe.flags() == 0 {
+            return;
+        }
+        if self.form == Form::None {
+            recipe.compute(self.asm);
+            self.form = recipe.form();
+        }
+        let flags = self.flag_byte(0);
+        self.form = store(self.asm, flags, self.form, live & recipe.flags());
+    }
+
+    /// The same in cold code, where nothing is known of the host's flags.
+    pub(super) fn place_flags(&mut self, recipe: Option<Recipe>) {
+        if let Some(recipe) = recipe {
+            recipe.compute(self.asm);
+            let flags = self.flag_byte(0);
+            store(self.asm, flags, recipe.form(), recipe.flags());
+        }
+    }
+
+    /// Emits code that tests a condition, and returns how it is told. Uses RAX and RCX.
+    pub(super) fn test(&mut self, cond: Cond) -> Cc {
+        if self.form == Form::None
+            && let Some(recipe) = self.pending
+            && (host_tells(recipe.form(), cond) || recipe.form() == Form::Add)
+        {
+            recipe.compute(self.asm);
+            self.form = recipe.form();
+        }
+        if self.form == Form::Add && !host_tells(Form::Add, cond) {
+            self.asm.cmc();
+            self.form = Form::Sub;
+        }
+        if host_tells(self.form, cond) {
+            return host_condition(self.form, cond);
+        }
+        self.settle_flags(flag::ALL);
+        self.form = Form::None;
+        let [v, not_c, nz] = [V, NOT_C, NZ].map(|offset| self.flag_byte(offset));
+        let asm = &mut *self.asm;
+        match cond {
+            Cond::Eq | Cond::Ne => asm.test_imm8(nz, 0x40),
+            Cond::Mi | Cond::Pl => asm.test_imm8(nz, 0x80),
+            Cond::Cs | Cond::Cc => asm.test_imm8(not_c, 1),
+            Cond::Vs | Cond::Vc => asm.test_imm8(v, 1),
+            Cond::Hi | Cond::Ls => {
+                asm.load(B8, Gpr::Rax, nz);
+                asm.alu_imm(B8, Alu::And, Gpr::Rax, 0x40);
+                asm.load(B8, Gpr::Rcx, not_c);
+                asm.alu_imm(B8, Alu::And, Gpr::Rcx, 1);
+                asm.alu(B8, Alu::Or, Gpr::Rax, Gpr::Rcx);
+            }
+            Cond::Ge | Cond::Lt => {
+                asm.load_zx(B8, Gpr::Rax, nz);
+                asm.shift(B32, Sh::Shr, Gpr::Rax, 7);
+                asm.alu(B8, Alu::Cmp, Gpr::Rax, v);
+            }
+            Cond::Gt | Cond::Le => {
+                asm.load_zx(B8, Gpr::Rax, nz);
+                asm.store(B32, Gpr::Rcx, Gpr::Rax);
+                asm.shift(B32, Sh::Shr, Gpr::Rax, 7);
+                asm.alu(B8, Alu::Xor, Gpr::Rax, v);
+                asm.alu_imm(B8, Alu::And, Gpr::Rcx, 0x40);
+                asm.alu(B8, Alu::Or, Gpr::Rax, Gpr::Rcx);
+            }
+            // Nothing asks for it.
+            Cond::Al => asm.alu(B32, Alu::Cmp, Gpr::Rax, Gpr::Rax),
+        }
+        match cond {
+            Cond::Eq | Cond::Mi | Cond::Cc | Cond::Vs | Cond::Ls | Cond::Lt | Cond::Le => Cc::Ne,
+            Cond::Ne
+            | Cond::Pl
+            | Cond::Cs
+            | Cond::Vc
+            | Cond::Hi
+            | Cond::Ge
+            | Cond::Gt
+            | Cond::Al => Cc::E,
+        }
+    }
+
+    /// Loads the carry into the host's: as it is, or inverted as subtraction needs it.
+    pub(super) fn load_carry(&mut self, inverted: bool) {
+        let held = match self.form {
+            Form::Sub => true,
+            Form::Add => false,
+            Form::Logic | Form::None => {
+                // Recipes that give the carry were settled before the instruction.
+                self.asm.bt(self.flag_byte(NOT_C), 0);
+                true
+            }
+        };
+        if held != inverted {
+            self.asm.cmc();
+        }
+    }
+}
+
+/// How the host tells a condition of the guest.
+fn host_condition(form: Form, cond: Cond) -> Cc {
+    let inverted = form == Form::Sub;
+    match cond {
+        Cond::Eq => Cc::E,
+        Cond::Ne => Cc::Ne,
+        Cond::Cs if inverted => Cc::Ae,
+        Cond::Cs => Cc::B,
+        Cond::Cc if inverted => Cc::B,
+        Cond::Cc => Cc::Ae,
+        Cond::Mi => Cc::S,
+        Cond::Pl => Cc::Ns,
+        Cond::Vs => Cc::O,
+        Cond::Vc => Cc::No,
+        Cond::Hi => Cc::A,
+        Cond::Ls => Cc::Be,
+        Cond::Ge => Cc::Ge,
+        Cond::Lt => Cc::L,
+        Cond::Gt => Cc::G,
+        Cond::Le | Cond::Al => Cc::Le,
+    }
+}
