@@ -1,7 +1,7 @@
 //! Branches, and how blocks are left.
 
 use super::analysis::{Form, flag};
-use super::{Cold, Translator};
+use super::{AT_START, Cold, Translator};
 use crate::asm::{Alu, Cc, Gpr, Label, Loc, Mem, Width};
 use crate::context::{STATE, Shared};
 use skep_arm::decode::ItState;
@@ -55,10 +55,10 @@ impl Translator<'_> {
         if self.is_backward(target) {
             let over = self.asm.label();
             self.asm.jcc(cc.opposite(), over);
-            let (pending, form) = (self.pending, self.form);
+            let (pending, form, held) = (self.pending, self.form, self.vectors.valid);
             self.leave_uncounted();
             self.jump_direct(target);
-            (self.pending, self.form) = (pending, form);
+            (self.pending, self.form, self.vectors.valid) = (pending, form, held);
             self.asm.bind(over);
         } else {
             self.jump_linked(Some(cc), target);
@@ -87,9 +87,15 @@ impl Translator<'_> {
                 self.asm.jcc(Cc::Ne, leave);
                 return self.repeat();
             } else {
-                let start = self.start;
-                self.asm.jcc(Cc::E, start);
-                self.asm.jmp(leave);
+                let missing = self.held_at[AT_START] & !self.vectors.valid;
+                if missing == 0 {
+                    let start = self.start;
+                    self.asm.jcc(Cc::E, start);
+                    self.asm.jmp(leave);
+                } else {
+                    self.asm.jcc(Cc::Ne, leave);
+                    self.restart();
+                }
                 return;
             }
         }

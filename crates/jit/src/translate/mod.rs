@@ -13,6 +13,7 @@ pub mod neon;
 mod system;
 #[cfg(test)]
 mod tests;
+mod vectors;
 pub mod vfp;
 
 use crate::asm::{Alu, Asm, Cc, Gpr, Label, Loc, Mem, Sh, Width};
@@ -25,6 +26,7 @@ use flags::Recipe;
 use skep_arm::decode::{self, ItState};
 use skep_arm::insn::{Cond, Decoded, Insn, Reg};
 use std::mem::offset_of;
+use vectors::Vectors;
 
 /// The longest block, in instructions.
 const LONGEST: usize = 64;
@@ -32,6 +34,11 @@ const LONGEST: usize = 64;
 const LOOKAHEAD: usize = 4;
 /// How many instructions a loop repeats at most.
 const LONGEST_HEAD: usize = 8;
+
+/// Indices of [`Translator::held_at`].
+const AT_START: usize = 0;
+const AT_HEAD: usize = 1;
+const AT_SKIP: usize = 2;
 
 /// Reads guest code of one page, in host memory.
 pub struct Source<'a> {
@@ -139,7 +146,7 @@ pub struct Buffers {
     its: Vec<ItState>,
     live: Vec<Liveness>,
     head: Vec<Decoded>,
-    cold: Vec<(Cold, Option<Recipe>)>,
+    cold: Vec<(Cold, Option<Recipe>, u8)>,
 }
 
 /// Translates one block.
@@ -156,6 +163,11 @@ pub struct Translator<'a> {
     /// Its index.
     at: usize,
     form: Form,
+    /// Guest vector registers in the host's.
+    vectors: Vectors,
+    /// Those that are held at the block's start, behind its head, and where a run of conditional
+    /// instructions began.
+    held_at: [u8; 3],
     /// What the flags are computed from, if they are not in memory.
     pending: Option<Recipe>,
     /// Where the first instruction is that sets all flags, if what stands before it is simple enough
@@ -196,6 +208,8 @@ impl<'a> Translator<'a> {
             pc: request.va,
             at: 0,
             form: Form::None,
+            vectors: Vectors::default(),
+            held_at: [0; 3],
             pending: None,
             after_head: None,
             count: 0,
@@ -252,6 +266,14 @@ impl<'a> Translator<'a> {
         let count = insns.len();
         self.count = count;
         self.find_head(&insns);
+        let repeats = insns.iter().zip(&addresses).any(|(decoded, va)| {
+            matches!(decoded.insn, Insn::B { offset }
+                if va.wrapping_add(self.ahead()).wrapping_add_signed(offset) == self.request.va)
+        });
+        self.vectors = Vectors::choose(&insns, repeats);
+        if repeats {
+            self.held_at[AT_START] = self.vectors.chosen();
+        }
         let entries = self.prologue(count);
         let mut ended = false;
         for i in 0..count {
@@ -267,6 +289,7 @@ impl<'a> Translator<'a> {
             {
                 self.asm.bind(label);
                 self.form = Form::None;
+                self.held_at[AT_HEAD] = self.vectors.valid;
             }
             if !std::mem::take(&mut self.merged) {
                 ended = self.instruction(decoded, rest, live);
@@ -313,7 +336,7 @@ impl<'a> Translator<'a> {
     /// Goes on at the block's start.
     fn repeat(&mut self) {
         let (Some(after), Some(recipe)) = (self.after_head, self.pending) else {
-            return self.asm.jmp(self.start);
+            return self.restart();
         };
         let head = std::mem::take(&mut self.buffers.head);
         let kept = head.iter().try_fold(recipe, |recipe, decoded| {
@@ -321,7 +344,7 @@ impl<'a> Translator<'a> {
         });
         if kept.is_none() && self.pending.is_some() {
             self.settle_flags(flag::ALL);
-            self.asm.jmp(self.start);
+            self.restart();
         } else {
             let (pc, at, fp_checked) = (self.pc, self.at, self.fp_checked);
             self.pc = self.request.va;
@@ -336,10 +359,16 @@ impl<'a> Translator<'a> {
                     .and_then(|recipe| recipe.after(written(insn), moved(insn)));
                 self.pc = self.pc.wrapping_add(u32::from(decoded.len));
             }
+            self.load_held(self.held_at[AT_HEAD] & !self.vectors.valid);
             self.asm.jmp(after);
             (self.pc, self.at, self.fp_checked) = (pc, at, fp_checked);
         }
         self.buffers.head = head;
+    }
+
+    fn restart(&mut self) {
+        self.load_held(self.held_at[AT_START] & !self.vectors.valid);
+        self.asm.jmp(self.start);
     }
 
     fn decode(&mut self) {
@@ -417,6 +446,8 @@ impl<'a> Translator<'a> {
             pc: va,
         });
         let direct = self.asm.code.len();
+        self.load_held(self.held_at[AT_START]);
+        self.vectors.valid = self.held_at[AT_START];
         self.asm.bind(self.start);
         self.count_block();
         Entries {
@@ -456,6 +487,7 @@ impl<'a> Translator<'a> {
             let cc = self.test(decoded.cond);
             self.asm.jcc(cc.opposite(), skip);
             self.skip = Some(skip);
+            self.held_at[AT_SKIP] = self.vectors.valid;
         }
         let live = live.first().copied().unwrap_or_default();
         if !conditional {
@@ -568,11 +600,23 @@ impl<'a> Translator<'a> {
         if let Some(skip) = self.skip.take() {
             self.asm.bind(skip);
             self.form = Form::None;
+            self.vectors.valid &= self.held_at[AT_SKIP];
         }
     }
 
     /// Translates what an instruction does; true if it always leaves the block.
     fn body(&mut self, decoded: &Decoded, live: Liveness) -> bool {
+        let cold = self.buffers.cold.len();
+        self.vectors.begin();
+        let left = self.native_or_interpreted(decoded, live);
+        self.vectors.end(&decoded.insn);
+        for (_, _, held) in self.buffers.cold.iter_mut().skip(cold) {
+            *held = self.vectors.valid;
+        }
+        left
+    }
+
+    fn native_or_interpreted(&mut self, decoded: &Decoded, live: Liveness) -> bool {
         if let Some(left) = self.native(decoded, live) {
             return left;
         }
@@ -611,8 +655,9 @@ impl<'a> Translator<'a> {
         self.asm.alu(Width::B32, Alu::Xor, Gpr::Rcx, Gpr::Rcx);
         self.asm.call_to(self.thunks.slow);
         self.form = Form::None;
-        // It may have changed the mode of floating point.
+        // It may have changed the mode of floating point, and any register.
         self.fp_checked = false;
+        self.vectors.valid = 0;
     }
 
     /// The slow path of the instruction under translation: the interpreter executes it, and
@@ -637,7 +682,7 @@ impl<'a> Translator<'a> {
     /// Has code placed behind the block. If it leaves for the interpreter or the block, it stores
     /// the flags as they are known now.
     fn cold(&mut self, cold: Cold) {
-        self.buffers.cold.push((cold, self.pending));
+        self.buffers.cold.push((cold, self.pending, 0));
     }
 
     /// A number for the instruction under translation.
@@ -657,7 +702,7 @@ impl<'a> Translator<'a> {
     }
 
     fn place_cold(&mut self) {
-        for (cold, recipe) in std::mem::take(&mut self.buffers.cold) {
+        for (cold, recipe, held) in std::mem::take(&mut self.buffers.cold) {
             match cold {
                 Cold::Leave { label, pc } => {
                     self.asm.bind(label);
@@ -706,6 +751,7 @@ impl<'a> Translator<'a> {
                     }
                     self.asm.mov_imm(Gpr::Rax, op);
                     self.asm.call_to(self.thunks.slow);
+                    self.load_held(held);
                     self.asm.jmp(back);
                 }
                 Cold::Unaligned {

@@ -295,19 +295,6 @@ impl Translator<'_> {
         }
     }
 
-    fn vector_load(&mut self, to: Xmm, q: bool, d: u8) {
-        let from = self.fp(true, d);
-        // MOVDQU, MOVQ.
-        self.asm
-            .sse(Prefix::F3, if q { 0x6f } else { 0x7e }, to, from);
-    }
-
-    fn vector_store(&mut self, from: Xmm, q: bool, d: u8) {
-        let to = self.fp(true, d);
-        let (prefix, opcode) = if q { (Prefix::F3, 0x7f) } else { (P66, 0xd6) };
-        self.asm.sse(prefix, opcode, from, to);
-    }
-
     fn all_ones(&mut self, to: Xmm) {
         self.asm.sse(P66, op::EQUAL32, to, to);
     }
@@ -788,16 +775,19 @@ impl Translator<'_> {
         } else {
             self.translate_span(decoded, write, length, 1 << size)
         };
-        for n in 0..regs {
+        // Both halves of a register at once, where it is one.
+        let q = d % 2 == 0 && regs % 2 == 0;
+        for n in (0..regs).step_by(if q { 2 } else { 1 }) {
             let memory = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, i32::from(n) * 8);
-            let register = self.fp(true, d + n);
-            let (to, from) = if write {
-                (memory, register)
+            if write {
+                self.vector_load(X0, q, d + n);
+                let (prefix, opcode) = if q { (Prefix::F3, 0x7f) } else { (P66, 0xd6) };
+                self.asm.sse(prefix, opcode, X0, memory);
             } else {
-                (register, memory)
-            };
-            self.asm.load(B64, Gpr::Rax, from);
-            self.asm.store(B64, to, Gpr::Rax);
+                let opcode = if q { 0x6f } else { 0x7e };
+                self.asm.sse(Prefix::F3, opcode, X0, memory);
+                self.vector_store(X0, q, d + n);
+            }
         }
         match wback {
             Wback::None => {}

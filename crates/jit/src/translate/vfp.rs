@@ -37,6 +37,7 @@ mod op {
     pub const COMPARE_QUIET: u8 = 0x2e;
     pub const COMPARE: u8 = 0x2f;
     pub const SQRT: u8 = 0x51;
+    pub const AND_NOT: u8 = 0x55;
     pub const XOR: u8 = 0x57;
     pub const ADD: u8 = 0x58;
     pub const MUL: u8 = 0x59;
@@ -365,16 +366,6 @@ impl Translator<'_> {
         self.asm.alu_imm(B32, Alu::And, to, mask);
     }
 
-    fn load_fp(&mut self, to: Xmm, double: bool, number: u8) {
-        let from = self.fp(double, number);
-        self.asm.sse(scalar(double), op::LOAD, to, from);
-    }
-
-    fn store_fp(&mut self, from: Xmm, double: bool, number: u8) {
-        let to = self.fp(double, number);
-        self.asm.sse(scalar(double), op::STORE, from, to);
-    }
-
     fn core_to_word(&mut self, to_core: bool, word: Mem, rt: Reg) {
         let host = pinned(rt);
         if to_core {
@@ -419,14 +410,12 @@ impl Translator<'_> {
         let size = if double { 8 } else { 4 };
         let done = self.translate_address(decoded, write, address, size, 4);
         let memory = Mem::indexed(Gpr::Rdx, address, 0, 0);
-        let register = self.fp(double, d);
-        let width = if double { B64 } else { B32 };
         if write {
-            self.asm.load(width, Gpr::Rax, register);
-            self.asm.store(width, memory, Gpr::Rax);
+            self.load_fp(X0, double, d);
+            self.asm.sse(scalar(double), op::STORE, X0, memory);
         } else {
-            self.asm.load(width, Gpr::Rax, memory);
-            self.asm.store(width, register, Gpr::Rax);
+            self.asm.sse(scalar(double), op::LOAD, X0, memory);
+            self.store_fp(X0, double, d);
         }
         self.asm.bind(done);
     }
@@ -462,23 +451,15 @@ impl Translator<'_> {
             self.asm.jcc(Cc::Ne, slow);
         }
         self.look_up_aligned(write, Gpr::Rcx, 4, slow);
-        let first = self.fp(double, d);
-        let mut at = 0;
-        while at < length {
-            let memory = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, at);
-            let register = Mem {
-                disp: first.disp + at,
-                ..first
-            };
-            let width = if length - at >= 8 { B64 } else { B32 };
-            let (to, from) = if write {
-                (memory, register)
+        for n in 0..count {
+            let memory = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, i32::from(n) * size);
+            if write {
+                self.load_fp(X0, double, d + n);
+                self.asm.sse(scalar(double), op::STORE, X0, memory);
             } else {
-                (register, memory)
-            };
-            self.asm.load(width, Gpr::Rax, from);
-            self.asm.store(width, to, Gpr::Rax);
-            at += if width == B64 { 8 } else { 4 };
+                self.asm.sse(scalar(double), op::LOAD, X0, memory);
+                self.store_fp(X0, double, d + n);
+            }
         }
         if base.wback {
             let op = if base.increment { Alu::Add } else { Alu::Sub };
@@ -543,14 +524,18 @@ impl Translator<'_> {
 
     /// `to = -to`.
     fn negate(&mut self, double: bool, to: Xmm) {
+        self.load_sign(X2, double);
+        self.asm.sse(Prefix::None, op::XOR, to, X2);
+    }
+
+    fn load_sign(&mut self, to: Xmm, double: bool) {
         let sign = if double {
             offset_of!(Shared, f64_sign)
         } else {
             offset_of!(Shared, f32_sign)
         };
         let sign = self.shared(sign);
-        self.asm.sse(scalar(double), op::LOAD, X2, sign);
-        self.asm.sse(Prefix::None, op::XOR, to, X2);
+        self.asm.sse(scalar(double), op::LOAD, to, sign);
     }
 
     fn vfp_arithmetic(
@@ -594,7 +579,7 @@ impl Translator<'_> {
         };
         self.check_mode(slow, double, flush);
         let prefix = scalar(double);
-        let rm = self.fp(double, m);
+        let rm = self.operand_fp(double, m);
         if let Some(opcode) = simple {
             self.load_fp(X0, double, n);
             self.asm.sse(prefix, opcode, X0, rm);
@@ -634,7 +619,7 @@ impl Translator<'_> {
             let done = self.asm.label();
             let slow = self.slow(decoded, done);
             self.check_mode(slow, double, Flush::operand(m));
-            let from = self.fp(double, m);
+            let from = self.operand_fp(double, m);
             self.asm.sse(Prefix::None, op::XOR, X0, X0);
             self.asm.sse(scalar(double), op::SQRT, X0, from);
             self.check_result(double, X0, slow);
@@ -642,27 +627,19 @@ impl Translator<'_> {
             self.asm.bind(done);
             return;
         }
-        let width = if double { B64 } else { B32 };
-        let (from, to) = (self.fp(double, m), self.fp(double, d));
-        self.asm.load(width, Gpr::Rax, from);
+        self.load_fp(X0, double, m);
         match operation {
             VfpUnary::Vabs => {
-                self.asm.shift(width, Sh::Shl, Gpr::Rax, 1);
-                self.asm.shift(width, Sh::Shr, Gpr::Rax, 1);
-                self.form = Form::None;
+                self.load_sign(X2, double);
+                // ANDNPS: all bits of X0 but the sign.
+                self.asm.sse(Prefix::None, op::AND_NOT, X2, X0);
+                self.store_fp(X2, double, d);
+                return;
             }
-            VfpUnary::Vneg if double => {
-                let sign = self.shared(offset_of!(Shared, f64_sign));
-                self.asm.alu(B64, Alu::Xor, Gpr::Rax, sign);
-                self.form = Form::None;
-            }
-            VfpUnary::Vneg => {
-                self.asm.alu_imm(B32, Alu::Xor, Gpr::Rax, i32::MIN);
-                self.form = Form::None;
-            }
+            VfpUnary::Vneg => self.negate(double, X0),
             VfpUnary::Vmov | VfpUnary::Vsqrt => {}
         }
-        self.asm.store(width, to, Gpr::Rax);
+        self.store_fp(X0, double, d);
     }
 
     fn vfp_compare(&mut self, decoded: &Decoded, signal: bool, double: bool, d: u8, m: Option<u8>) {
@@ -683,7 +660,7 @@ impl Translator<'_> {
         self.load_fp(X0, double, d);
         match m {
             Some(m) => {
-                let other = self.fp(double, m);
+                let other = self.operand_fp(double, m);
                 self.asm.sse(prefix, opcode, X0, other);
             }
             None => {
