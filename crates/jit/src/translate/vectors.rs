@@ -160,6 +160,19 @@ fn written(simd: &Simd) -> u32 {
         | Simd::VmovCoreSingle { to_core: true, .. }
         | Simd::VmovCoreSinglePair { to_core: true, .. }
         | Simd::VmovCoreDouble { to_core: true, .. } => 0,
+        Simd::Vldm {
+            double, d, count, ..
+        } => (0..count).fold(0, |mask, n| mask | Unit::scalar(double, d + n).doubles()),
+        Simd::Multiple {
+            regs,
+            interleave,
+            spacing,
+            d,
+            ..
+        } => (0..regs * interleave.max(1) * spacing.max(1))
+            .fold(0, |mask, n| mask | Unit::D(d + n).doubles()),
+        Simd::VmovToScalar { d, .. } => Unit::D(d).doubles(),
+        Simd::VmovCoreSinglePair { s, .. } => Unit::S(s).doubles() | Unit::S(s + 1).doubles(),
         Simd::Vldr { double, d, .. }
         | Simd::Vfp { double, d, .. }
         | Simd::VfpUnary { double, d, .. }

@@ -403,7 +403,9 @@ impl Translator<'_> {
             }
             (false, None) => {
                 self.get(Gpr::Rcx, rn);
-                self.asm.alu_imm(B32, Alu::Add, Gpr::Rcx, offset);
+                if offset != 0 {
+                    self.asm.alu_imm(B32, Alu::Add, Gpr::Rcx, offset);
+                }
                 Gpr::Rcx
             }
         };
