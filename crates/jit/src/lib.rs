@@ -24,7 +24,6 @@ use asm::Asm;
 use cache::{Cache, Key, Op};
 use context::{JUMPS, Jump, Layout, Leave, NO_TARGET, Shared};
 use skep_arm::decode::ItState;
-use skep_arm::insn::Insn;
 use skep_arm::state::{CpuState, Exclusive, psr};
 use skep_interp::{Cluster, DirectMemory, Exit, Machine, Raised, Step, control};
 use std::any::Any;
@@ -253,9 +252,7 @@ where
     /// generated code returns; [`control::TICK`] makes it return.
     pub fn run(&mut self, budget: u64) -> Exit {
         self.engine.vcpu.core().enter();
-        mxcsr::reset();
         let exit = self.engine.run(budget);
-        self.engine.gather_exceptions();
         self.engine.vcpu.core().leave();
         exit
     }
@@ -399,16 +396,14 @@ where
 
     /// Has the interpreter execute the block at the PC.
     fn interpret_block(&mut self) -> Option<Exit> {
-        self.gather_exceptions();
         let before = self.vcpu.core().stats.instructions;
         let exit = self.vcpu.run_block();
-        // The interpreter sets FPSCR itself, and computes with the host's floating point in part.
-        mxcsr::reset();
         self.interpreted += self.vcpu.core().stats.instructions - before;
         exit
     }
 
-    /// Moves the floating-point exceptions that the host gathered to FPSCR.
+    /// Moves the floating-point exceptions that generated code raised to FPSCR. To be called before
+    /// anything else is executed: the compiler may use floating-point instructions for integers.
     fn gather_exceptions(&mut self) {
         let gathered = mxcsr::take();
         if gathered != 0 {
@@ -487,6 +482,7 @@ where
         let state = &raw mut core.state.regs;
         let tables = self.tables.enter(core.tlb.data);
         self.shared.tables = tables;
+        mxcsr::reset();
         // SAFETY: the fixed piece at `enter` has this signature. Generated code reaches the state,
         // `shared`, the tables and guest memory only; it calls `interpret_one` with the engine that
         // it was assembled for, which is this one, in its box. No reference to any of it is used
@@ -496,6 +492,7 @@ where
                 std::mem::transmute(self.thunks.enter as usize);
             enter(state, code, tables)
         };
+        self.gather_exceptions();
         self.pack();
         let core = self.vcpu.core();
         core.stats.instructions = self.shared.instructions;
@@ -552,14 +549,17 @@ where
         // SAFETY: generated code passes the engine that it was assembled for, which waits in `call`
         // and holds no reference meanwhile.
         let engine = unsafe { &mut *engine };
+        engine.gather_exceptions();
         // Generated code has no frames that a panic could unwind: it goes around them.
-        match catch_unwind(AssertUnwindSafe(|| Self::interpret(engine, number, va))) {
+        let leave = match catch_unwind(AssertUnwindSafe(|| Self::interpret(engine, number, va))) {
             Ok(leave) => leave,
             Err(panic) => {
                 engine.panic = Some(panic);
                 1
             }
-        }
+        };
+        mxcsr::reset();
+        leave
     }
 
     fn interpret(engine: &mut Self, number: u32, va: u32) -> u32 {
@@ -568,10 +568,6 @@ where
         };
         engine.pack();
         engine.handed_over += 1;
-        let floats = matches!(op.decoded.insn, Insn::Simd(_));
-        if floats {
-            engine.gather_exceptions();
-        }
         let core = engine.vcpu.core();
         core.pc = op.pc;
         core.state.regs[15] = op.pc.wrapping_add(if op.t32 { 4 } else { 8 });
@@ -587,9 +583,6 @@ where
             core.stats.instructions = engine.shared.instructions;
         }
         let step = core.execute(&op.decoded);
-        if floats {
-            mxcsr::reset();
-        }
         if step == Step::Next {
             if it.in_block() {
                 core.state.set_it_state(ItState(0));
