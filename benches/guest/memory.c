@@ -1,0 +1,155 @@
+/* Memory: copies, strings, dependent loads, and code that is written. */
+#include <string.h>
+#include <sys/mman.h>
+#include "bench.h"
+
+/* Loads that each need the one before. */
+static void chase(uint32_t n)
+{
+	static uint32_t next[1 << 16];
+	uint32_t at = 0;
+	for (uint32_t i = 0; i < 1 << 16; i++)
+		next[i] = (i * 5 + 12345) & 0xffff;
+	while (n--)
+		for (int i = 0; i < 4096; i++)
+			at = next[at];
+	sink = at;
+}
+
+/* The same over 16 MiB, a page each: more than any translation cache holds. */
+static void chase_pages(uint32_t n)
+{
+	enum { PAGES = 4096, WORDS = 1024 };
+	static uint32_t next[PAGES * WORDS];
+	uint32_t at = 0;
+	for (uint32_t i = 0; i < PAGES; i++) {
+		uint32_t to = (i * 1021 + 7) % PAGES;
+		next[i * WORDS + i % WORDS] = to * WORDS + to % WORDS;
+	}
+	while (n--)
+		for (int i = 0; i < PAGES; i++)
+			at = next[at];
+	sink = at;
+}
+
+static void copy(uint32_t n)
+{
+	static uint8_t from[1 << 16], to[1 << 16];
+	while (n--) {
+		from[n & 0xffff]++;
+		memcpy(to, from, sizeof to);
+		sink = to[5];
+	}
+}
+
+/* Copies between addresses that are not aligned with each other. */
+static void copy_unaligned(uint32_t n)
+{
+	static uint8_t from[1 << 14], to[1 << 14];
+	while (n--) {
+		from[n & 0x3fff]++;
+		memcpy(to + 1, from + 2, sizeof to - 3);
+		sink = to[5];
+	}
+}
+
+static void fill(uint32_t n)
+{
+	static uint8_t to[1 << 16];
+	while (n--) {
+		memset(to, n, sizeof to);
+		sink = to[5];
+	}
+}
+
+static void strings(uint32_t n)
+{
+	static char words[64][32];
+	static const char *const parts[] = { "kernel", "hypervisor", "translation", "a" };
+	for (unsigned i = 0; i < 64; i++) {
+		strcpy(words[i], parts[i & 3]);
+		strcat(words[i], parts[i >> 4]);
+	}
+	while (n--) {
+		uint32_t sum = n;
+		for (unsigned i = 0; i < 63; i++) {
+			sum += strlen(words[i]);
+			sum += strcmp(words[i], words[i + 1]) < 0;
+			sum += strchr(words[i], 'r') != 0;
+		}
+		sink = sum;
+	}
+}
+
+/* A function that is written again before each call. */
+static void self_modifying(uint32_t n)
+{
+	static char *page;
+	if (!page) {
+		page = mmap(0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (page == MAP_FAILED) {
+			page = 0;
+			return;
+		}
+	}
+	while (n--) {
+		/* return (uint8_t)n; */
+#if defined __thumb__
+		uint16_t code[] = { 0x2000 | (uint8_t)n, 0x4770 };
+		uintptr_t entry = (uintptr_t)page | 1;
+#elif defined __arm__
+		uint32_t code[] = { 0xe3a00000 | (uint8_t)n, 0xe12fff1e };
+		uintptr_t entry = (uintptr_t)page;
+#elif defined __x86_64__
+		uint8_t code[] = { 0xb8, n, 0, 0, 0, 0xc3 };
+		uintptr_t entry = (uintptr_t)page;
+#else
+#error "no code to write for this processor"
+#endif
+		memcpy(page, code, sizeof code);
+		__builtin___clear_cache(page, page + sizeof code);
+		if (((uint32_t(*)(void))entry)() != (uint8_t)n)
+			__builtin_trap();
+	}
+}
+
+static void atomic(uint32_t n)
+{
+	static uint32_t counter;
+	while (n--)
+		__atomic_fetch_add(&counter, 1, __ATOMIC_SEQ_CST);
+}
+
+static void atomic_wide(uint32_t n)
+{
+	static uint64_t counter;
+	while (n--)
+		__atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED);
+}
+
+/* A lock taken and given back, as a mutex without contention does. */
+static void lock(uint32_t n)
+{
+	static uint32_t locked;
+	static volatile uint32_t inside;
+	while (n--) {
+		uint32_t expected = 0;
+		while (!__atomic_compare_exchange_n(&locked, &expected, 1, 1, __ATOMIC_ACQUIRE,
+						    __ATOMIC_RELAXED))
+			expected = 0;
+		inside++;
+		__atomic_store_n(&locked, 0, __ATOMIC_RELEASE);
+	}
+}
+
+static const struct row rows[] = {
+	{ "chase", chase },	     { "chase-pages", chase_pages },
+	{ "memcpy", copy },	     { "memcpy-odd", copy_unaligned },
+	{ "memset", fill },	     { "strings", strings },
+	{ "self-modifying", self_modifying }, { "atomic", atomic },
+	{ "atomic-64", atomic_wide }, { "lock", lock },
+	{ 0 },
+};
+
+const struct group memory_group = { "memory", rows, 1 };
