@@ -19,7 +19,7 @@ struct group {
 	int user_code;
 };
 
-extern const struct group integer_group, memory_group, float_group, vector_group, system_group;
+extern const struct group scalar_group, memory_group, float_group, vector_group, system_group;
 
 /* Results go here, so that they have to be calculated. */
 extern volatile uint32_t sink;

@@ -29,7 +29,7 @@ volatile uint32_t sink;
 volatile double double_sink;
 const char *self;
 
-static const struct group *const groups[] = { &integer_group, &memory_group, &float_group,
+static const struct group *const groups[] = { &scalar_group, &memory_group, &float_group,
 					      &vector_group, &system_group };
 
 double now(void)

@@ -1,6 +1,6 @@
 //! The programs of `guest/`, compiled, and the archives that a guest boots.
 
-use crate::Failure;
+use crate::{Failure, programs};
 use skep_image::cpio::Archive;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use std::process::Command;
 const SOURCES: [(&str, &[&str]); 7] = [
     ("main", &["-O2"]),
     ("programs", &["-O2"]),
-    ("integer", &["-O2"]),
+    ("scalar", &["-O2"]),
     ("memory", &["-O2"]),
     ("float", &["-O2"]),
     ("vector", &["-O3", "-ffast-math"]),
@@ -48,10 +48,11 @@ impl Programs {
         archive.finish()
     }
 
-    /// The archive for rows that are other programs: to be followed by the one that has these.
-    pub fn archive_for_list(&self, list: &str) -> Vec<u8> {
+    /// The archive for rows that are other programs, to follow the one with these.
+    pub fn archive_for_programs(&self) -> Vec<u8> {
         let mut archive = base(&self.a32);
-        archive.file("rows", 0o644, list.as_bytes());
+        archive.file("rows", 0o644, programs::list().as_bytes());
+        programs::add_files(&mut archive);
         archive.finish()
     }
 }

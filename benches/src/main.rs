@@ -6,6 +6,7 @@
 mod emulator;
 mod guest;
 mod history;
+mod programs;
 mod run;
 mod table;
 
@@ -13,6 +14,7 @@ use emulator::{Emulator, Guest, Unpacked};
 use history::History;
 use run::{Row, Rows};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use table::Comparison;
 
 const USAGE: &str = "\
@@ -94,17 +96,32 @@ struct Files {
     kernel: Option<Unpacked>,
     /// The archive of the bench program.
     own: PathBuf,
+    /// The archive with Debian's programs, if they are wanted.
+    debian: Option<PathBuf>,
 }
 
 impl Files {
-    fn new(directory: &Path) -> Result<Self, Failure> {
-        // The default guest's kernel, fetched if need be.
-        let guest = skep_image::ensure(&skep_image::Options::default(), &skep_image::Silent)
-            .map_err(|error| error.to_string())?;
+    fn new(options: &Options, directory: &Path) -> Result<Self, Failure> {
+        // The default guest's kernel, fetched if need be, and so are Debian's programs.
+        let image = skep_image::Options::default();
+        let guest =
+            skep_image::ensure(&image, &skep_image::Silent).map_err(|error| error.to_string())?;
         let programs = guest::Programs::compile(directory)?;
         let own = directory.join("own.cpio");
         std::fs::write(&own, programs.archive()).map_err(|error| error.to_string())?;
+        let mut debian = None;
+        if options.wants_programs() {
+            let file = skep_image::programs(&image, &programs::PACKAGES, &skep_image::Silent)
+                .map_err(|error| error.to_string())?;
+            let mut archive = std::fs::read(file).map_err(|error| error.to_string())?;
+            archive.extend(programs.archive_for_programs());
+            let file = directory.join("debian.cpio");
+            std::fs::write(&file, archive).map_err(|error| error.to_string())?;
+            programs::write_for_host(directory)?;
+            debian = Some(file);
+        }
         Ok(Files {
+            debian,
             programs,
             zimage: guest.kernel,
             kernel: Unpacked::new(&guest.boot, directory)?,
@@ -129,6 +146,11 @@ impl Options {
         rows.is_none_or(|rows| rows.split(',').any(|row| row == name))
     }
 
+    /// Whether a program of Debian's is wanted.
+    fn wants_programs(&self) -> bool {
+        self.wants("programs") || programs::names().any(|name| self.wants(name))
+    }
+
     /// The variables that tell the bench program what to do.
     fn environment(&self) -> Vec<(&'static str, String)> {
         let mut variables = vec![("BENCH_MS", self.row_ms.to_string())];
@@ -147,9 +169,12 @@ fn compare(options: &Options) -> Result<(), Failure> {
 }
 
 fn compare_in(options: &Options, directory: &Path) -> Result<(), Failure> {
-    let files = Files::new(directory)?;
-    let native =
-        run::rows(std::process::Command::new(&files.programs.host).envs(options.environment()))?;
+    let files = Files::new(options, directory)?;
+    let mut host = Command::new(&files.programs.host);
+    let mut native = run::rows(host.envs(options.environment()))?;
+    if files.debian.is_some() {
+        native.keep_best(run::rows(host.arg("rows").current_dir(directory))?);
+    }
     let (mut qemu, mut skep) = (Rows::default(), Rows::default());
     for _ in 0..options.rounds {
         qemu.keep_best(measure(Emulator::Qemu, options, &files)?);
@@ -191,11 +216,16 @@ fn measure(emulator: Emulator, options: &Options, files: &Files) -> Result<Rows,
         .into_iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    all.keep_best(run::rows(&mut emulator.command(&Guest {
-        kernel: files.kernel(emulator),
-        initrd: Some(&files.own),
-        environment: &environment.join(" "),
-    }))?);
+    for archive in [Some(&files.own), files.debian.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        all.keep_best(run::rows(&mut emulator.command(&Guest {
+            kernel: files.kernel(emulator),
+            initrd: Some(archive),
+            environment: &environment.join(" "),
+        }))?);
+    }
     Ok(all)
 }
 

@@ -372,4 +372,4 @@ static const struct row rows[] = {
 	{ 0 },
 };
 
-const struct group integer_group = { "integer", rows, 1 };
+const struct group scalar_group = { "scalar", rows, 1 };
