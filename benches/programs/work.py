@@ -21,13 +21,13 @@ def primes(limit):
 def words(path):
     counts = {}
     with open(path) as text:
-        for line in text.readlines()[:2000]:
+        for line in text.readlines()[:4000]:
             for word in line.split():
                 counts[word] = counts.get(word, 0) + 1
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 account = Account()
-for amount in range(30000):
+for amount in range(80000):
     account.add(amount % 7).add(-1)
-print(account.balance, sum(primes(1500)), words("text")[0], 3**2000 % 1000007)
+print(account.balance, sum(primes(3000)), words("text")[0], 3**2000 % 1000007)

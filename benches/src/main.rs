@@ -173,7 +173,11 @@ fn compare_in(options: &Options, directory: &Path) -> Result<(), Failure> {
     let mut host = Command::new(&files.programs.host);
     let mut native = run::rows(host.envs(options.environment()))?;
     if files.debian.is_some() {
-        native.keep_best(run::rows(host.arg("rows").current_dir(directory))?);
+        native.keep_best(run::rows(
+            host.arg("rows")
+                .current_dir(directory)
+                .env("PATH", programs::PATH),
+        )?);
     }
     let (mut qemu, mut skep) = (Rows::default(), Rows::default());
     for _ in 0..options.rounds {

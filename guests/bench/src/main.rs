@@ -1,0 +1,68 @@
+//! Measures single operations of the processor, by the guest's own counter. Prints a row for each:
+//! nanoseconds for an operation, and how long the row took.
+
+#![no_std]
+#![no_main]
+
+mod exceptions;
+mod loops;
+
+use guest_support::mmu::{self, WINDOW, short};
+use guest_support::{board, guest, mcr, mrc, mrrc, println};
+use loops::Loop;
+
+guest!(main);
+
+/// A row takes at least this long, nanoseconds.
+const LONG_ENOUGH: u64 = 60_000_000;
+/// The page that the loops use, by its physical and its virtual address.
+const PAGE: u32 = board::FREE;
+const VIRTUAL: u32 = WINDOW;
+
+fn main() {
+    // Coprocessors 10 and 11 for everyone, and VFP and Advanced SIMD on.
+    mcr!("p15, 0, {}, c1, c0, 2", 0xf << 20);
+    // SAFETY: turns on what nothing but the loops uses.
+    unsafe {
+        core::arch::asm!(".fpu neon-vfpv4", "vmsr fpexc, {}", in(reg) 1 << 30);
+    }
+    short::on(0);
+    short::set_first(VIRTUAL, short::second(0) | short::TABLE);
+    short::set_second(0, VIRTUAL, PAGE | short::PAGE);
+    exceptions::prepare();
+    for row in loops::LOOPS.iter().chain(exceptions::LOOPS) {
+        measure(row);
+    }
+    mmu::off();
+    println!("end");
+}
+
+/// The virtual counter, nanoseconds.
+fn now() -> u64 {
+    let frequency = u64::from(mrc!("p15, 0, {}, c14, c0, 0"));
+    mrrc!("p15, 1, {}, {}, c14") * 1_000_000 / (frequency / 1000)
+}
+
+fn measure(row: &Loop) {
+    println!("start {}", row.name);
+    let begin = now();
+    let mut times = 1000;
+    loop {
+        let start = now();
+        // SAFETY: loops change registers that a function may change, and the page.
+        unsafe { (row.run)(times, VIRTUAL) };
+        let took = now() - start;
+        if took >= LONG_ENOUGH || times >= 1 << 28 {
+            let picoseconds = took * 1000 / (u64::from(times) * u64::from(row.operations));
+            println!(
+                "row bare {} {}.{:03} {}",
+                row.name,
+                picoseconds / 1000,
+                picoseconds % 1000,
+                now() - begin
+            );
+            return;
+        }
+        times *= if took < LONG_ENOUGH / 16 { 8 } else { 2 };
+    }
+}
