@@ -20,8 +20,15 @@ const RAW: u64 = 0x1_0000;
 pub enum Emulator<'a> {
     /// `qemu-system-arm`.
     Qemu,
-    /// Skep's binary, with an engine.
-    Skep(&'a Path, &'a str),
+    /// Skep.
+    Skep {
+        /// Its binary.
+        binary: &'a Path,
+        /// The engine's name.
+        engine: &'a str,
+        /// Whether it prints what the engine did, on standard error.
+        stats: bool,
+    },
 }
 
 /// What is booted.
@@ -46,17 +53,22 @@ impl Emulator<'_> {
                 command.arg("-kernel").arg(guest.kernel);
                 command
             }
-            Emulator::Skep(binary, engine) => {
+            Emulator::Skep {
+                binary,
+                engine,
+                stats,
+            } => {
                 let mut command = Command::new(binary);
                 command.args(["run", "--engine", engine]);
                 command.args(["--memory", &format!("{MEMORY}M")]);
+                command.args(stats.then_some("--stats"));
                 command.arg("--kernel").arg(guest.kernel);
                 command
             }
         };
         let dash = match self {
             Emulator::Qemu => "-",
-            Emulator::Skep(..) => "--",
+            Emulator::Skep { .. } => "--",
         };
         if let Some(initrd) = guest.initrd {
             command.arg(format!("{dash}initrd")).arg(initrd);

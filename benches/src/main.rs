@@ -6,12 +6,14 @@
 mod emulator;
 mod guest;
 mod history;
+mod pressure;
 mod programs;
 mod run;
 mod table;
 
 use emulator::{Emulator, Guest, Unpacked};
 use history::History;
+use pressure::Pressure;
 use run::{Row, Rows};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,6 +27,7 @@ usage: cargo xtask bench [OPTION]...
   --rounds N       the best of N rounds (1)
   --engine ENGINE  Skep's engine (jit)
   --skep FILE      Skep's binary (target/release/skep)
+  --stats          let Skep print what its engine did
   --record         add the result to benches/results";
 
 /// What went wrong, as a sentence.
@@ -33,9 +36,16 @@ type Failure = String;
 /// The least time of a row, milliseconds: usually, and to be quick.
 const ROW_MS: (u32, u32) = (300, 60);
 
+/// The bare-metal guest of the rows for single operations: `cargo xtask guests` compiles it.
+const BARE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../target/guests/armv7a-none-eabi/release/bench"
+);
+
 /// What is measured to be quick: rows and groups.
 const QUICK: &str = "integer,sort,states,bytecode,sha256,chase,memcpy,self-modifying,atomic,\
-    nbody-f64,simd-f32,simd-integer,getppid,page-fault,fork-exec,pipe,boot-kernel";
+    nbody-f64,simd-f32,simd-integer,getppid,page-fault,fork-exec,pipe,gzip,sqlite3,\
+    python3,spawn,boot-kernel,bare";
 
 #[derive(Clone)]
 struct Options {
@@ -45,6 +55,7 @@ struct Options {
     row_ms: u32,
     rows: Option<String>,
     record: bool,
+    stats: bool,
 }
 
 fn main() -> std::process::ExitCode {
@@ -65,6 +76,7 @@ fn options() -> Result<Options, Failure> {
         row_ms: ROW_MS.0,
         rows: None,
         record: false,
+        stats: false,
     };
     let mut args = std::env::args().skip(1);
     while let Some(name) = args.next() {
@@ -78,6 +90,7 @@ fn options() -> Result<Options, Failure> {
             "--rounds" => options.rounds = value()?.parse().map_err(|_| USAGE)?,
             "--engine" => options.engine = value()?,
             "--skep" => options.skep = value()?.into(),
+            "--stats" => options.stats = true,
             "--record" => options.record = true,
             _ => return Err(USAGE.into()),
         }
@@ -133,7 +146,7 @@ impl Files {
     fn kernel(&self, emulator: Emulator) -> &Path {
         match (&self.kernel, emulator) {
             (Some(kernel), Emulator::Qemu) => &kernel.raw,
-            (Some(kernel), Emulator::Skep(..)) => &kernel.elf,
+            (Some(kernel), Emulator::Skep { .. }) => &kernel.elf,
             (None, _) => &self.zimage,
         }
     }
@@ -180,10 +193,15 @@ fn compare_in(options: &Options, directory: &Path) -> Result<(), Failure> {
         )?);
     }
     let (mut qemu, mut skep) = (Rows::default(), Rows::default());
+    let (mut qemu_pressure, mut skep_pressure) = (Pressure::default(), Pressure::default());
     for _ in 0..options.rounds {
-        qemu.keep_best(measure(Emulator::Qemu, options, &files)?);
-        let emulator = Emulator::Skep(&options.skep, &options.engine);
-        skep.keep_best(measure(emulator, options, &files)?);
+        qemu.keep_best(qemu_pressure.during(|| measure(Emulator::Qemu, options, &files))?);
+        let emulator = Emulator::Skep {
+            binary: &options.skep,
+            engine: &options.engine,
+            stats: options.stats,
+        };
+        skep.keep_best(skep_pressure.during(|| measure(emulator, options, &files))?);
     }
     for (name, rows) in [("QEMU", &qemu), ("Skep", &skep), ("native", &native)] {
         for remark in &rows.remarks {
@@ -199,6 +217,14 @@ fn compare_in(options: &Options, directory: &Path) -> Result<(), Failure> {
         best: &best,
     };
     print!("{}", comparison.table());
+    for (name, pressure) in [("QEMU", qemu_pressure), ("Skep", skep_pressure)] {
+        if pressure.is_high() {
+            println!(
+                "the machine was busy: for {:.0} % of {name}'s time something waited for a processor",
+                pressure.share() * 100.0
+            );
+        }
+    }
     if options.record {
         let summary = comparison.summary().ok_or("there are no rows")?;
         if history.record(&summary, &skep)? {
@@ -215,6 +241,13 @@ fn compare_in(options: &Options, directory: &Path) -> Result<(), Failure> {
 /// All that one emulator does in a round.
 fn measure(emulator: Emulator, options: &Options, files: &Files) -> Result<Rows, Failure> {
     let mut all = boots(emulator, options, files)?;
+    if options.wants("bare") {
+        all.keep_best(run::rows(&mut emulator.command(&Guest {
+            kernel: Path::new(BARE),
+            initrd: None,
+            environment: "",
+        }))?);
+    }
     let environment: Vec<String> = options
         .environment()
         .into_iter()
