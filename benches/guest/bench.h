@@ -9,6 +9,8 @@
 struct row {
 	const char *name;
 	void (*run)(uint32_t iterations);
+	/* What has to be done once before; or null. */
+	void (*prepare)(void);
 };
 
 /* A group of rows, up to one without a name. */

@@ -79,8 +79,11 @@ static void library(uint32_t n)
 }
 
 static const struct row rows[] = {
-	{ "nbody-f64", nbody }, { "matmul-f64", matmul }, { "mandelbrot-f32", mandelbrot },
-	{ "libm-f64", library }, { 0 },
+	{ "nbody-f64", nbody, 0 },
+	{ "matmul-f64", matmul, 0 },
+	{ "mandelbrot-f32", mandelbrot, 0 },
+	{ "libm-f64", library, 0 },
+	{ 0 },
 };
 
 const struct group float_group = { "float", rows, 1 };

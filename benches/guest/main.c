@@ -25,8 +25,12 @@
 #define STATE ""
 #endif
 
-/* How often a row is measured. */
-#define SAMPLES 6
+/* A sample takes at least this long, nanoseconds: less than the time for which a host lets a process
+ * run at a stretch, so that some samples are whole on a busy host, too. */
+#define SAMPLE 2e6
+
+/* The least number of samples. */
+#define SAMPLES 5
 
 volatile uint32_t sink;
 volatile double double_sink;
@@ -58,20 +62,22 @@ int wanted(const char *name)
 	}
 }
 
-/* The least of several samples: whatever else the host does makes them longer. */
+/* The least of many samples: whatever else the host does makes them longer. */
 static void measure(const struct group *group, const struct row *row, double long_enough)
 {
-	double begin = now(), least = 0;
+	if (row->prepare)
+		row->prepare();
+	double begin = now(), end = begin, least = 0;
 	uint32_t n = 1;
 	printf("start %s%s\n", row->name, STATE);
-	long_enough /= SAMPLES;
-	for (unsigned samples = 0; samples < SAMPLES;) {
+	for (unsigned samples = 0; samples < SAMPLES || end - begin < long_enough;) {
 		double start = now();
 		row->run(n);
-		double took = now() - start;
-		if (!samples && took < long_enough && n < 1u << 30) {
+		end = now();
+		double took = end - start;
+		if (!samples && took < SAMPLE && n < 1u << 30) {
 			/* A little more than needed, and not too much on little evidence. */
-			double more = took > long_enough / 64 ? 1.15 * long_enough / took : 16;
+			double more = took > SAMPLE / 64 ? 1.15 * SAMPLE / took : 16;
 			double next = n * more + 1;
 			n = next < 1u << 30 ? next : 1u << 30;
 			continue;

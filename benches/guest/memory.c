@@ -1,34 +1,45 @@
 /* Memory: copies, strings, dependent loads, and code that is written. */
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include "bench.h"
 
+static uint32_t next[1 << 16];
+
+static void chase_prepare(void)
+{
+	for (uint32_t i = 0; i < 1 << 16; i++)
+		next[i] = (i * 5 + 12345) & 0xffff;
+}
+
 /* Loads that each need the one before. */
 static void chase(uint32_t n)
 {
-	static uint32_t next[1 << 16];
 	uint32_t at = 0;
-	for (uint32_t i = 0; i < 1 << 16; i++)
-		next[i] = (i * 5 + 12345) & 0xffff;
 	while (n--)
 		for (int i = 0; i < 4096; i++)
 			at = next[at];
 	sink = at;
 }
 
+enum { PAGES = 4096, WORDS = 1024 };
+static uint32_t far_next[PAGES * WORDS];
+
+static void chase_pages_prepare(void)
+{
+	for (uint32_t i = 0; i < PAGES; i++) {
+		uint32_t to = (i * 1021 + 7) % PAGES;
+		far_next[i * WORDS + i % WORDS] = to * WORDS + to % WORDS;
+	}
+}
+
 /* The same over 16 MiB, a page each: more than any translation cache holds. */
 static void chase_pages(uint32_t n)
 {
-	enum { PAGES = 4096, WORDS = 1024 };
-	static uint32_t next[PAGES * WORDS];
 	uint32_t at = 0;
-	for (uint32_t i = 0; i < PAGES; i++) {
-		uint32_t to = (i * 1021 + 7) % PAGES;
-		next[i * WORDS + i % WORDS] = to * WORDS + to % WORDS;
-	}
 	while (n--)
 		for (int i = 0; i < PAGES; i++)
-			at = next[at];
+			at = far_next[at];
 	sink = at;
 }
 
@@ -62,14 +73,19 @@ static void fill(uint32_t n)
 	}
 }
 
-static void strings(uint32_t n)
+static char words[64][32];
+
+static void strings_prepare(void)
 {
-	static char words[64][32];
 	static const char *const parts[] = { "kernel", "hypervisor", "translation", "a" };
 	for (unsigned i = 0; i < 64; i++) {
 		strcpy(words[i], parts[i & 3]);
 		strcat(words[i], parts[i >> 4]);
 	}
+}
+
+static void strings(uint32_t n)
+{
 	while (n--) {
 		uint32_t sum = n;
 		for (unsigned i = 0; i < 63; i++) {
@@ -81,18 +97,20 @@ static void strings(uint32_t n)
 	}
 }
 
+static char *page;
+
+static void self_modifying_prepare(void)
+{
+	page = mmap(0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED) {
+		perror("self-modifying");
+		exit(1);
+	}
+}
+
 /* A function that is written again before each call. */
 static void self_modifying(uint32_t n)
 {
-	static char *page;
-	if (!page) {
-		page = mmap(0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (page == MAP_FAILED) {
-			page = 0;
-			return;
-		}
-	}
 	while (n--) {
 		/* return (uint8_t)n; */
 #if defined __thumb__
@@ -144,11 +162,16 @@ static void lock(uint32_t n)
 }
 
 static const struct row rows[] = {
-	{ "chase", chase },	     { "chase-pages", chase_pages },
-	{ "memcpy", copy },	     { "memcpy-odd", copy_unaligned },
-	{ "memset", fill },	     { "strings", strings },
-	{ "self-modifying", self_modifying }, { "atomic", atomic },
-	{ "atomic-64", atomic_wide }, { "lock", lock },
+	{ "chase", chase, chase_prepare },
+	{ "chase-pages", chase_pages, chase_pages_prepare },
+	{ "memcpy", copy, 0 },
+	{ "memcpy-odd", copy_unaligned, 0 },
+	{ "memset", fill, 0 },
+	{ "strings", strings, strings_prepare },
+	{ "self-modifying", self_modifying, self_modifying_prepare },
+	{ "atomic", atomic, 0 },
+	{ "atomic-64", atomic_wide, 0 },
+	{ "lock", lock, 0 },
 	{ 0 },
 };
 
