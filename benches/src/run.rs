@@ -1,6 +1,7 @@
 //! Runs a program that prints rows, and collects them.
 
 use crate::Failure;
+use crate::waiting::Waiting;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -12,6 +13,19 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// How far the guest's clock and the host's may be apart: a share of the time, and milliseconds for
 /// the way that a line takes.
 const CLOCKS: (f64, f64) = (0.03, 30.0);
+
+/// The group whose rows are one run each, so that it matters how long the program that runs them
+/// waited for one of the host's processors.
+const WHOLE: &str = "programs";
+
+/// When a line was printed.
+#[derive(Clone, Default, Debug)]
+struct Moment {
+    /// Seconds since the start of the program that printed it.
+    seconds: f64,
+    /// How long its threads had waited.
+    waiting: Waiting,
+}
 
 /// A measurement.
 #[derive(Clone, PartialEq, Debug)]
@@ -29,7 +43,8 @@ pub struct Row {
 pub struct Rows {
     /// In the order of the run.
     pub rows: Vec<Row>,
-    /// Seconds from the program's start to the guest's first program.
+    /// Seconds from the program's start to the guest's first program, without those in which the
+    /// program waited for a processor.
     pub boot: Option<f64>,
     /// What is to be told about the run, in sentences.
     pub remarks: Vec<String>,
@@ -53,20 +68,25 @@ impl Rows {
         self.remarks.extend(new.remarks);
     }
 
-    /// Takes a line that a program printed, `at` seconds after its start. `true` if it was the last.
-    fn line(&mut self, line: &str, at: f64, started: &mut Option<f64>) -> bool {
+    /// Takes a line that a program printed. `true` if it was the last.
+    fn line(&mut self, line: &str, at: Moment, started: &mut Option<Moment>) -> bool {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
-            ["init"] => self.boot = Some(at),
+            ["init"] => self.boot = Some(at.seconds - at.waiting.since(&Waiting::default())),
             ["end"] => return true,
             ["start", _] => *started = Some(at),
             ["failed", name, reason] => self.remarks.push(format!("{name} failed: {reason}")),
             ["row", group, name, ns, total] => {
-                let (Ok(ns), Ok(total)) = (ns.parse(), total.parse::<f64>()) else {
+                let (Ok(mut ns), Ok(total)) = (ns.parse::<f64>(), total.parse::<f64>()) else {
                     return false;
                 };
                 if let Some(started) = started.take() {
-                    self.compare_clocks(name, total / 1e6, (at - started) * 1e3);
+                    let host = at.seconds - started.seconds;
+                    self.compare_clocks(name, total / 1e6, host * 1e3);
+                    // Other rows are the least of many samples.
+                    if group == WHOLE {
+                        ns -= at.waiting.since(&started.waiting) * 1e9;
+                    }
                 }
                 self.rows.push(Row {
                     group: group.into(),
@@ -99,10 +119,15 @@ pub fn rows(command: &mut Command) -> Result<Rows, Failure> {
         .map_err(|error| format!("{command:?}: {error}"))?;
     let output = child.stdout.take().ok_or("no output")?;
     let (send, lines) = mpsc::channel();
+    let process = child.id();
     std::thread::spawn(move || {
         for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line).into_owned();
-            if send.send((line, started.elapsed())).is_err() {
+            let moment = Moment {
+                seconds: started.elapsed().as_secs_f64(),
+                waiting: Waiting::of(process),
+            };
+            if send.send((line, moment)).is_err() {
                 break;
             }
         }
@@ -113,7 +138,7 @@ pub fn rows(command: &mut Command) -> Result<Rows, Failure> {
     loop {
         match lines.recv_timeout(LIMIT.saturating_sub(started.elapsed())) {
             Ok((line, at)) => {
-                ended |= rows.line(&line, at.as_secs_f64(), &mut row_started);
+                ended |= rows.line(&line, at, &mut row_started);
                 last.push(line);
             }
             Err(RecvTimeoutError::Disconnected) => break,
@@ -142,7 +167,11 @@ mod tests {
     fn collect(lines: &[(&str, f64)]) -> (Rows, bool) {
         let (mut rows, mut ended, mut started) = (Rows::default(), false, None);
         for (line, at) in lines {
-            ended |= rows.line(line, *at, &mut started);
+            let at = Moment {
+                seconds: *at,
+                ..Moment::default()
+            };
+            ended |= rows.line(line, at, &mut started);
         }
         (rows, ended)
     }
