@@ -108,6 +108,28 @@ static void self_modifying_prepare(void)
 	}
 }
 
+#ifdef __arm__
+/* A loop in two pages; in T32 there is an instruction with a half in each. */
+void across_pages(uint32_t n);
+__asm__(".text\n"
+	".balign 4096\n"
+#ifdef __thumb__
+	".thumb_func\n"
+	".skip 4096 - 6\n"
+#else
+	".skip 4096 - 8\n"
+#endif
+	".global across_pages\n"
+	".type across_pages, %function\n"
+	"across_pages:\n"
+	"1:	subs r0, r0, #1\n"
+	"	mov r2, r0\n"
+	"	eor.w r1, r1, r2\n"
+	"	add r2, r2, r1\n"
+	"	bne 1b\n"
+	"	bx lr\n");
+#endif
+
 /* A function that is written again before each call. */
 static void self_modifying(uint32_t n)
 {
@@ -168,6 +190,9 @@ static const struct row rows[] = {
 	{ "memcpy-odd", copy_unaligned, 0 },
 	{ "memset", fill, 0 },
 	{ "strings", strings, strings_prepare },
+#ifdef __arm__
+	{ "across-pages", across_pages, 0 },
+#endif
 	{ "self-modifying", self_modifying, self_modifying_prepare },
 	{ "atomic", atomic, 0 },
 	{ "atomic-64", atomic_wide, 0 },

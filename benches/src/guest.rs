@@ -78,6 +78,9 @@ fn program(
     for (source, own) in SOURCES {
         let object = directory.join(format!("{name}-{source}.o"));
         let mut command = Command::new(compiler);
+        // No function may cross a page, which is slower, because another one changed its size.
+        command.args(["-Wall", "-Wextra", "-Wno-missing-field-initializers"]);
+        command.args(["-falign-functions=4096"]);
         command.args(flags).args(own).arg("-c");
         command.arg(sources.join(source).with_extension("c"));
         finish(command.arg("-o").arg(&object))?;

@@ -37,6 +37,9 @@ type Failure = String;
 /// The least time of a row, milliseconds: usually, and to be quick.
 const ROW_MS: (u32, u32) = (300, 60);
 
+/// How often boots and programs are repeated, which are no samples: usually. The best counts.
+const REPEATS: u32 = 2;
+
 /// How often the host runs programs: they take a tenth of the time.
 const NATIVE_ROUNDS: u32 = 3;
 
@@ -57,6 +60,7 @@ struct Options {
     engine: String,
     rounds: u32,
     row_ms: u32,
+    repeats: u32,
     rows: Option<String>,
     record: bool,
     stats: bool,
@@ -78,6 +82,7 @@ fn options() -> Result<Options, Failure> {
         engine: "jit".into(),
         rounds: 1,
         row_ms: ROW_MS.0,
+        repeats: REPEATS,
         rows: None,
         record: false,
         stats: false,
@@ -88,6 +93,7 @@ fn options() -> Result<Options, Failure> {
         match name.as_str() {
             "--quick" => {
                 options.row_ms = ROW_MS.1;
+                options.repeats = 1;
                 options.rows.get_or_insert_with(|| QUICK.replace(' ', ""));
             }
             "--rows" => options.rows = Some(value()?),
@@ -257,15 +263,18 @@ fn measure(emulator: Emulator, options: &Options, files: &Files) -> Result<Rows,
         .into_iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    for archive in [Some(&files.own), files.debian.as_ref()]
-        .into_iter()
-        .flatten()
-    {
-        all.keep_best(run::rows(&mut emulator.command(&Guest {
+    let mut run = |archive: &Path| {
+        let rows = run::rows(&mut emulator.command(&Guest {
             kernel: files.kernel(emulator),
             initrd: Some(archive),
             environment: &environment.join(" "),
-        }))?);
+        }))?;
+        all.keep_best(rows);
+        Ok::<_, Failure>(())
+    };
+    run(&files.own)?;
+    for _ in 0..options.repeats {
+        files.debian.as_deref().map_or(Ok(()), &mut run)?;
     }
     Ok(all)
 }
@@ -282,17 +291,22 @@ fn boots(emulator: Emulator, options: &Options, files: &Files) -> Result<Rows, F
         let Some(kernel) = kernel.filter(|_| wanted) else {
             continue;
         };
-        let run = run::rows(&mut emulator.command(&Guest {
-            kernel,
-            initrd: Some(&files.own),
-            environment: "BENCH_ROWS=none",
-        }))?;
-        let seconds = run.boot.ok_or("init does not say that it runs")?;
-        boots.rows.push(Row {
-            group: "boot".into(),
-            name: name.into(),
-            ns: seconds * 1e9,
-        });
+        for _ in 0..options.repeats {
+            let run = run::rows(&mut emulator.command(&Guest {
+                kernel,
+                initrd: Some(&files.own),
+                environment: "BENCH_ROWS=none",
+            }))?;
+            let seconds = run.boot.ok_or("init does not say that it runs")?;
+            boots.keep_best(Rows {
+                rows: vec![Row {
+                    group: "boot".into(),
+                    name: name.into(),
+                    ns: seconds * 1e9,
+                }],
+                ..Rows::default()
+            });
+        }
     }
     Ok(boots)
 }
