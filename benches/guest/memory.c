@@ -111,8 +111,8 @@ static void self_modifying_prepare(void)
 #ifdef __arm__
 /* A loop in two pages; in T32 there is an instruction with a half in each. */
 void across_pages(uint32_t n);
-__asm__(".text\n"
-	".balign 4096\n"
+__asm__(".syntax unified\n"
+	".section .text.across_pages, \"ax\"\n"
 #ifdef __thumb__
 	".thumb_func\n"
 	".skip 4096 - 6\n"
@@ -124,10 +124,11 @@ __asm__(".text\n"
 	"across_pages:\n"
 	"1:	subs r0, r0, #1\n"
 	"	mov r2, r0\n"
-	"	eor.w r1, r1, r2\n"
+	"	eor r1, r1, r2\n"
 	"	add r2, r2, r1\n"
 	"	bne 1b\n"
-	"	bx lr\n");
+	"	bx lr\n"
+	".text\n");
 #endif
 
 /* A function that is written again before each call. */

@@ -78,9 +78,8 @@ fn program(
     for (source, own) in SOURCES {
         let object = directory.join(format!("{name}-{source}.o"));
         let mut command = Command::new(compiler);
-        // No function may cross a page, which is slower, because another one changed its size.
         command.args(["-Wall", "-Wextra", "-Wno-missing-field-initializers"]);
-        command.args(["-falign-functions=4096"]);
+        command.arg("-ffunction-sections");
         command.args(flags).args(own).arg("-c");
         command.arg(sources.join(source).with_extension("c"));
         finish(command.arg("-o").arg(&object))?;
@@ -89,6 +88,7 @@ fn program(
     let program = directory.join(name);
     let mut command = Command::new(compiler);
     command.args(flags).arg("-static").args(objects);
+    command.arg("-T").arg(sources.join("rows.ld"));
     finish(command.args(["-lm", "-o"]).arg(&program))?;
     Ok(program)
 }
