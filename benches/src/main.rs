@@ -1,35 +1,69 @@
 //! Compares Skep with `qemu-system-arm` and with the host: `cargo xtask bench`.
 //!
-//! Both emulators boot the same kernel and the same archive, in turn, and the archive's init
-//! (`guest/bench.c`) prints nanoseconds for every row. The host runs the same source.
+//! Both emulators boot the same kernel and the same archives, in turn, and the archives' init
+//! (`guest/main.c`) measures itself and other programs. The host runs the same source.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+mod emulator;
+mod guest;
+mod history;
+mod pressure;
+mod programs;
+mod run;
+mod table;
+mod waiting;
+
+use emulator::{Emulator, Guest, Unpacked};
+use history::History;
+use pressure::Pressure;
+use run::{Row, Rows};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use table::Comparison;
 
 const USAGE: &str = "\
-usage: cargo xtask bench [--kernel FILE] [--engine ENGINE] [--rounds N] [--skep FILE]
-                         [--history FILE] [--save FILE]";
+usage: cargo xtask bench [OPTION]...
 
-/// A run that takes longer is lost.
-const LIMIT: Duration = Duration::from_secs(300);
+  --quick          a part of the rows, each for a shorter time
+  --rows LIST      these rows or groups only, with commas between them
+  --rounds N       the best of N rounds (1)
+  --engine ENGINE  Skep's engine (jit)
+  --skep FILE      Skep's binary (target/release/skep)
+  --stats          let Skep print what its engine did
+  --record         add the result to benches/results";
 
 /// What went wrong, as a sentence.
 type Failure = String;
 
-/// Nanoseconds per iteration (for `boot`: until init's first line) of every row.
-type Times = BTreeMap<String, f64>;
+/// The least time of a row, milliseconds: usually, and to be quick.
+const ROW_MS: (u32, u32) = (300, 60);
 
+/// How often boots and programs are repeated, which are no samples: usually. The best counts.
+const REPEATS: u32 = 2;
+
+/// How often the host runs programs: they take a tenth of the time.
+const NATIVE_ROUNDS: u32 = 3;
+
+/// The bare-metal guest of the rows for single operations: `cargo xtask guests` compiles it.
+const BARE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../target/guests/armv7a-none-eabi/release/bench"
+);
+
+/// What is measured to be quick: rows and groups.
+const QUICK: &str = "integer,sort,states,bytecode,sha256,chase,memcpy,self-modifying,atomic,\
+    nbody-f64,simd-f32,simd-integer,getppid,page-fault,fork-exec,pipe,gzip,sqlite3,\
+    python3,spawn,boot-kernel,bare";
+
+#[derive(Clone)]
 struct Options {
-    kernel: PathBuf,
     skep: PathBuf,
     engine: String,
     rounds: u32,
-    history: PathBuf,
-    save: Option<PathBuf>,
+    row_ms: u32,
+    repeats: u32,
+    rows: Option<String>,
+    record: bool,
+    stats: bool,
 }
 
 fn main() -> std::process::ExitCode {
@@ -44,32 +78,108 @@ fn main() -> std::process::ExitCode {
 
 fn options() -> Result<Options, Failure> {
     let mut options = Options {
-        kernel: PathBuf::new(),
         skep: "target/release/skep".into(),
         engine: "jit".into(),
         rounds: 1,
-        history: concat!(env!("CARGO_MANIFEST_DIR"), "/results/best.txt").into(),
-        save: None,
+        row_ms: ROW_MS.0,
+        repeats: REPEATS,
+        rows: None,
+        record: false,
+        stats: false,
     };
     let mut args = std::env::args().skip(1);
     while let Some(name) = args.next() {
-        let value = args.next().ok_or(USAGE)?;
+        let mut value = || args.next().ok_or(USAGE);
         match name.as_str() {
-            "--kernel" => options.kernel = value.into(),
-            "--skep" => options.skep = value.into(),
-            "--engine" => options.engine = value,
-            "--rounds" => options.rounds = value.parse().map_err(|_| USAGE)?,
-            "--history" => options.history = value.into(),
-            "--save" => options.save = Some(value.into()),
+            "--quick" => {
+                options.row_ms = ROW_MS.1;
+                options.repeats = 1;
+                options.rows.get_or_insert_with(|| QUICK.replace(' ', ""));
+            }
+            "--rows" => options.rows = Some(value()?),
+            "--rounds" => options.rounds = value()?.parse().map_err(|_| USAGE)?,
+            "--engine" => options.engine = value()?,
+            "--skep" => options.skep = value()?.into(),
+            "--stats" => options.stats = true,
+            "--record" => options.record = true,
             _ => return Err(USAGE.into()),
         }
     }
-    if options.kernel.as_os_str().is_empty() {
-        // The default guest's, fetched if need be.
-        let guest = skep_image::ensure(&skep_image::Options::default(), &skep_image::Silent);
-        options.kernel = guest.map_err(|error| error.to_string())?.kernel;
+    if options.record && options.rows.is_some() {
+        return Err("a part of the rows is nothing to record".into());
     }
     Ok(options)
+}
+
+/// The files that are booted.
+struct Files {
+    programs: guest::Programs,
+    zimage: PathBuf,
+    /// The kernel as Skep boots it by default, if it can be unpacked.
+    kernel: Option<Unpacked>,
+    /// The archive of the bench program.
+    own: PathBuf,
+    /// The archive with Debian's programs, if they are wanted.
+    debian: Option<PathBuf>,
+}
+
+impl Files {
+    fn new(options: &Options, directory: &Path) -> Result<Self, Failure> {
+        // The default guest's kernel, fetched if need be, and so are Debian's programs.
+        let image = skep_image::Options::default();
+        let guest =
+            skep_image::ensure(&image, &skep_image::Silent).map_err(|error| error.to_string())?;
+        let programs = guest::Programs::compile(directory)?;
+        let own = directory.join("own.cpio");
+        std::fs::write(&own, programs.archive()).map_err(|error| error.to_string())?;
+        let mut debian = None;
+        if options.wants_programs() {
+            let file = skep_image::programs(&image, &programs::PACKAGES, &skep_image::Silent)
+                .map_err(|error| error.to_string())?;
+            let mut archive = std::fs::read(file).map_err(|error| error.to_string())?;
+            archive.extend(programs.archive_for_programs());
+            let file = directory.join("debian.cpio");
+            std::fs::write(&file, archive).map_err(|error| error.to_string())?;
+            programs::write_for_host(directory)?;
+            debian = Some(file);
+        }
+        Ok(Files {
+            debian,
+            programs,
+            zimage: guest.kernel,
+            kernel: Unpacked::new(&guest.boot, directory)?,
+            own,
+        })
+    }
+
+    /// The kernel for rows that are not about booting.
+    fn kernel(&self, emulator: Emulator) -> &Path {
+        match (&self.kernel, emulator) {
+            (Some(kernel), Emulator::Qemu) => &kernel.raw,
+            (Some(kernel), Emulator::Skep { .. }) => &kernel.elf,
+            (None, _) => &self.zimage,
+        }
+    }
+}
+
+impl Options {
+    /// Whether a row or a group is wanted.
+    fn wants(&self, name: &str) -> bool {
+        let rows = self.rows.as_deref();
+        rows.is_none_or(|rows| rows.split(',').any(|row| row == name))
+    }
+
+    /// Whether a program of Debian's is wanted.
+    fn wants_programs(&self) -> bool {
+        self.wants("programs") || programs::names().any(|name| self.wants(name))
+    }
+
+    /// The variables that tell the bench program what to do.
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        let mut variables = vec![("BENCH_MS", self.row_ms.to_string())];
+        variables.extend(self.rows.clone().map(|rows| ("BENCH_ROWS", rows)));
+        variables
+    }
 }
 
 fn compare(options: &Options) -> Result<(), Failure> {
@@ -82,174 +192,121 @@ fn compare(options: &Options) -> Result<(), Failure> {
 }
 
 fn compare_in(options: &Options, directory: &Path) -> Result<(), Failure> {
-    let initrd = directory.join("initrd");
-    std::fs::write(&initrd, archive(directory)?).map_err(|error| error.to_string())?;
-    let host = compile("gcc", &[], &directory.join("host"))?;
-    let native = times(&mut Command::new(host))?;
-    let (mut qemu, mut skep) = (Times::new(), Times::new());
+    let files = Files::new(options, directory)?;
+    let mut host = Command::new(&files.programs.host);
+    let mut native = run::rows(host.envs(options.environment()))?;
+    if files.debian.is_some() {
+        host.arg("rows").current_dir(directory);
+        host.env("PATH", programs::PATH);
+        for _ in 0..NATIVE_ROUNDS {
+            native.keep_best(run::rows(&mut host)?);
+        }
+    }
+    let (mut qemu, mut skep) = (Rows::default(), Rows::default());
+    let (mut qemu_pressure, mut skep_pressure) = (Pressure::default(), Pressure::default());
     for _ in 0..options.rounds {
-        let mut command = Command::new("qemu-system-arm");
-        command.args([
-            "-M",
-            "virt",
-            "-cpu",
-            "cortex-a15",
-            "-m",
-            "512",
-            "-nographic",
-        ]);
-        command.arg("-kernel").arg(&options.kernel);
-        command.arg("-initrd").arg(&initrd);
-        command.args(["-append", "console=ttyAMA0 quiet"]);
-        keep_best(&mut qemu, guest_times(&mut command)?);
-        let mut command = Command::new(&options.skep);
-        command.args(["run", "--engine", &options.engine]);
-        command.arg("--kernel").arg(&options.kernel);
-        command.arg("--initrd").arg(&initrd);
-        command.args(["--append", "console=ttyAMA0 quiet"]);
-        keep_best(&mut skep, guest_times(&mut command)?);
+        qemu.keep_best(qemu_pressure.during(|| measure(Emulator::Qemu, options, &files))?);
+        let emulator = Emulator::Skep {
+            binary: &options.skep,
+            engine: &options.engine,
+            stats: options.stats,
+        };
+        skep.keep_best(skep_pressure.during(|| measure(emulator, options, &files))?);
     }
-    let history = read_history(&options.history);
-    print!("{}", table(&qemu, &skep, &native, &history));
-    if let Some(file) = &options.save {
-        let text: String = skep
-            .iter()
-            .map(|(name, ns)| format!("{name} {ns:.3}\n"))
-            .collect();
-        std::fs::write(file, text).map_err(|error| error.to_string())?;
+    for (name, rows) in [("QEMU", &qemu), ("Skep", &skep), ("native", &native)] {
+        for remark in &rows.remarks {
+            println!("{name}: {remark}");
+        }
     }
+    let history = History::new();
+    let best = history.best();
+    let comparison = Comparison {
+        qemu: &qemu,
+        skep: &skep,
+        native: &native,
+        best: &best,
+    };
+    print!("{}", comparison.table());
+    for (name, pressure) in [("QEMU", qemu_pressure), ("Skep", skep_pressure)] {
+        if pressure.is_high() {
+            println!(
+                "the machine was busy: for {:.0} % of {name}'s time something waited for a processor",
+                pressure.share() * 100.0
+            );
+        }
+    }
+    if options.record {
+        let summary = comparison.summary().ok_or("there are no rows")?;
+        if history.record(&summary, &skep)? {
+            println!("this version is the best");
+        }
+    }
+    if !best.origin.is_empty() {
+        println!("Skep's best: {}", best.origin);
+    }
+    print!("{}", history.lines());
     Ok(())
 }
 
-fn keep_best(best: &mut Times, new: Times) {
-    for (name, ns) in new {
-        let kept = best.entry(name).or_insert(ns);
-        *kept = kept.min(ns);
+/// All that one emulator does in a round.
+fn measure(emulator: Emulator, options: &Options, files: &Files) -> Result<Rows, Failure> {
+    let mut all = boots(emulator, options, files)?;
+    if options.wants("bare") {
+        all.keep_best(run::rows(&mut emulator.command(&Guest {
+            kernel: Path::new(BARE),
+            initrd: None,
+            environment: "",
+        }))?);
     }
-}
-
-fn compile(compiler: &str, flags: &[&str], output: &Path) -> Result<PathBuf, Failure> {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/guest/bench.c");
-    let mut command = Command::new(compiler);
-    command
-        .args(["-static", "-O2", source, "-lm", "-o"])
-        .arg(output)
-        .args(flags);
-    match command.status() {
-        Ok(status) if status.success() => Ok(output.into()),
-        Ok(status) => Err(format!("{compiler}: {status}")),
-        Err(error) => Err(format!("{compiler}: {error}")),
+    let environment: Vec<String> = options
+        .environment()
+        .into_iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let mut run = |archive: &Path| {
+        let rows = run::rows(&mut emulator.command(&Guest {
+            kernel: files.kernel(emulator),
+            initrd: Some(archive),
+            environment: &environment.join(" "),
+        }))?;
+        all.keep_best(rows);
+        Ok::<_, Failure>(())
+    };
+    run(&files.own)?;
+    for _ in 0..options.repeats {
+        files.debian.as_deref().map_or(Ok(()), &mut run)?;
     }
+    Ok(all)
 }
 
-/// The archive of the guest: init in A32, and the same program in T32.
-fn archive(directory: &Path) -> Result<Vec<u8>, Failure> {
-    let mut archive = skep_image::cpio::Archive::default();
-    archive.directory("dev");
-    archive.device("dev/console", 0o600, 5, 1);
-    for (name, state) in [("init", "-marm"), ("t32", "-mthumb")] {
-        let flags = [state, "-mfpu=neon-vfpv4"];
-        let file = compile("arm-linux-gnueabihf-gcc", &flags, &directory.join(name))?;
-        let contents = std::fs::read(file).map_err(|error| error.to_string())?;
-        archive.file(name, 0o755, &contents);
-    }
-    Ok(archive.finish())
-}
-
-fn guest_times(command: &mut Command) -> Result<Times, Failure> {
-    let times = times(command)?;
-    if times.contains_key("end") {
-        Ok(times
-            .into_iter()
-            .filter(|(name, _)| name != "end")
-            .collect())
-    } else {
-        Err(format!("{command:?} ended before its last row: {times:?}"))
-    }
-}
-
-/// Runs a command and collects its rows.
-fn times(command: &mut Command) -> Result<Times, Failure> {
-    let started = Instant::now();
-    let mut child: Child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("{command:?}: {error}"))?;
-    let output = child.stdout.take().ok_or("no output")?;
-    let (send, lines) = mpsc::channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-            let line = String::from_utf8_lossy(&line).into_owned();
-            if send.send((line, started.elapsed())).is_err() {
-                break;
-            }
-        }
-    });
-    let mut times = Times::new();
-    loop {
-        match lines.recv_timeout(LIMIT.saturating_sub(started.elapsed())) {
-            Ok((line, elapsed)) => {
-                let mut words = line
-                    .split_whitespace()
-                    .skip_while(|word| *word != "row")
-                    .skip(1);
-                if let (Some(name), Some(Ok(ns))) = (words.next(), words.next().map(str::parse)) {
-                    let boot = elapsed.as_secs_f64() * 1e9;
-                    times.insert(name.into(), if name == "boot" { boot } else { ns });
-                }
-            }
-            Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) => {
-                // Ended already, perhaps.
-                let _ = child.kill();
-                break;
-            }
-        }
-    }
-    child.wait().map_err(|error| error.to_string())?;
-    Ok(times)
-}
-
-/// The rows of an earlier version; none if there is no such file.
-fn read_history(file: &Path) -> Times {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    text.lines()
-        .filter_map(|line| line.split_once(' '))
-        .filter_map(|(name, ns)| Some((name.to_owned(), ns.parse().ok()?)))
-        .collect()
-}
-
-fn table(qemu: &Times, skep: &Times, native: &Times, history: &Times) -> String {
-    let mut text = format!(
-        "{:<18}{:>14}{:>14}{:>14}{:>10}{:>9}{:>14}\n",
-        "ns", "QEMU", "Skep", "native", "QEMU/Skep", "native%", "best before"
-    );
-    let mut logarithms = 0.0;
-    let mut count = 0.0;
-    let mut worst = ("", f64::INFINITY);
-    for (name, &ours) in skep {
-        let Some(&theirs) = qemu.get(name) else {
+/// From the start of the emulator to init, for both forms of the kernel.
+fn boots(emulator: Emulator, options: &Options, files: &Files) -> Result<Rows, Failure> {
+    let mut boots = Rows::default();
+    let unpacked = files.kernel.as_ref().map(|_| files.kernel(emulator));
+    for (name, kernel) in [
+        ("boot-zimage", Some(&*files.zimage)),
+        ("boot-kernel", unpacked),
+    ] {
+        let wanted = options.wants(name) || options.wants("boot");
+        let Some(kernel) = kernel.filter(|_| wanted) else {
             continue;
         };
-        let ratio = theirs / ours;
-        logarithms += ratio.ln();
-        count += 1.0;
-        if ratio < worst.1 {
-            worst = (name, ratio);
+        for _ in 0..options.repeats {
+            let run = run::rows(&mut emulator.command(&Guest {
+                kernel,
+                initrd: Some(&files.own),
+                environment: "BENCH_ROWS=none",
+            }))?;
+            let seconds = run.boot.ok_or("init does not say that it runs")?;
+            boots.keep_best(Rows {
+                rows: vec![Row {
+                    group: "boot".into(),
+                    name: name.into(),
+                    ns: seconds * 1e9,
+                }],
+                ..Rows::default()
+            });
         }
-        let host = native.get(name.trim_end_matches("-t32"));
-        let show = |ns: Option<&f64>| ns.map_or("-".into(), |ns| format!("{ns:.1}"));
-        let share = host.map_or("-".into(), |ns| format!("{:.1}", ns / ours * 100.0));
-        text += &format!(
-            "{name:<18}{theirs:>14.1}{ours:>14.1}{:>14}{ratio:>10.2}{share:>9}{:>14}\n",
-            show(host),
-            show(history.get(name))
-        );
     }
-    let mean = f64::exp(logarithms / count);
-    text + &format!(
-        "geometric mean {mean:.2}, worst row {} ({:.2})\n",
-        worst.0, worst.1
-    )
+    Ok(boots)
 }

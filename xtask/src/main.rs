@@ -21,8 +21,8 @@ tasks:
   e2e          boot real guests
   fuzz         run the fuzz targets guided by coverage: fuzz [TARGET] [--seconds N]
   fidelity     compare the processor with QEMU, or (fidelity blocks) the engines: --help
-  bench        compare with QEMU and the host: bench [--engine ENGINE] [--rounds N]
-               (bench --interp: the interpreter alone)";
+  bench        compare with QEMU and the host: bench [--quick] [--rows LIST] [--rounds N]
+               [--engine ENGINE] [--stats] [--record] (bench --interp: the interpreter alone)";
 
 /// A step that failed, as a sentence.
 type Failure = String;
@@ -187,6 +187,7 @@ fn bench(args: Vec<String>) -> Result<(), Failure> {
             "/usr/bin/arm-linux-gnueabihf-gcc",
         ),
     ])?;
+    bare_metal::guests()?;
     cargo(&["build", "--release", "--package", "skep-cli"])?;
     let mut command = Command::new(env!("CARGO"));
     command.args(["run", "--release", "--package", "skep-benches", "--"]);

@@ -87,13 +87,54 @@ impl<'a> Apt<'a> {
 
     /// Fetches the kernel that the package `kernel` depends on, and the package `busybox`.
     pub fn fetch(&self, kernel: &str, busybox: &str) -> Result<Packages, Error> {
+        self.with_lists(|| self.resolve_and_download(kernel, busybox))
+    }
+
+    /// Fetches packages and all that they depend on.
+    pub fn fetch_all(&self, packages: &[&str]) -> Result<Vec<PathBuf>, Error> {
+        self.with_lists(|| {
+            self.progress
+                .stage(&format!("Fetching {}", packages.join(", ")));
+            let mut command = self.command("apt-get");
+            command
+                .args(["install", "--download-only", "--no-install-recommends"])
+                .args(["--quiet=2", "--yes"])
+                .args(packages);
+            let output = self
+                .spawn("apt-get", &mut command)?
+                .wait_with_output()
+                .map_err(|source| Error::Run {
+                    program: "apt-get",
+                    source,
+                })?;
+            if !output.status.success() {
+                return Err(Error::Fetch {
+                    what: packages.join(", "),
+                    detail: complaints(&output),
+                });
+            }
+            let archives = self.state.join("cache/archives");
+            let entries = fs::read_dir(&archives).map_err(Error::cache(&archives))?;
+            let mut files: Vec<PathBuf> = entries
+                .filter_map(Result::ok)
+                .map(|entry| entry.path())
+                .filter(|path| path.extension() == Some(OsStr::new("deb")))
+                .collect();
+            files.sort();
+            Ok(files)
+        })
+    }
+
+    /// Does something with the newest package lists: again with newer ones, if it could not fetch
+    /// what they tell of.
+    fn with_lists<T>(&self, fetch: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
         let mut update = 0;
         loop {
             update += 1;
             self.progress.stage("Fetching Debian's package lists");
             // One source's failure doesn't matter while the packages are in the others.
             let trouble = complaints(&self.run("apt-get", ["update"])?);
-            match self.resolve_and_download(kernel, busybox) {
+            match fetch() {
                 Err(Error::Fetch { what, detail }) => {
                     // The lists' trouble explains what came of it.
                     let detail = [trouble, detail]

@@ -62,15 +62,16 @@ fn entry(name: &str, contents: &[u8]) -> String {
     format!("{name} {} {crc:08x}\n", contents.len())
 }
 
-/// What the cache has of a guest.
+/// What the cache has of what is looked for.
 enum Found {
-    Complete(Guest),
+    /// The names of the files.
+    Complete(Vec<String>),
     Damaged,
     Nothing,
 }
 
-/// Looks at a guest's directory.
-fn find(directory: &Path) -> Found {
+/// Looks at a directory, which must have these files.
+fn find(directory: &Path, required: &[&str]) -> Found {
     let Ok(list) = fs::read_to_string(directory.join(LIST)) else {
         return if directory.exists() {
             Found::Damaged
@@ -85,21 +86,10 @@ fn find(directory: &Path) -> Found {
     let intact = |name: &str| {
         fs::read(directory.join(name)).is_ok_and(|contents| list.contains(&entry(name, &contents)))
     };
-    if ![KERNEL, INITRD].iter().all(|name| names.contains(name))
-        || !names.iter().all(|name| intact(name))
-    {
+    if !required.iter().all(|name| names.contains(name)) || !names.iter().all(|name| intact(name)) {
         return Found::Damaged;
     }
-    let boot = if names.contains(&UNPACKED) {
-        UNPACKED
-    } else {
-        KERNEL
-    };
-    Found::Complete(Guest {
-        kernel: directory.join(KERNEL),
-        boot: directory.join(boot),
-        initrd: directory.join(INITRD),
-    })
+    Found::Complete(names.into_iter().map(str::to_owned).collect())
 }
 
 /// The guest `name` in the cache `directory`. If there is none, `build` is called with a directory
@@ -110,16 +100,38 @@ pub fn ensure(
     progress: &dyn Progress,
     build: impl FnOnce(&Path, &Into) -> Result<(), Error>,
 ) -> Result<Guest, Error> {
+    let (directory, names) = ensure_files(directory, name, &[KERNEL, INITRD], progress, build)?;
+    let boot = if names.iter().any(|name| name == UNPACKED) {
+        UNPACKED
+    } else {
+        KERNEL
+    };
+    Ok(Guest {
+        kernel: directory.join(KERNEL),
+        boot: directory.join(boot),
+        initrd: directory.join(INITRD),
+    })
+}
+
+/// The directory `name` in the cache `directory`, and its files, of which some are required. As
+/// [`ensure`].
+pub fn ensure_files(
+    directory: &Path,
+    name: &str,
+    required: &[&str],
+    progress: &dyn Progress,
+    build: impl FnOnce(&Path, &Into) -> Result<(), Error>,
+) -> Result<(PathBuf, Vec<String>), Error> {
     let finished = directory.join(format!("{name}-{VERSION}"));
-    // A complete guest needs no more than to be read.
-    if let Found::Complete(guest) = find(&finished) {
-        return Ok(guest);
+    // A complete one needs no more than to be read.
+    if let Found::Complete(names) = find(&finished, required) {
+        return Ok((finished, names));
     }
     fs::create_dir_all(directory).map_err(Error::cache(directory))?;
     let _lock = lock(directory, progress)?;
-    let damaged = match find(&finished) {
+    let damaged = match find(&finished, required) {
         // Another process built it while this one waited.
-        Found::Complete(guest) => return Ok(guest),
+        Found::Complete(names) => return Ok((finished, names)),
         Found::Damaged => true,
         Found::Nothing => false,
     };
@@ -134,8 +146,8 @@ pub fn ensure(
         }
     })?;
     sweep(directory, |entry| outdated(entry, name));
-    match find(&finished) {
-        Found::Complete(guest) => Ok(guest),
+    match find(&finished, required) {
+        Found::Complete(names) => Ok((finished, names)),
         Found::Damaged | Found::Nothing => Err(Error::cache(&finished)(std::io::Error::other(
             "its files are not what was written",
         ))),

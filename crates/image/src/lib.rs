@@ -16,6 +16,7 @@ mod input;
 mod modules;
 mod output;
 mod package;
+mod programs;
 #[cfg(test)]
 mod tests;
 mod unpacked;
@@ -24,6 +25,7 @@ pub use command::{command_overlay, terminal_overlay};
 pub use error::Error;
 pub use input::{encode_input, end_of_input};
 pub use output::CommandOutput;
+pub use programs::programs;
 
 use std::path::PathBuf;
 
@@ -54,6 +56,16 @@ pub struct Options {
     pub cache_dir: Option<PathBuf>,
     /// The kernel.
     pub flavour: Flavour,
+}
+
+impl Options {
+    /// The cache.
+    fn directory(&self) -> Result<PathBuf, Error> {
+        match &self.cache_dir {
+            Some(directory) => Ok(directory.clone()),
+            None => cache::default_directory(|name| std::env::var_os(name)),
+        }
+    }
 }
 
 /// The default guest's files.
@@ -94,10 +106,7 @@ const SPACE: u64 = 100 << 20;
 /// # Errors
 /// See [`Error`]. Nothing half-made is left in the cache then.
 pub fn ensure(options: &Options, progress: &dyn Progress) -> Result<Guest, Error> {
-    let directory = match &options.cache_dir {
-        Some(directory) => directory.clone(),
-        None => cache::default_directory(|name| std::env::var_os(name))?,
-    };
+    let directory = options.directory()?;
     let package = options.flavour.package();
     cache::ensure(&directory, package, progress, |work, into| {
         cache::require_space(&directory, SPACE)?;

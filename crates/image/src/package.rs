@@ -80,6 +80,60 @@ pub fn file(apt: &Apt, package: &Path, paths: &[&str]) -> Result<Vec<u8>, Error>
     })
 }
 
+/// A file or a link of a package.
+pub struct Entry {
+    /// Its path, without a leading slash.
+    pub path: String,
+    /// Its permissions.
+    pub mode: u32,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What an entry of a package is.
+pub enum Kind {
+    /// A file with its contents.
+    File(Vec<u8>),
+    /// A symbolic link and its target.
+    Symlink(String),
+    /// Another name of the file at a path without a leading slash.
+    HardLink(String),
+}
+
+/// The files and links of a package, of those whose path is wanted.
+pub fn entries(
+    apt: &Apt,
+    package: &Path,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<Entry>, Error> {
+    let mut entries = Vec::new();
+    let plain = |path: &[u8]| {
+        let path = String::from_utf8_lossy(path);
+        path.trim_start_matches("./").to_owned()
+    };
+    apt.with_contents(package, |tar| {
+        for entry in tar::Archive::new(tar).entries()? {
+            let mut entry = entry?;
+            let path = plain(&entry.path_bytes());
+            let mode = entry.header().mode()?;
+            let kind = entry.header().entry_type();
+            let target = entry.link_name_bytes().unwrap_or_default().into_owned();
+            let kind = match kind {
+                _ if !wanted(&path) => continue,
+                tar::EntryType::Regular => Kind::File(read(&mut entry)?),
+                tar::EntryType::Symlink => {
+                    Kind::Symlink(String::from_utf8_lossy(&target).into_owned())
+                }
+                tar::EntryType::Link => Kind::HardLink(plain(&target)),
+                _ => continue,
+            };
+            entries.push(Entry { path, mode, kind });
+        }
+        Ok(())
+    })?;
+    Ok(entries)
+}
+
 /// Decompresses a module if it is compressed.
 fn plain(path: &str, contents: Vec<u8>) -> io::Result<(String, Vec<u8>)> {
     let Some(stem) = path.strip_suffix(".xz") else {

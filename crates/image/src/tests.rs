@@ -465,6 +465,31 @@ fn a_source_that_fails_does_not_matter_if_the_packages_are_there() {
 }
 
 #[test]
+fn packages_come_with_what_they_need_and_are_tried_again() {
+    // The first lists are out of date: apt-get finds no file that they tell of.
+    let programs = programs(&[
+        ("apt-config", ""),
+        ("apt-cache", ""),
+        ("dpkg-deb", ""),
+        (
+            "apt-get",
+            "d=${APT_CONFIG%/*}; case $* in update) exit;; esac; \
+             [ -e $d/again ] || { : >$d/again; echo 'E: not found' >&2; exit 100; }; \
+             for name in libc6 $*; do case $name in -*|install) continue;; esac; \
+             echo deb! >$d/cache/archives/${name}_1_armhf.deb; done",
+        ),
+    ]);
+    let work = tempfile::tempdir().expect("a temporary directory");
+    let apt = apt::Apt::new(work.path(), Some(programs.path().into()), &Silent).expect("apt");
+    let files = apt.fetch_all(&["dash", "gzip"]).expect("fetched");
+    let names: Vec<_> = files.iter().filter_map(|file| file.file_name()).collect();
+    assert_eq!(
+        names,
+        ["dash_1_armhf.deb", "gzip_1_armhf.deb", "libc6_1_armhf.deb"]
+    );
+}
+
+#[test]
 fn what_apt_says_is_passed_on() {
     let fetch = |get: &str| {
         let programs = programs(&[
