@@ -123,7 +123,7 @@ pub enum LitmusError {
 
 fn run(engines: Engines, parts: &[Part]) -> Result<Left, LitmusError> {
     let board = Board::new(MEMORY, parts.len());
-    map::build(&board, [0; 4]);
+    map::build(&board, [0; 4], false);
     for section in 0..SECTIONS {
         // Normal memory, shareable, for everyone.
         let va = SHARED + section * 0x10_0000;
