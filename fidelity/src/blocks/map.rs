@@ -16,7 +16,8 @@ const VECTORS_PA: u32 = 0;
 const PATCH_SIZE: u32 = 0x2000;
 /// What the handlers keep.
 pub const SAVE_PA: u32 = 0x1000;
-const TABLES_PA: u32 = 0x2000;
+/// The tables.
+pub const TABLES_PA: u32 = 0x2000;
 /// The code.
 pub const CODE_PA: u32 = 0x3000;
 /// Eight pages of data.
