@@ -259,7 +259,8 @@ fn compare_blocks(args: &BlocksArgs) -> std::io::Result<bool> {
     let [_, undefined, calls, prefetch, data, _, irq, fiq] = tally.exceptions;
     println!(
         "  exceptions: {undefined} Undefined Instruction, {calls} Supervisor Call, {prefetch} \
-         Prefetch Abort, {data} Data Abort, {irq} IRQ, {fiq} FIQ"
+         Prefetch Abort, {data} Data Abort, {irq} IRQ, {fiq} FIQ; {} FIQs without a trace",
+        tally.fast
     );
     for stats in bench.stats() {
         println!(

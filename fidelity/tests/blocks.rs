@@ -2,6 +2,7 @@
 
 use skep_fidelity::blocks::check::{self, Bench, CONFIGS, Tally};
 use skep_fidelity::blocks::generate::Generator;
+use skep_fidelity::blocks::machine::Board;
 use skep_fidelity::blocks::map;
 use skep_fidelity::blocks::program::{Part, Unit};
 use std::time::Duration;
@@ -30,11 +31,21 @@ fn both_engines_leave_the_same() {
     for vector in [1, 2, 3, 4, 6, 7] {
         assert!(tally.exceptions[vector] > PROGRAMS / 50, "{tally:?}");
     }
+    assert!(tally.fast > PROGRAMS / 10, "{tally:?}");
     // And they make the translator work.
     for stats in bench.stats() {
         assert!(stats.translated > PROGRAMS, "{stats:?}");
         assert!(stats.invalidated > PROGRAMS, "{stats:?}");
     }
+}
+
+#[test]
+fn a_translator_that_is_not_told_of_written_code_is_found_out() {
+    let generator = Generator::new(SEED);
+    let mut bench = Bench::with(|| Board::deaf(map::MEMORY)).expect("the host has memory for code");
+    let limit = Duration::from_secs(600);
+    let (_, differences) = check::run(&mut bench, &generator, 0..1000, limit, 1);
+    assert_eq!(differences.len(), 1);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Memory ordering, exclusives and maintenance between vCPUs, in both engines.
 
-use skep_fidelity::litmus::{self, Engines, LitmusError};
+use skep_fidelity::litmus::{self, Engines, LitmusError, written};
 
 /// Iterations of each test: those in debug builds show that nothing hangs.
 const N: u32 = if cfg!(debug_assertions) {
@@ -59,4 +59,41 @@ fn a_mapping_is_gone_everywhere_when_its_maintenance_completes() {
 #[test]
 fn a_mapping_is_gone_for_a_vcpu_that_must_translate_anew() {
     never(|engines| litmus::shootdown(engines, true, true, N / 100));
+}
+
+/// Iterations of tests that decode in each: fewer, and MOVW holds 16 bits of a number.
+const NUMBERS: u32 = N / 3;
+
+#[test]
+fn two_writers_of_a_page_complete_each_by_itself() {
+    for apart in [8, 0x40, 0x800] {
+        never(|engines| written::two_writers(engines, apart, NUMBERS));
+    }
+}
+
+#[test]
+fn data_in_a_page_of_code_that_is_rewritten_stays() {
+    never(|engines| written::data_beside_code(engines, NUMBERS));
+}
+
+#[test]
+fn code_that_is_written_while_it_is_first_decoded_is_what_executes() {
+    for stride in [0x40, 0x1040] {
+        never(|engines| written::first_decoding(engines, 1, stride, NUMBERS));
+        never(|engines| written::first_decoding(engines, 3, stride, NUMBERS / 4));
+    }
+}
+
+#[test]
+fn code_that_a_device_writes_is_what_executes() {
+    for stride in [0x40, 0x1040] {
+        never(|engines| written::device_writes(engines, false, stride, NUMBERS));
+        never(|engines| written::device_writes(engines, true, stride, NUMBERS));
+    }
+}
+
+#[test]
+fn code_that_is_mapped_elsewhere_executes_there() {
+    never(|engines| written::code_elsewhere(engines, 1, NUMBERS / 4));
+    never(|engines| written::code_elsewhere(engines, 3, NUMBERS / 16));
 }

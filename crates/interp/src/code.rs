@@ -3,7 +3,8 @@
 use crate::control::{self, Control};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst, fence};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, fence};
 
 /// Size of a page in bytes.
 pub const PAGE: usize = 4096;
@@ -17,8 +18,11 @@ const LINE_SHIFT: u32 = 6;
 ///
 /// Who writes stores first and looks then; who decodes marks first and reads then. A page is marked
 /// for the first time in a generation with all vCPUs told of it ([`crate::Core::begin_code`]), so
-/// that the look at the word, which every store takes, needs no barrier: after that, they look
+/// so that the look at the word, which every store takes, needs no barrier: after that, they look
 /// closer, with one.
+///
+/// Of two who write to a page, the second may find no mark because of the first, and relies on what
+/// the first does: the marks go last, when the generation has changed and all vCPUs are told.
 pub struct CodeMap {
     pages: Vec<Page>,
     watchers: Vec<Arc<Control>>,
@@ -30,6 +34,25 @@ struct Page {
     generation: AtomicU32,
     /// 1 more than the generation in which all vCPUs were told that the page holds code.
     told: AtomicU32,
+    /// Held while marks are made, and while they are taken away with all that belongs to it: a mark
+    /// is of the generation that it was made in.
+    changing: AtomicBool,
+}
+
+impl Page {
+    /// Changes marks and generation. No more than a few stores: others spin meanwhile.
+    fn change<R>(&self, change: impl FnOnce() -> R) -> R {
+        while self
+            .changing
+            .compare_exchange_weak(false, true, Acquire, Relaxed)
+            .is_err()
+        {
+            core::hint::spin_loop();
+        }
+        let result = change();
+        self.changing.store(false, Release);
+        result
+    }
 }
 
 impl CodeMap {
@@ -56,9 +79,10 @@ impl CodeMap {
         let Some(page) = self.pages.get(offset / PAGE) else {
             return 0;
         };
-        let generation = page.generation.load(SeqCst);
-        page.lines.fetch_or(line_mask(offset, len), SeqCst);
-        generation
+        page.change(|| {
+            page.lines.fetch_or(line_mask(offset, len), SeqCst);
+            page.generation.load(SeqCst)
+        })
     }
 
     /// True when all vCPUs know that the page that holds `offset` holds code, in this generation.
@@ -97,14 +121,18 @@ impl CodeMap {
             };
             let next = (at / PAGE + 1) * PAGE;
             let part = next.min(end) - at;
-            if page.lines.load(SeqCst) & line_mask(at, part) != 0 {
-                // The whole page's blocks go: those that still matter mark their lines again. Marks
-                // that get lost between the two are of the generation that ends.
-                page.lines.store(0, SeqCst);
-                page.generation.fetch_add(1, SeqCst);
-                for watcher in &self.watchers {
-                    watcher.set(control::CODE, true);
-                }
+            let mask = line_mask(at, part);
+            if page.lines.load(SeqCst) & mask != 0 {
+                page.change(|| {
+                    if page.lines.load(SeqCst) & mask != 0 {
+                        // The whole page's blocks go: those that still matter mark their lines again.
+                        page.generation.fetch_add(1, SeqCst);
+                        for watcher in &self.watchers {
+                            watcher.set(control::CODE, true);
+                        }
+                        page.lines.store(0, SeqCst);
+                    }
+                });
             }
             at = next;
         }

@@ -20,6 +20,8 @@ pub struct End {
     pub state: CpuState,
     /// Memory then.
     pub memory: Vec<u64>,
+    /// What the device kept of its accesses.
+    pub log: u64,
 }
 
 /// Settings of the translator under which programs run, by turns.
@@ -69,6 +71,8 @@ pub struct Tally {
     pub instructions: u64,
     /// Exceptions taken in them, by their vector.
     pub exceptions: [u64; 8],
+    /// Interrupts that left no trace.
+    pub fast: u64,
 }
 
 impl Bench {
@@ -77,13 +81,21 @@ impl Bench {
     /// # Errors
     /// The host's, when it has no memory for code.
     pub fn new() -> std::io::Result<Self> {
+        Self::with(|| Board::new(map::MEMORY, 1))
+    }
+
+    /// The engines, the translator on machines made by `make`.
+    ///
+    /// # Errors
+    /// The host's, when it has no memory for code.
+    pub fn with(make: impl Fn() -> Arc<Board>) -> std::io::Result<Self> {
         let mut state = CpuState::new(skep_arm::state::CpuModel::CortexA15, 0, 1);
         map::set_up(&mut state);
         let board = Board::new(map::MEMORY, 1);
         let vcpu = skep_interp::Vcpu::new(state.clone(), board.clone(), board.cluster.clone());
         let mut translators = Vec::new();
         for config in CONFIGS {
-            let board = Board::new(map::MEMORY, 1);
+            let board = make();
             let cluster = board.cluster.clone();
             let vcpu = skep_jit::Vcpu::new(state.clone(), board.clone(), cluster, config)?;
             translators.push((board, vcpu));
@@ -136,10 +148,13 @@ impl Bench {
             // A program may write over it.
             *count += u64::from(board.memory.load32(at as usize).min(64));
         }
+        let at = map::SAVE_PA + map::FAST + 8;
+        tally.fast += u64::from(board.memory.load32(at as usize).min(1 << 16));
         Some(End {
             exit: Some(exit),
             state: vcpu.state().clone(),
-            memory: board.contents(),
+            memory: contents(board),
+            log: board.log(),
         })
     }
 
@@ -162,7 +177,8 @@ impl Bench {
         End {
             exit,
             state: vcpu.state().clone(),
-            memory: board.contents(),
+            memory: contents(board),
+            log: board.log(),
         }
     }
 
@@ -240,6 +256,14 @@ impl Drop for Bench {
     }
 }
 
+/// Memory, without what depends on where an interrupt was taken.
+fn contents(board: &Board) -> Vec<u64> {
+    let mut words = board.contents();
+    let at = (map::SAVE_PA + map::FAST) as usize / 8;
+    words[at..at + 2].fill(0);
+    words
+}
+
 /// Fills a machine's memory, and sets its inputs.
 fn prepare(board: &Board, case: &Case) {
     let mut words = vec![0u64; map::MEMORY / 8];
@@ -256,7 +280,7 @@ fn prepare(board: &Board, case: &Case) {
         let t32 = case.program.units.get(unit).is_some_and(|unit| unit.t32);
         addresses.get(unit).copied().unwrap_or(map::END) | u32::from(t32)
     });
-    map::build(board, pads);
+    map::build(board, pads, case.storm);
     if let Some(control) = board.cluster.control(0) {
         control.set_irq(case.irq);
         control.set_fiq(case.fiq);
@@ -276,7 +300,11 @@ pub fn explain(case: &Case, ours: &End, theirs: &End) -> String {
         start.simd.fpexc,
         start.cp15.sctlr,
         if case.irq { ", IRQ" } else { "" },
-        if case.fiq { ", FIQ" } else { "" },
+        match (case.fiq, case.storm) {
+            (_, true) => ", FIQs that leave no trace",
+            (true, false) => ", FIQ",
+            (false, false) => "",
+        },
     );
     for (number, value) in start.regs.iter().enumerate().take(15) {
         let _ = write!(text, "  r{number} {value:08x}");
@@ -294,6 +322,9 @@ pub fn explain(case: &Case, ours: &End, theirs: &End) -> String {
         format!("{:#x?}", ours.state),
         format!("{:#x?}", theirs.state),
     );
+    if ours.log != theirs.log {
+        let _ = writeln!(text, "  the device's accesses differ");
+    }
     for (number, (a, b)) in a.lines().zip(b.lines()).enumerate() {
         if a != b {
             let _ = writeln!(

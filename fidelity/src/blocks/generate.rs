@@ -8,7 +8,7 @@ use crate::operands::base_and_index;
 use crate::rng::Rng;
 use crate::values;
 use skep_arm::decode::{self, ItState, Set, rows};
-use skep_arm::insn::{Decoded, Insn};
+use skep_arm::insn::{Decoded, Hint, Insn};
 use skep_arm::state::{CpuModel, CpuState, Mode, psr};
 
 /// A program, and what it starts with.
@@ -26,6 +26,9 @@ pub struct Case {
     pub irq: bool,
     /// The FIQ input is asserted.
     pub fiq: bool,
+    /// The handler of FIQ leaves no trace, and FIQs come at any time: wherever each engine takes them,
+    /// the program ends the same.
+    pub storm: bool,
 }
 
 /// Makes cases.
@@ -41,7 +44,7 @@ const KINDS: usize = 4;
 
 /// Where a unit's instructions may be.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     Straight,
     /// In the body of a loop: R11 counts.
     Loop,
@@ -49,11 +52,11 @@ enum Place {
     Leaf,
 }
 
-struct Maker<'a> {
+pub(super) struct Maker<'a> {
     generator: &'a Generator,
-    rng: &'a mut Rng,
+    pub(super) rng: &'a mut Rng,
     units: Vec<Unit>,
-    t32: bool,
+    pub(super) t32: bool,
     /// Most instructions are of this kind.
     favourite: usize,
     /// Instructions that change the system are likely.
@@ -64,11 +67,19 @@ struct Maker<'a> {
     calls: Vec<(usize, usize, bool)>,
     /// Units that may be rewritten: a single instruction of four bytes.
     rewritable: Vec<usize>,
+    /// What the program does with the pages of [`map::PATCH`]: functions there, by number.
+    pub(super) slots: Vec<u32>,
+    /// Devices raise interrupts.
+    interrupts: bool,
+    /// See [`Case::storm`].
+    pub(super) storm: bool,
+    /// Units that must not cross a page's end.
+    pub(super) whole: Vec<usize>,
 }
 
 /// R10 and R12 hold addresses and values for a moment.
-const VALUE: u32 = 10;
-const ADDRESS: u32 = 12;
+pub(super) const VALUE: u32 = 10;
+pub(super) const ADDRESS: u32 = 12;
 
 impl Generator {
     /// A generator for a seed.
@@ -141,6 +152,13 @@ impl Generator {
         ]);
         let favourite = rng.below(KINDS as u32 + 1) as usize % KINDS;
         let (system, rewriting) = (rng.one_in(2), rng.one_in(4));
+        let (patching, interrupts) = (rng.one_in(3), rng.one_in(3));
+        // The handler of FIQ has FIQ mode for itself.
+        let storm = interrupts && mode != Mode::Fiq && rng.one_in(2);
+        let slots = 1 + rng.below(4);
+        let slots = (0..if patching { slots } else { 0 })
+            .map(|_| super::patch::slot(rng))
+            .collect();
         let t32 = rng.one_in(2);
         let mut maker = Maker {
             generator: self,
@@ -152,9 +170,14 @@ impl Generator {
             rewriting,
             calls: Vec::new(),
             rewritable: Vec::new(),
+            slots,
+            interrupts,
+            storm,
+            whole: Vec::new(),
         };
         maker.main();
         let units = std::mem::take(&mut maker.units);
+        let whole = std::mem::take(&mut maker.whole);
         // Mostly about the end of a page.
         let page = rng.below(3);
         let back = if rng.one_in(4) {
@@ -166,10 +189,15 @@ impl Generator {
             start: map::CODE + page * 0x1000 + ((0x1000 - back) & !3),
             units,
         };
-        if !program.fits() {
+        let addresses = program.addresses();
+        let split = |unit: usize| match addresses.get(unit..unit + 2) {
+            Some(&[start, end]) => start >> 12 != (end - 1) >> 12,
+            _ => true,
+        };
+        if !program.fits() || whole.into_iter().any(split) {
             return None;
         }
-        let mut state = initial_state(rng, mode);
+        let mut state = initial_state(rng, mode, storm);
         // Through the alias, now and then: only what is relative to the PC tells.
         let alias = rng.one_in(8) && program.addresses().last()? & !0xfff == program.start & !0xfff;
         state.regs[15] = if alias {
@@ -187,7 +215,8 @@ impl Generator {
             program,
             state,
             irq: rng.one_in(4),
-            fiq: rng.one_in(8),
+            fiq: rng.one_in(8) || storm && rng.one_in(2),
+            storm,
         })
     }
 }
@@ -209,7 +238,7 @@ fn pointer(rng: &mut Rng) -> u32 {
     if rng.one_in(6) { va } else { va & !7 }
 }
 
-fn initial_state(rng: &mut Rng, mode: Mode) -> CpuState {
+fn initial_state(rng: &mut Rng, mode: Mode, storm: bool) -> CpuState {
     let mut state = CpuState::new(CpuModel::CortexA15, 0, 1);
     map::set_up(&mut state);
     for mode in [
@@ -232,9 +261,16 @@ fn initial_state(rng: &mut Rng, mode: Mode) -> CpuState {
         state.regs[11] = 1 + rng.below(8);
         state.regs[13] = map::DATA + 0x1800 + rng.below(0x100) * 4;
     }
+    if storm {
+        state.change_mode(Mode::Fiq);
+        let [r8, r9, lr, spsr] = super::handlers::FAST_BANKED;
+        (state.regs[8], state.regs[9], state.regs[14]) = (r8, r9, lr);
+        state.set_spsr(spsr);
+        state.change_mode(mode);
+    }
     let random = values::state(rng);
     state.cpsr = state.cpsr & (psr::MODE | psr::A) | random.cpsr & 0xf80f_0000;
-    state.cpsr |= (psr::F * rng.below(2)) | (psr::I * rng.below(2));
+    state.cpsr |= (psr::F * u32::from(!storm && rng.one_in(2))) | (psr::I * rng.below(2));
     state.simd.d = random.d;
     state.simd.fpscr = random.fpscr;
     if rng.one_in(8) {
@@ -282,7 +318,7 @@ impl Maker<'_> {
         }
     }
 
-    fn push(&mut self, parts: Vec<Part>) {
+    pub(super) fn push(&mut self, parts: Vec<Part>) {
         self.units.push(Unit {
             t32: self.t32,
             parts,
@@ -343,6 +379,8 @@ impl Maker<'_> {
             9 if self.t32 => self.table(),
             10 | 11 if self.system => self.change_system(),
             12 | 13 if self.rewriting => self.rewrite(),
+            14 if self.interrupts => self.interrupt(),
+            11..16 if !self.slots.is_empty() && place != Place::Leaf => self.patch(place),
             _ => {
                 for _ in 0..1 + self.rng.below(20) {
                     self.random(place);
@@ -358,8 +396,15 @@ impl Maker<'_> {
         let t32 = self.t32;
         let [set, _] = constant(t32, 11, count);
         self.push(vec![set]);
+        let patching = !self.slots.is_empty() && self.rng.one_in(2);
         for _ in 0..1 + self.rng.below(8) {
-            self.random(Place::Loop);
+            if patching && self.rng.one_in(2) {
+                self.patch(Place::Loop);
+            } else if self.interrupts && self.rng.one_in(6) {
+                self.interrupt();
+            } else {
+                self.random(Place::Loop);
+            }
         }
         if self.rng.one_in(3) {
             self.section(Place::Loop, depth + 2);
@@ -432,7 +477,7 @@ impl Maker<'_> {
     }
 
     /// A word that is the same in A32 and T32: a coprocessor instruction.
-    fn coprocessor(&self, word: u32) -> Part {
+    pub(super) fn coprocessor(&self, word: u32) -> Part {
         if self.t32 {
             Part::Wide(word)
         } else {
@@ -440,7 +485,7 @@ impl Maker<'_> {
         }
     }
 
-    fn barriers(&self) -> [Part; 2] {
+    pub(super) fn barriers(&self) -> [Part; 2] {
         if self.t32 {
             [Part::Wide(0xf3bf_8f4f), Part::Wide(0xf3bf_8f6f)]
         } else {
@@ -449,7 +494,7 @@ impl Maker<'_> {
     }
 
     /// STR of [`VALUE`] to [`ADDRESS`].
-    fn store(&self) -> Part {
+    pub(super) fn store(&self) -> Part {
         if self.t32 {
             Part::Wide(0xf8cc_a000)
         } else {
@@ -519,7 +564,8 @@ impl Maker<'_> {
             }
             7 => {
                 // CPS: interrupts, or another mode.
-                let mode = self.rng.pick(&[0x11, 0x12, 0x13, 0x17, 0x1b, 0x1f]);
+                let modes = &[0x11, 0x12, 0x13, 0x17, 0x1b, 0x1f];
+                let mode = self.rng.pick(&modes[usize::from(self.storm)..]);
                 parts.push(match (self.rng.below(4), t32) {
                     (0, false) => Part::Word(0xf102_0000 | mode),
                     (0, true) => Part::Wide(0xf3af_8100 | mode),
@@ -637,6 +683,27 @@ impl Maker<'_> {
         Some((word, decoded))
     }
 
+    /// The number of the next unit.
+    pub(super) fn next(&self) -> usize {
+        self.units.len()
+    }
+
+    /// An instruction between registers, four bytes long, that a function may consist of wherever
+    /// it is called.
+    pub(super) fn body(&mut self, t32: bool) -> Option<u32> {
+        let set = if t32 { Set::T32 } else { Set::A32 };
+        for _ in 0..16 {
+            let (word, decoded) = self.instance(set, 0)?;
+            if [Place::Loop, Place::Leaf]
+                .iter()
+                .all(|place| acceptable(self.rng, set, word, &decoded, *place))
+            {
+                return Some(word);
+            }
+        }
+        None
+    }
+
     /// A random instruction, with operands that it can use; or an IT block of them.
     fn random(&mut self, place: Place) {
         if self.t32 && self.rng.one_in(6) {
@@ -703,6 +770,7 @@ impl Maker<'_> {
                 continue;
             };
             if !acceptable(self.rng, set, word, &decoded, place)
+                || self.storm && tells_interrupts(&decoded.insn)
                 || in_it && !it_may_hold(&decoded.insn, rows()[usize::from(decoded.row)].name)
             {
                 continue;
@@ -716,6 +784,23 @@ impl Maker<'_> {
         }
         None
     }
+}
+
+/// Whether an instruction tells of interrupts whose handler leaves no trace: it depends on the
+/// exclusive monitor or the event register, or may change to the handler's mode.
+fn tells_interrupts(insn: &Insn) -> bool {
+    matches!(
+        insn,
+        Insn::Ldrex { .. }
+            | Insn::Strex { .. }
+            | Insn::Clrex
+            | Insn::MsrReg { .. }
+            | Insn::MsrImm { .. }
+            | Insn::Rfe { .. }
+            | Insn::Eret
+            | Insn::Cps { .. }
+            | Insn::Hint { op: Hint::Wfe, .. }
+    )
 }
 
 /// Whether a random instruction may be in a program: branches lead nowhere, most of them.

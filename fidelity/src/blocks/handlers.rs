@@ -2,14 +2,14 @@
 //!
 //! Each counts, and notes what the exception left (LR, SPSR, DFSR, DFAR) in a log, so that comparing memory at
 //! the end compares every exception on the way. Then an undefined instruction or a call is skipped
-//! (now and then after FPEXC.EN was set), an interrupt is masked in SPSR; a data abort is skipped or
+//! (now and then after FPEXC.EN was set); an IRQ's line is lowered, and FIQs are masked in SPSR; a data abort is skipped or
 //! its page made accessible, in turns; a prefetch abort goes to one of four landing pads. They return
 //! by MOVS PC, LR, RFE, and LDM with the PC and `^`, in turns, and use no stack: the program may have
 //! done anything to the banked SPs. After 63 exceptions, at the SVC at [`super::map::END`] and in
 //! the filler around programs, the program ends with HVC.
 
 /// The words.
-pub const HANDLERS: [u32; 162] = [
+pub const HANDLERS: [u32; 163] = [
     0xea00_0006, // b e0
     0xea00_000a, // b e1
     0xea00_000e, // b e2
@@ -17,42 +17,44 @@ pub const HANDLERS: [u32; 162] = [
     0xea00_0016, // b e4
     0xea00_0001, // b e0
     0xea00_0019, // b e6
-    0xea00_001d, // b e7
+    0xea00_001f, // b e7
     // e0:
     0xee0d_0f90, // mcr 15, 0, r0, cr13, cr0, {4}
     0xe3a0_0705, // mov r0, #1310720
     0xe880_003e, // stm r0, {r1, r2, r3, r4, r5}
     0xe3a0_1000, // mov r1, #0
-    0xea00_001d, // b common
+    0xea00_001f, // b common
     // e1:
     0xee0d_0f90, // mcr 15, 0, r0, cr13, cr0, {4}
     0xe3a0_0705, // mov r0, #1310720
     0xe880_003e, // stm r0, {r1, r2, r3, r4, r5}
     0xe3a0_1001, // mov r1, #1
-    0xea00_0018, // b common
+    0xea00_001a, // b common
     // e2:
     0xee0d_0f90, // mcr 15, 0, r0, cr13, cr0, {4}
     0xe3a0_0705, // mov r0, #1310720
     0xe880_003e, // stm r0, {r1, r2, r3, r4, r5}
     0xe3a0_1002, // mov r1, #2
-    0xea00_0013, // b common
+    0xea00_0015, // b common
     // e3:
     0xee0d_0f90, // mcr 15, 0, r0, cr13, cr0, {4}
     0xe3a0_0705, // mov r0, #1310720
     0xe880_003e, // stm r0, {r1, r2, r3, r4, r5}
     0xe3a0_1003, // mov r1, #3
-    0xea00_000e, // b common
+    0xea00_0010, // b common
     // e4:
     0xee0d_0f90, // mcr 15, 0, r0, cr13, cr0, {4}
     0xe3a0_0705, // mov r0, #1310720
     0xe880_003e, // stm r0, {r1, r2, r3, r4, r5}
     0xe3a0_1004, // mov r1, #4
-    0xea00_0009, // b common
+    0xea00_000b, // b common
     // e6:
     0xee0d_0f90, // mcr 15, 0, r0, cr13, cr0, {4}
     0xe3a0_0705, // mov r0, #1310720
     0xe880_003e, // stm r0, {r1, r2, r3, r4, r5}
     0xe3a0_1006, // mov r1, #6
+    0xe3a0_281e, // mov r2, #1966080
+    0xe5c2_1000, // strb r1, [r2]
     0xea00_0004, // b common
     // e7:
     0xee0d_0f90, // mcr 15, 0, r0, cr13, cr0, {4}
@@ -70,10 +72,10 @@ pub const HANDLERS: [u32; 162] = [
     0xe285_5001, // add r5, r5, #1
     0xe584_5060, // str r5, [r4, #96]
     0xe353_0040, // cmp r3, #64
-    0x2a00_006b, // bcs finish
+    0x2a00_006a, // bcs finish
     0xe1a0_462e, // lsr r4, lr, #12
     0xe354_0e1f, // cmp r4, #496
-    0x0a00_0068, // beq finish
+    0x0a00_0067, // beq finish
     0xe080_4203, // add r4, r0, r3, lsl #4
     0xe584_e100, // str lr, [r4, #256]
     0xe584_2104, // str r2, [r4, #260]
@@ -82,11 +84,10 @@ pub const HANDLERS: [u32; 162] = [
     0xee16_5f10, // mrc 15, 0, r5, cr6, cr0, {0}
     0xe584_510c, // str r5, [r4, #268]
     0xe351_0003, // cmp r1, #3
-    0x0a00_003f, // beq prefetch
+    0x0a00_003e, // beq prefetch
     0xe351_0004, // cmp r1, #4
-    0x0a00_0014, // beq data
+    0x0a00_0013, // beq data
     0xe351_0006, // cmp r1, #6
-    0x0382_2080, // orreq r2, r2, #128
     0x024e_e004, // subeq lr, lr, #4
     0xe351_0007, // cmp r1, #7
     0x0382_2040, // orreq r2, r2, #64
@@ -188,4 +189,37 @@ pub const HANDLERS: [u32; 162] = [
     0xe1b0_f00e, // movs pc, lr
     // finish:
     0xe140_0071, // hvc 1
+];
+
+/// Where [`FAST`] is, behind the vector table.
+pub const FAST_AT: u32 = 0x800;
+/// The vector of FIQ then.
+pub const FAST_VECTOR: u32 = 0xea00_01f7;
+/// R8, R9, R14 and SPSR of FIQ mode, as [`FAST`] leaves them.
+pub const FAST_BANKED: [u32; 4] = [
+    super::map::SAVE + super::map::FAST,
+    FAST_SPSR,
+    FAST_SPSR,
+    FAST_SPSR,
+];
+const FAST_SPSR: u32 = 0x10;
+
+/// A handler of FIQ that lowers the line and leaves no trace but in the three words at
+/// [`super::map::FAST`]: wherever the interrupt is taken, the program ends the same.
+pub const FAST: [u32; 15] = [
+    0xe3a0_8814, // mov r8, #1310720
+    0xe288_8ee0, // add r8, r8, #3584
+    0xe24e_e004, // sub lr, lr, #4
+    0xe588_e000, // str lr, [r8]
+    0xe14f_9000, // mrs r9, SPSR
+    0xe588_9004, // str r9, [r8, #4]
+    0xe598_9008, // ldr r9, [r8, #8]
+    0xe289_9001, // add r9, r9, #1
+    0xe588_9008, // str r9, [r8, #8]
+    0xe3a0_981e, // mov r9, #1966080
+    0xe5c9_9004, // strb r9, [r9, #4]
+    0xe3a0_9010, // mov r9, #16
+    0xe16f_f009, // msr SPSR_fsxc, r9
+    0xe1a0_e009, // mov lr, r9
+    0xf898_0a00, // rfeia r8
 ];

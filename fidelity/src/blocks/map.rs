@@ -8,18 +8,24 @@ use skep_arm::state::CpuState;
 use skep_interp::DirectMemory;
 
 /// Size of physical memory.
-pub const MEMORY: usize = 0x1_0000;
+pub const MEMORY: usize = 0x1_1000;
 /// Size of the area of code, and of its aliases.
 pub const CODE_SIZE: u32 = 0x4000;
 
 const VECTORS_PA: u32 = 0;
+const PATCH_SIZE: u32 = 0x2000;
 /// What the handlers keep.
 pub const SAVE_PA: u32 = 0x1000;
-const TABLES_PA: u32 = 0x2000;
+/// The tables.
+pub const TABLES_PA: u32 = 0x2000;
 /// The code.
 pub const CODE_PA: u32 = 0x3000;
 /// Eight pages of data.
 pub const DATA_PA: u32 = 0x7000;
+
+const PATCH_PA: u32 = 0xf000;
+/// Registers of the interrupt lines, and a page that keeps a log of its accesses.
+pub const DEVICE_PA: u32 = 0x8_0000;
 
 /// The exception vectors.
 pub const VECTORS: u32 = 0x10_0000;
@@ -34,6 +40,15 @@ pub const CODE_WRITABLE: u32 = 0x1d_0000;
 pub const SAVE: u32 = 0x14_0000;
 /// The tables; privileged.
 pub const TABLES: u32 = 0x18_0000;
+/// Two pages that are data and code, for everyone to read, write and execute. The first half of each
+/// has functions, of [`SLOT`] bytes; the other half is data.
+pub const PATCH: u32 = 0x1a_0000;
+/// The same two pages the other way round.
+pub const PATCH_ALIAS: u32 = 0x1b_0000;
+/// Size of a function in [`PATCH`]; those with odd numbers are T32.
+pub const SLOT: u32 = 32;
+/// The interrupt lines: a store to one of the words `machine` names drives one of them.
+pub const DEVICE: u32 = 0x1e_0000;
 /// Where programs go at their end: an SVC, which the handlers know by its page.
 pub const END: u32 = 0x1f_0f00;
 /// Data: the pages of [`DATA_PAGES`].
@@ -43,6 +58,9 @@ pub const DATA: u32 = 0x20_0000;
 pub const PADS: u32 = 0x50;
 /// Offset of the numbers of exceptions by their vector.
 pub const COUNTS: u32 = 0x60;
+/// Offset, among what the handlers keep, of what the handler of fast interrupts that leave no trace
+/// keeps: return address, SPSR, and how many there were.
+pub const FAST: u32 = 0xe00;
 /// Offset in [`TABLES`] of the entries for data, in each of the address spaces.
 pub const DATA_TABLES: [u32; 2] = [0x800, 0xc00];
 
@@ -71,7 +89,11 @@ pub const DATA_PAGES: [Option<(u32, u32)>; 16] = [
     Some((7, 1 << 2 | 1 << 1 | ALL | EXECUTE_NEVER)),
     Some((3, NORMAL | PRIVILEGED | READ_ONLY | EXECUTE_NEVER)),
     Some((7, NORMAL | ALL)),
-    None,
+    // A device's.
+    Some((
+        (DEVICE_PA + 0x1000 - DATA_PA) >> 12,
+        1 << 2 | 1 << 1 | ALL | EXECUTE_NEVER,
+    )),
     Some((6, NORMAL | ALL | NOT_GLOBAL | EXECUTE_NEVER)),
 ];
 
@@ -88,12 +110,28 @@ pub fn data_descriptor(index: usize, space: u32) -> u32 {
     }
 }
 
-/// Writes tables, handlers and landing pads.
-pub fn build(board: &Board, pads: [u32; 4]) {
+/// Writes tables, handlers and landing pads. Fast interrupts leave no trace if `storm`.
+pub fn build(board: &Board, pads: [u32; 4], storm: bool) {
     let memory = &board.memory;
     let put = |pa: u32, value: u32| memory.store32(pa as usize, value);
     for (number, word) in (0..).zip(super::handlers::HANDLERS) {
         put(VECTORS_PA + number * 4, word);
+    }
+    if storm {
+        for (number, word) in (0..).zip(super::handlers::FAST) {
+            put(VECTORS_PA + super::handlers::FAST_AT + number * 4, word);
+        }
+        put(VECTORS_PA + 0x1c, super::handlers::FAST_VECTOR);
+    }
+    for at in (0..PATCH_SIZE).step_by(4) {
+        let (slot, code) = (at / SLOT, at & 0x800 == 0);
+        // Everything returns.
+        let word = match (code, slot % 2) {
+            (false, _) => 0,
+            (true, 0) => 0xe12f_ff1e,
+            (true, _) => 0x4770_4770,
+        };
+        put(PATCH_PA + at, word);
     }
     for (number, pad) in (0..).zip(pads) {
         put(SAVE_PA + PADS + number * 4, pad);
@@ -116,6 +154,13 @@ pub fn build(board: &Board, pads: [u32; 4]) {
     put(VECTORS_PA + (END & 0xfff), 0xef00_0000);
     page(SAVE, SAVE_PA, PRIVILEGED | EXECUTE_NEVER);
     page(TABLES, TABLES_PA, PRIVILEGED | EXECUTE_NEVER);
+    for number in 0..2 {
+        let at = number * 0x1000;
+        page(PATCH + at, PATCH_PA + at, ALL);
+        page(PATCH_ALIAS + (at ^ 0x1000), PATCH_PA + at, ALL);
+    }
+    let device = DEVICE_PA | 1 << 2 | 1 << 1 | ALL | EXECUTE_NEVER;
+    put(low + (DEVICE >> 12 & 0xff) * 4, device);
     for number in 0..4 {
         let (at, pa) = (number * 0x1000, CODE_PA + number * 0x1000);
         page(CODE + at, pa, ALL | READ_ONLY);

@@ -6,6 +6,7 @@
 //! use in appendix D7). A test returns how often it saw what is forbidden.
 
 pub mod code;
+pub mod written;
 
 use crate::blocks::machine::Board;
 use crate::blocks::map;
@@ -122,8 +123,19 @@ pub enum LitmusError {
 }
 
 fn run(engines: Engines, parts: &[Part]) -> Result<Left, LitmusError> {
+    run_with(engines, parts, |_| {}, |_| {})
+}
+
+/// Runs a test on a machine that `prepare` has filled, with a device that writes memory meanwhile,
+/// on a thread of its own.
+fn run_with(
+    engines: Engines,
+    parts: &[Part],
+    prepare: impl Fn(&Board),
+    device: impl FnOnce(&Board) + Send,
+) -> Result<Left, LitmusError> {
     let board = Board::new(MEMORY, parts.len());
-    map::build(&board, [0; 4]);
+    map::build(&board, [0; 4], false);
     for section in 0..SECTIONS {
         // Normal memory, shareable, for everyone.
         let va = SHARED + section * 0x10_0000;
@@ -133,6 +145,7 @@ fn run(engines: Engines, parts: &[Part]) -> Result<Left, LitmusError> {
     // The function that is rewritten: MOVW R0, #0, and BX LR.
     board.memory.store32(code_pa(map::CODE), 0xe300_0000);
     board.memory.store32(code_pa(map::CODE + 4), 0xe12f_ff1e);
+    prepare(&board);
     let mut vcpus: Vec<Box<dyn Runner>> = Vec::new();
     for (index, part) in parts.iter().enumerate() {
         let start = LOOPS + index as u32 * 0x400;
@@ -168,6 +181,7 @@ fn run(engines: Engines, parts: &[Part]) -> Result<Left, LitmusError> {
             .enumerate()
             .map(|(index, mut vcpu)| scope.spawn(move || finish(index, vcpu.as_mut())))
             .collect();
+        scope.spawn(|| device(&board));
         // Generated code looks at the deadline only when it is interrupted.
         while threads.iter().any(|thread| !thread.is_finished()) {
             std::thread::sleep(Duration::from_millis(2));
