@@ -13,7 +13,9 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod emulate;
 pub mod platform;
+pub mod ram;
 pub mod spec;
 pub mod syndrome;
 pub mod tables;
