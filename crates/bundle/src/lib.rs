@@ -217,7 +217,10 @@ pub fn pack<F: AsRef<[u8]>>(system: &System<F>) -> Result<Vec<u8>, BundleError> 
     }
     out.extend(description);
     for (vm, to) in system.vms.iter().zip(&placed.vms) {
-        let pairs = [(Some(&vm.kernel), Some(to.kernel)), (vm.initrd.as_ref(), to.initrd)];
+        let pairs = [
+            (Some(&vm.kernel), Some(to.kernel)),
+            (vm.initrd.as_ref(), to.initrd),
+        ];
         for (bytes, file) in pairs {
             if let (Some(bytes), Some(file)) = (bytes, file) {
                 out.resize(file.offset as usize, 0);

@@ -210,12 +210,7 @@ fn write_back<C: Cpu>(cpu: &mut C, rn: Reg, value: Option<u32>) {
     }
 }
 
-fn load<C: Cpu>(
-    cpu: &mut C,
-    size: Size,
-    rt: Reg,
-    place: Place,
-) -> Result<(), Refusal<C::Error>> {
+fn load<C: Cpu>(cpu: &mut C, size: Size, rt: Reg, place: Place) -> Result<(), Refusal<C::Error>> {
     let at = place.address(cpu);
     let mut read = |bytes| cpu.load(at, bytes).map(|value| value as u32);
     let value = match size {
@@ -236,12 +231,7 @@ fn load<C: Cpu>(
     Ok(())
 }
 
-fn store<C: Cpu>(
-    cpu: &mut C,
-    size: Size,
-    rt: Reg,
-    place: Place,
-) -> Result<(), Refusal<C::Error>> {
+fn store<C: Cpu>(cpu: &mut C, size: Size, rt: Reg, place: Place) -> Result<(), Refusal<C::Error>> {
     let at = place.address(cpu);
     let bytes = match size {
         Size::Byte | Size::SignedByte => 1,
@@ -249,7 +239,8 @@ fn store<C: Cpu>(
         Size::Word => 4,
     };
     let value = cpu.store_value(rt);
-    cpu.store(at, bytes, value.into()).map_err(Refusal::Access)?;
+    cpu.store(at, bytes, value.into())
+        .map_err(Refusal::Access)?;
     let after = place.after(cpu);
     write_back(cpu, place.rn, after);
     Ok(())

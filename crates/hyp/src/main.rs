@@ -5,21 +5,32 @@
 
 extern crate alloc;
 
+mod cores;
+mod cp15_trap;
 mod hw;
+mod mux;
+mod trap;
+mod vcpu;
+mod vgic;
+mod vm;
 
+use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt::Display;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use hw::{console, cp15, memory, psci, vectors};
+use hw::{console, cp15, gic, memory, psci, vectors};
 use skep_arm::Mode;
-use skep_hyp::platform::{self, Conduit, Platform};
+use skep_bundle::Bundle;
+use skep_hyp::platform::{self, Conduit, Platform, Range};
+use skep_hyp::ram::Ram;
 use skep_loader::fdt::Tree;
 use spin::Once;
 
 /// The board, once its device tree is read.
-static PLATFORM: Once<Arc<Platform>> = Once::new();
+static PLATFORM: Once<Platform> = Once::new();
 /// Cores that have started.
 static CORES: AtomicU32 = AtomicU32::new(0);
 
@@ -58,19 +69,18 @@ fn vectors_for(mode: u32) {
 }
 
 /// Why the hypervisor can't run, as a sentence.
-type Reason = alloc::string::String;
+type Reason = String;
 
 fn boot(dtb: usize, offset: u32, mode: u32) -> Result<(), Reason> {
     use alloc::format;
     let hyp = mode == Mode::Hyp as u32;
     let sentence = |error: &dyn Display| format!("{error}");
     // SAFETY: the boot tables map it, and nothing writes it.
-    let blob = unsafe { hw::device_tree(dtb) };
+    let blob = unsafe { hw::loaded(dtb, DTB_ROOM as usize) };
     let tree = Tree::parse(blob).map_err(|error| sentence(&error));
 
     let unmappable = |what: &str| format!("{what} can't be mapped");
-    let mut space =
-        memory::Space::new(offset).map_err(|_| unmappable("the hypervisor's image"))?;
+    let mut space = memory::Space::new(offset).map_err(|_| unmappable("the hypervisor's image"))?;
     let image = space.image();
     if let Some(uart) = tree.as_ref().ok().and_then(platform::find_uart) {
         let registers = space
@@ -114,16 +124,102 @@ fn boot(dtb: usize, offset: u32, mode: u32) -> Result<(), Reason> {
         platform.gic.maintenance,
         platform.timer.virt
     );
+    init_devices(&platform)?;
     CORES.fetch_add(1, Ordering::AcqRel);
     start_cores(&platform, entry);
     log!(
-        "{} of {} cores in Hyp mode, {} KiB of heap used",
+        "{} of {} cores in Hyp mode, {} list registers",
         CORES.load(Ordering::Acquire),
         platform.cpus.len(),
+        gic::list_registers()
+    );
+    let mut ram = Ram::new(&platform.memory, memory::RAM_LIMIT);
+    let tree = Range {
+        base: dtb as u64,
+        size: DTB_ROOM,
+    };
+    for range in platform
+        .reserved
+        .iter()
+        .chain(&platform.initrd)
+        .chain([&image, &tree])
+    {
+        ram.reserve(*range);
+    }
+    let platform = PLATFORM.call_once(|| platform);
+    let vms = make_vms(platform, &mut ram, offset)?;
+    log!(
+        "{} MiB of memory free, {} KiB of heap used",
+        ram.available() >> 20,
         memory::heap_used() / 1024
     );
-    PLATFORM.call_once(|| Arc::new(platform));
+    cores::publish(vms);
     Ok(())
+}
+
+/// The device tree is shorter: the boot tables map as much from its address on.
+const DTB_ROOM: u64 = 2 << 20;
+
+/// Maps and starts the interrupt controller and the input of the serial port.
+fn init_devices(platform: &Platform) -> Result<(), Reason> {
+    let map = |range: Range, least: u64| {
+        let range = Range {
+            size: range.size.max(least),
+            ..range
+        };
+        memory::with_space(|space| space.map_device(range))
+            .and_then(Result::ok)
+            .map(|pointer| pointer.as_ptr().expose_provenance())
+            .ok_or("the interrupt controller can't be mapped")
+    };
+    let frames = &platform.gic;
+    let distributor = map(frames.distributor, 0x1000)?;
+    let interface = map(frames.cpu_interface, 0x2000)?;
+    let control = map(frames.control, 0x1000)?;
+    // SAFETY: the device tree says that a GICv2 with virtual interfaces is there; it is the
+    // hypervisor's alone.
+    unsafe { gic::init(distributor, interface, control) };
+    let target = gic::init_core();
+    if let Some(intid) = platform.uart.and_then(|uart| uart.intid) {
+        gic::enable(intid, target);
+        console::enable_input();
+    }
+    Ok(())
+}
+
+/// Makes the virtual machines of the bundle that came as initial RAM disk.
+fn make_vms(platform: &Platform, ram: &mut Ram, offset: u32) -> Result<Vec<Arc<vm::Vm>>, Reason> {
+    use alloc::format;
+    let range = platform
+        .initrd
+        .ok_or("there is no bundle of virtual machines: give it as initial RAM disk")?;
+    // SAFETY: RAM that is mapped and reserved.
+    let bytes = unsafe { hw::loaded(range.base as usize, range.size as usize) };
+    let bundle = Bundle::open(bytes).map_err(|error| format!("{error}"))?;
+    let mut vms = Vec::new();
+    for description in &bundle.system.vms {
+        let vm = vm::Vm::new(
+            vms.len(),
+            description,
+            bytes,
+            platform,
+            ram,
+            offset as usize,
+        )
+        .map_err(|reason| format!("virtual machine {}: {reason}", description.name))?;
+        log!(
+            "{}: {} MiB at {:#x}, vCPUs on cores {:?}",
+            vm.name,
+            description.memory_mib,
+            vm.ram.physical(),
+            vm.cores
+        );
+        vms.push(Arc::new(vm));
+    }
+    if vms.is_empty() {
+        return Err("the bundle has no virtual machine".into());
+    }
+    Ok(vms)
 }
 
 /// Starts all other cores, and waits for each.
@@ -150,7 +246,12 @@ fn start_cores(platform: &Platform, entry: u32) {
 
 /// What a core does from now on.
 fn run() -> ! {
-    stop()
+    loop {
+        if let Some(platform) = PLATFORM.get() {
+            cores::run(platform)
+        }
+        core::hint::spin_loop();
+    }
 }
 
 /// Ends this core's work.

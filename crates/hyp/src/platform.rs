@@ -327,8 +327,7 @@ fn gic(root: &Node) -> Result<Gic, PlatformError> {
 
 /// Interrupts are in the order secure physical, physical, virtual, hypervisor.
 fn timer(root: &Node) -> Option<Timer> {
-    let device =
-        devices(root).find(|device| device.is(&["arm,armv7-timer", "arm,armv8-timer"]))?;
+    let device = devices(root).find(|device| device.is(&["arm,armv7-timer", "arm,armv8-timer"]))?;
     let mut intids = device.intids().skip(2);
     Some(Timer {
         virt: intids.next()?,

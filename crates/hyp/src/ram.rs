@@ -93,7 +93,10 @@ mod tests {
         let second = ram.allocate(0x400_0000, 2 << 20).unwrap();
         assert_eq!(second, at(0x4820_0000, 0x400_0000));
         assert_eq!(ram.allocate(0x400_0000, 2 << 20), None);
-        assert_eq!(ram.allocate(0x1_0000, 0x1000), Some(at(0x4000_0000, 0x1_0000)));
+        assert_eq!(
+            ram.allocate(0x1_0000, 0x1000),
+            Some(at(0x4000_0000, 0x1_0000))
+        );
     }
 
     #[test]

@@ -36,7 +36,12 @@ impl Model {
         }
     }
 
-    fn span(&mut self, va: u32, size: u32, write: bool) -> Result<core::ops::Range<usize>, Outside> {
+    fn span(
+        &mut self,
+        va: u32,
+        size: u32,
+        write: bool,
+    ) -> Result<core::ops::Range<usize>, Outside> {
         self.accesses.push((va, size, write));
         let at = va.wrapping_sub(DEVICE) as usize;
         if at + size as usize > self.device.len() {
@@ -109,7 +114,10 @@ fn writeback_moves_the_base() {
     let mut cpu = Model::new();
     // LDR r1, [r0], #4
     cpu.a32(0xe490_1004).unwrap();
-    assert_eq!((cpu.state.regs[0], cpu.state.regs[1]), (DEVICE + 4, 0x0302_0100));
+    assert_eq!(
+        (cpu.state.regs[0], cpu.state.regs[1]),
+        (DEVICE + 4, 0x0302_0100)
+    );
     // STRB r2, [r0, #4]!
     cpu.a32(0xe5e0_2004).unwrap();
     assert_eq!((cpu.state.regs[0], cpu.device[8]), (DEVICE + 8, 0x22));
@@ -117,7 +125,10 @@ fn writeback_moves_the_base() {
     cpu.state.regs[4] = 0x70;
     cpu.device[0x79] = 0x80;
     cpu.a32(0xe1b0_30f4).unwrap();
-    assert_eq!((cpu.state.regs[0], cpu.state.regs[3]), (DEVICE + 0x78, 0xffff_8078));
+    assert_eq!(
+        (cpu.state.regs[0], cpu.state.regs[3]),
+        (DEVICE + 0x78, 0xffff_8078)
+    );
 }
 
 #[test]
@@ -148,7 +159,10 @@ fn pairs_and_t32_forms() {
     assert_eq!(cpu.device[12..16], [0x22; 4]);
     // T32 LDRD r6, r7, [r0], #16
     cpu.t32(0xe8f0_6704).unwrap();
-    assert_eq!((cpu.state.regs[0], cpu.state.regs[7]), (DEVICE + 16, 0x0706_0504));
+    assert_eq!(
+        (cpu.state.regs[0], cpu.state.regs[7]),
+        (DEVICE + 16, 0x0706_0504)
+    );
     // T32 LDRT r1, [r0, #4]
     cpu.t32(0xf850_1e04).unwrap();
     assert!(cpu.unprivileged);

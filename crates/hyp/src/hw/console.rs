@@ -3,7 +3,7 @@
 use core::fmt::{self, Write};
 use core::ptr::NonNull;
 
-use arm_pl011_uart::{PL011Registers, Uart};
+use arm_pl011_uart::{Interrupts, PL011Registers, Uart};
 use safe_mmio::UniqueMmioPointer;
 use spin::Mutex;
 
@@ -26,6 +26,26 @@ pub fn write(bytes: &[u8]) {
         for &byte in bytes {
             put(uart, byte);
         }
+    }
+}
+
+/// The next byte that was typed, if there is one.
+pub fn read() -> Option<u8> {
+    let mut console = CONSOLE.lock();
+    let uart = console.as_mut()?;
+    // A byte with an error on the line is dropped.
+    loop {
+        match uart.read_word() {
+            Ok(byte) => return byte,
+            Err(_) => continue,
+        }
+    }
+}
+
+/// Lets the serial port interrupt when something is typed.
+pub fn enable_input() {
+    if let Some(uart) = CONSOLE.lock().as_mut() {
+        uart.set_interrupt_masks(Interrupts::RXI | Interrupts::RTI);
     }
 }
 

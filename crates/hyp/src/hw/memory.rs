@@ -76,9 +76,21 @@ impl Space {
             next: u64::from(IMAGE_BASE) + (2 << 20),
         };
         let image = [
-            (&raw const __image_start, &raw const __text_end, Attributes::HYP_CODE),
-            (&raw const __text_end, &raw const __rodata_end, Attributes::HYP_CONSTANT),
-            (&raw const __rodata_end, &raw const __image_end, Attributes::HYP_DATA),
+            (
+                &raw const __image_start,
+                &raw const __text_end,
+                Attributes::HYP_CODE,
+            ),
+            (
+                &raw const __text_end,
+                &raw const __rodata_end,
+                Attributes::HYP_CONSTANT,
+            ),
+            (
+                &raw const __rodata_end,
+                &raw const __image_end,
+                Attributes::HYP_DATA,
+            ),
         ];
         for (start, end, attributes) in image {
             let (start, end) = (start.addr() as u64, end.addr() as u64);

@@ -1,25 +1,29 @@
 //! What touches the hardware, and with it all unsafe code.
 
+pub mod banked;
 pub mod console;
 pub mod cp15;
+pub mod gic;
+pub mod guest_ram;
 pub mod memory;
 pub mod psci;
 pub mod start;
+pub mod switch;
 pub mod vectors;
+pub mod vfp;
 
-/// The device tree at this address.
+/// The bytes at a physical address of RAM, as they were given by the boot loader.
 ///
 /// # Safety
 ///
-/// There are two megabytes of mapped memory from there on, which nothing writes while the result is
-/// in use.
-pub unsafe fn device_tree(address: usize) -> &'static [u8] {
+/// They are mapped, and nothing writes them while the result is in use.
+pub unsafe fn loaded(address: usize, size: usize) -> &'static [u8] {
     let start: *const u8 = core::ptr::with_exposed_provenance(address);
     if start.is_null() {
         return &[];
     }
     // SAFETY: by this function's contract.
-    unsafe { core::slice::from_raw_parts(start, 2 << 20) }
+    unsafe { core::slice::from_raw_parts(start, size) }
 }
 
 unsafe extern "C" {
