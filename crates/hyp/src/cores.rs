@@ -112,5 +112,9 @@ pub fn interrupt(platform: &Platform, mut vcpu: Option<&mut Vcpu>) {
             mux::input();
         }
         gic::deactivate(acknowledged);
+        if id == platform.gic.maintenance {
+            // It stays pending until the list registers have been looked at, which comes next.
+            return;
+        }
     }
 }

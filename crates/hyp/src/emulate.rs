@@ -135,7 +135,10 @@ pub fn execute<C: Cpu>(decoded: &Decoded, cpu: &mut C) -> Result<(), Refusal<C::
             if !cpu.simd_permitted(insn) {
                 return Err(Refusal::Unsupported);
             }
-            simd::execute(insn, cpu).map_err(Refusal::Access)
+            match simd::execute_load_store(insn, cpu) {
+                Some(result) => result.map_err(Refusal::Access),
+                None => Err(Refusal::Unsupported),
+            }
         }
         // A hint that faults is one that does nothing.
         Insn::PldImm { .. } | Insn::PldReg { .. } => Ok(()),
