@@ -52,16 +52,34 @@ pub struct System<F = File> {
 pub struct Vm<F = File> {
     /// Its name, for people.
     pub name: String,
-    /// Guest memory in MiB.
+    /// Guest memory in MiB, at the virtual board's address.
     pub memory_mib: u32,
     /// For each vCPU, the core that it runs on: an index of the CPUs in the board's device tree.
     pub cores: Vec<u8>,
-    /// The kernel: zImage, uImage, ELF or raw.
-    pub kernel: F,
-    /// The initial RAM disk.
-    pub initrd: Option<F>,
-    /// The kernel's command line.
-    pub cmdline: String,
+    /// What is loaded before the guest starts: kernel, initial RAM disk, device tree.
+    pub files: Vec<Placed<F>>,
+    /// How the first vCPU starts.
+    pub entry: Entry,
+}
+
+/// A file in guest memory.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Placed<F = File> {
+    /// The guest-physical address.
+    pub address: u32,
+    /// The file.
+    pub file: F,
+}
+
+/// How a vCPU starts: in Supervisor mode, with MMU and caches off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// The first instruction.
+    pub pc: u32,
+    /// In T32.
+    pub thumb: bool,
+    /// r0 to r2.
+    pub registers: [u32; 3],
 }
 
 /// Why bytes aren't a bundle. Shown to the user as it is.
@@ -132,13 +150,8 @@ impl<'a> Bundle<'a> {
         }
         let system: System = postcard::from_bytes(description)
             .map_err(|_| BundleError::Damaged("its description can't be read"))?;
-        let files = || {
-            system
-                .vms
-                .iter()
-                .flat_map(|vm| core::iter::once(vm.kernel).chain(vm.initrd))
-        };
-        if files().any(|file| bytes.get(range(file)).is_none()) {
+        let mut files = system.vms.iter().flat_map(|vm| &vm.files);
+        if files.any(|placed| bytes.get(range(placed.file)).is_none()) {
             return Err(BundleError::Damaged("a file is not inside it"));
         }
         Ok(Bundle { bytes, system })
@@ -185,9 +198,17 @@ pub fn pack<F: AsRef<[u8]>>(system: &System<F>) -> Result<Vec<u8>, BundleError> 
                 name: vm.name.clone(),
                 memory_mib: vm.memory_mib,
                 cores: vm.cores.clone(),
-                kernel: place(&vm.kernel)?,
-                initrd: vm.initrd.as_ref().map(&mut place).transpose()?,
-                cmdline: vm.cmdline.clone(),
+                files: vm
+                    .files
+                    .iter()
+                    .map(|placed| {
+                        Ok(Placed {
+                            address: placed.address,
+                            file: place(&placed.file)?,
+                        })
+                    })
+                    .collect::<Result<_, BundleError>>()?,
+                entry: vm.entry,
             });
         }
         let system = System { vms };
@@ -195,16 +216,15 @@ pub fn pack<F: AsRef<[u8]>>(system: &System<F>) -> Result<Vec<u8>, BundleError> 
         Ok((system, bytes))
     };
     // An offset takes at most five bytes where it took one: so much room at the most.
-    let room = described(0)?.1.len() + 8 * system.vms.len();
+    let files: usize = system.vms.iter().map(|vm| vm.files.len()).sum();
+    let room = described(0)?.1.len() + 4 * files;
     let base = (HEADER + room).next_multiple_of(PAGE);
     let (placed, description) = described(base)?;
     let mut out = Vec::new();
     out.extend(MAGIC);
     let mut total = base;
-    for vm in &placed.vms {
-        for file in core::iter::once(vm.kernel).chain(vm.initrd) {
-            total = total.max(range(file).end);
-        }
+    for placed in placed.vms.iter().flat_map(|vm| &vm.files) {
+        total = total.max(range(placed.file).end);
     }
     let total = u32::try_from(total.next_multiple_of(PAGE)).map_err(|_| too_large())?;
     for word in [
@@ -216,17 +236,11 @@ pub fn pack<F: AsRef<[u8]>>(system: &System<F>) -> Result<Vec<u8>, BundleError> 
         out.extend(word.to_le_bytes());
     }
     out.extend(description);
-    for (vm, to) in system.vms.iter().zip(&placed.vms) {
-        let pairs = [
-            (Some(&vm.kernel), Some(to.kernel)),
-            (vm.initrd.as_ref(), to.initrd),
-        ];
-        for (bytes, file) in pairs {
-            if let (Some(bytes), Some(file)) = (bytes, file) {
-                out.resize(file.offset as usize, 0);
-                out.extend(bytes.as_ref());
-            }
-        }
+    let from = system.vms.iter().flat_map(|vm| &vm.files);
+    let to = placed.vms.iter().flat_map(|vm| &vm.files);
+    for (from, to) in from.zip(to) {
+        out.resize(to.file.offset as usize, 0);
+        out.extend(from.file.as_ref());
     }
     out.resize(total as usize, 0);
     Ok(out)
@@ -238,14 +252,21 @@ mod tests {
     use alloc::vec;
     use proptest::prelude::*;
 
-    fn system(kernel: Vec<u8>, initrd: Option<Vec<u8>>) -> System<Vec<u8>> {
+    fn system(files: &[Vec<u8>]) -> System<Vec<u8>> {
+        let place = |(n, file): (usize, &Vec<u8>)| Placed {
+            address: 0x4000_0000 + 0x10_0000 * n as u32,
+            file: file.clone(),
+        };
         let vm = Vm {
             name: "one".into(),
             memory_mib: 64,
             cores: vec![0, 1],
-            kernel,
-            initrd,
-            cmdline: "console=ttyAMA0".into(),
+            files: files.iter().enumerate().map(place).collect(),
+            entry: Entry {
+                pc: 0x4001_0000,
+                thumb: false,
+                registers: [0, u32::MAX, 0x4800_0000],
+            },
         };
         let second = Vm {
             name: "two".into(),
@@ -258,19 +279,21 @@ mod tests {
 
     #[test]
     fn what_is_packed_can_be_opened() {
-        let packed = pack(&system(vec![1; 5000], Some(vec![2; 3]))).unwrap();
+        let packed = pack(&system(&[vec![1; 5000], vec![2; 3]])).unwrap();
         let bundle = Bundle::open(&packed).unwrap();
         let vm = &bundle.system.vms[1];
         assert_eq!((vm.name.as_str(), vm.memory_mib), ("two", 64));
         assert_eq!(vm.cores, [0, 1]);
-        assert_eq!(bundle.file(vm.kernel), [1; 5000]);
-        assert_eq!(bundle.file(vm.initrd.unwrap()), [2; 3]);
-        assert_eq!(vm.kernel.offset % 4096, 0);
+        assert_eq!(bundle.file(vm.files[0].file), [1; 5000]);
+        assert_eq!(bundle.file(vm.files[1].file), [2; 3]);
+        assert_eq!(vm.files[1].address, 0x4010_0000);
+        assert_eq!(vm.files[0].file.offset % 4096, 0);
+        assert_eq!(vm.entry.registers, [0, u32::MAX, 0x4800_0000]);
     }
 
     #[test]
     fn damage_is_noticed() {
-        let packed = pack(&system(vec![1; 100], None)).unwrap();
+        let packed = pack(&system(&[vec![1; 100]])).unwrap();
         let open = |bytes: &[u8]| Bundle::open(bytes).err();
         assert_eq!(open(b"zImage"), Some(BundleError::Magic));
         let truncated = open(&packed[..packed.len() - 1]);
@@ -285,12 +308,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn files_keep_their_contents(kernel: Vec<u8>, initrd: Option<Vec<u8>>) {
-            let packed = pack(&system(kernel.clone(), initrd.clone())).unwrap();
+        fn files_keep_their_contents(files: Vec<Vec<u8>>) {
+            let packed = pack(&system(&files)).unwrap();
             let bundle = Bundle::open(&packed).unwrap();
             for vm in &bundle.system.vms {
-                prop_assert_eq!(bundle.file(vm.kernel), &kernel[..]);
-                prop_assert_eq!(vm.initrd.map(|file| bundle.file(file).to_vec()), initrd.clone());
+                let found: Vec<_> = vm.files.iter().map(|f| bundle.file(f.file).to_vec()).collect();
+                prop_assert_eq!(&found, &files);
             }
         }
 

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
-use skep_board::map::MAX_CPUS;
+use skep_board::map::{INTID_TIMER_VIRT, MAX_CPUS};
 use skep_hyp::platform::Platform;
 use spin::Once;
 
@@ -105,7 +105,7 @@ pub fn interrupt(platform: &Platform, mut vcpu: Option<&mut Vcpu>) {
             && let Some(vcpu) = vcpu.as_deref_mut()
         {
             // The guest ends it, through the list register that is linked to it.
-            vcpu.vm.gic.lock().latch_ppi(vcpu.index, id);
+            vcpu.vm.gic.lock().latch_ppi(vcpu.index, INTID_TIMER_VIRT);
             continue;
         }
         if platform.uart.and_then(|uart| uart.intid) == Some(id) {

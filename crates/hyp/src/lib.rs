@@ -14,6 +14,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod emulate;
+pub mod guest;
 pub mod platform;
 pub mod ram;
 pub mod spec;

@@ -195,13 +195,13 @@ fn make_vms(platform: &Platform, ram: &mut Ram, offset: u32) -> Result<Vec<Arc<v
         .ok_or("there is no bundle of virtual machines: give it as initial RAM disk")?;
     // SAFETY: RAM that is mapped and reserved.
     let bytes = unsafe { hw::loaded(range.base as usize, range.size as usize) };
-    let bundle = Bundle::open(bytes).map_err(|error| format!("{error}"))?;
+    let bundle = Arc::new(Bundle::open(bytes).map_err(|error| format!("{error}"))?);
     let mut vms = Vec::new();
     for description in &bundle.system.vms {
         let vm = vm::Vm::new(
             vms.len(),
             description,
-            bytes,
+            &bundle,
             platform,
             ram,
             offset as usize,

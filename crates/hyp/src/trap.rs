@@ -9,6 +9,8 @@ use skep_arm::insn::{Cond, Decoded, Reg};
 use skep_arm::simd::{self, Context};
 use skep_arm::state::{CpuModel, SimdState, psr};
 use skep_arm::{Exception, FaultKind};
+use skep_board::gic::spec::gicd;
+use skep_board::map;
 use skep_board::psci::{self, Outcome};
 use skep_hyp::emulate::{self, Cpu, Refusal};
 use skep_hyp::spec::{PAR_F, hypercall};
@@ -37,7 +39,12 @@ pub fn handle(vcpu: &mut Vcpu) -> Next {
             firmware(vcpu)
         }
         ec::PREFETCH_ABORT => {
-            let fault = fault(FaultKind::External, cp15::hifar::read(), false);
+            let kind = match syndrome.abort() {
+                _ if syndrome.is_walk() => FaultKind::WalkExternal,
+                Abort::Alignment => FaultKind::Alignment,
+                _ => FaultKind::External,
+            };
+            let fault = fault(kind, cp15::hifar::read(), false);
             vcpu.inject(Exception::PrefetchAbort(fault));
             Next::Enter
         }
@@ -189,8 +196,8 @@ fn data_abort(vcpu: &mut Vcpu, syndrome: Syndrome) -> Next {
     let big = vcpu.frame.cpsr & psr::E != 0;
     let done = if access.write {
         let value = swap(vcpu.reg(register).into(), access.size, big);
-        vcpu.vm.mmio_write(vcpu.index, ipa, access.size, value)
-    } else if let Some(value) = vcpu.vm.mmio_read(vcpu.index, ipa, access.size) {
+        mmio_write(vcpu, ipa, access.size, value)
+    } else if let Some(value) = mmio_read(vcpu, ipa, access.size) {
         let value = swap(value, access.size, big) as u32;
         let value = match (access.signed, access.size) {
             (true, 1) => value as i8 as u32,
@@ -208,6 +215,25 @@ fn data_abort(vcpu: &mut Vcpu, syndrome: Syndrome) -> Next {
     vcpu.advance(syndrome.len());
     crate::mux::feed_if_waiting(&vcpu.vm);
     Next::Interrupts
+}
+
+/// Before a guest uses the distributor: sending an SGI needs to know nothing.
+fn prepare_distributor(vcpu: &mut Vcpu, ipa: u32) {
+    let sgi = map::GIC_DIST.base + u64::from(gicd::SGIR);
+    let offset = u64::from(ipa).wrapping_sub(map::GIC_DIST.base);
+    if offset < map::GIC_DIST.size && u64::from(ipa) != sgi {
+        vcpu.recall_interrupts();
+    }
+}
+
+fn mmio_read(vcpu: &mut Vcpu, ipa: u32, size: u8) -> Option<u64> {
+    prepare_distributor(vcpu, ipa);
+    vcpu.vm.mmio_read(vcpu.index, ipa, size)
+}
+
+fn mmio_write(vcpu: &mut Vcpu, ipa: u32, size: u8, value: u64) -> bool {
+    prepare_distributor(vcpu, ipa);
+    vcpu.vm.mmio_write(vcpu.index, ipa, size, value)
 }
 
 /// Bytes in the order that the guest wants, of a value of `size` bytes.
@@ -357,7 +383,7 @@ impl Emulated<'_> {
                 .and_then(|bytes| self.vcpu.vm.ram.read(ipa, bytes).ok());
             read.map(|()| u64::from_le_bytes(bytes))
         } else {
-            self.vcpu.vm.mmio_read(self.vcpu.index, ipa, size as u8)
+            mmio_read(self.vcpu, ipa, size as u8)
         };
         let value = value.ok_or(Failed::Device(fault(FaultKind::External, va, false)))?;
         Ok(swap(value, size as u8, self.big_endian()))
@@ -372,9 +398,7 @@ impl Emulated<'_> {
                 .get(..size as usize)
                 .is_some_and(|bytes| self.vcpu.vm.ram.write(ipa, bytes).is_ok())
         } else {
-            self.vcpu
-                .vm
-                .mmio_write(self.vcpu.index, ipa, size as u8, value)
+            mmio_write(self.vcpu, ipa, size as u8, value)
         };
         if done {
             Ok(())

@@ -46,6 +46,8 @@ pub struct Vcpu {
     pub index: usize,
     /// The registers that an exit saves.
     pub frame: Frame,
+    /// The list registers, while it is loaded.
+    lists: ListRegisters,
 }
 
 impl Vcpu {
@@ -55,13 +57,14 @@ impl Vcpu {
             vm,
             index,
             frame: Frame::default(),
+            lists: ListRegisters::none(),
         }
     }
 
     /// Starts the vCPU on this core, and returns when it is off.
     pub fn run(&mut self, start: Start, platform: &Platform) {
         self.reset(start);
-        let mut lists = ListRegisters::init(self.vm.timer);
+        self.lists = ListRegisters::init(platform.timer.virt);
         let mut next = Next::Interrupts;
         loop {
             match next {
@@ -70,7 +73,7 @@ impl Vcpu {
                     if self.vm.is_stopping() {
                         break;
                     }
-                    lists.update(&mut self.vm.gic.lock(), self.index);
+                    self.lists.update(&mut self.vm.gic.lock(), self.index);
                     self.vm.kick_waiting(Some(self.index));
                 }
                 Next::Off => break,
@@ -155,6 +158,11 @@ impl Vcpu {
         });
         vfp::off();
         cp15::isb();
+    }
+
+    /// Makes the distributor know all that the list registers know, before the guest looks at it.
+    pub fn recall_interrupts(&mut self) {
+        self.lists.recall(&mut self.vm.gic.lock(), self.index);
     }
 
     /// The guest's mode.

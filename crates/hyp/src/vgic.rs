@@ -7,6 +7,7 @@
 //! must be seen, since the line may still be high.
 
 use skep_board::gic::Gic;
+use skep_board::map::INTID_TIMER_VIRT;
 use skep_hyp::spec::gich;
 
 use crate::hw::gic;
@@ -16,13 +17,22 @@ pub struct ListRegisters {
     /// The interrupt in each; 64 are the most that there can be.
     held: [Option<u16>; 64],
     count: usize,
-    /// The ID of the virtual timer's interrupt, which is linked to the physical one.
+    /// The ID of the virtual timer's physical interrupt, which is linked to the virtual one.
     timer: u32,
 }
 
 impl ListRegisters {
+    /// None: of a vCPU that is not loaded.
+    pub fn none() -> Self {
+        ListRegisters {
+            held: [None; 64],
+            count: 0,
+            timer: 0,
+        }
+    }
+
     /// Turns the virtual interface of this core on, with nothing in it. The virtual timer's PPI has
-    /// the ID `timer` for guest and board.
+    /// the ID `timer` on the board.
     pub fn init(timer: u32) -> Self {
         let count = gic::list_registers().min(64);
         for n in 0..count {
@@ -38,6 +48,32 @@ impl ListRegisters {
         }
     }
 
+    /// Takes back what the guest has not taken yet, before it looks at or changes the distributor:
+    /// an interrupt in a list register has the priority, group and enable of when it got there.
+    pub fn recall(&mut self, distributor: &mut Gic, vcpu: usize) {
+        let empty = gic::empty_lrs();
+        for n in 0..self.count {
+            let Some(id) = self.held[n] else { continue };
+            let id = u32::from(id);
+            let lr = gic::lr(n);
+            if empty >> n & 1 != 0 {
+                distributor.finish(vcpu, id);
+            } else if lr & (gich::LR_PENDING | gich::LR_ACTIVE) == gich::LR_PENDING {
+                let source = if id < 16 {
+                    lr >> gich::LR_PHYSICAL_SHIFT & 7
+                } else {
+                    0
+                };
+                let level = lr & (gich::LR_HW | gich::LR_EOI) == gich::LR_EOI;
+                distributor.recall(vcpu, id, source as u8, level);
+            } else {
+                continue;
+            }
+            gic::set_lr(n, 0);
+            self.held[n] = None;
+        }
+    }
+
     /// Brings list registers and distributor together: ended interrupts out, pending ones in.
     pub fn update(&mut self, distributor: &mut Gic, vcpu: usize) {
         let empty = gic::empty_lrs();
@@ -48,7 +84,7 @@ impl ListRegisters {
                 gic::set_lr(n, 0);
                 self.held[n] = None;
                 distributor.finish(vcpu, id);
-            } else if id != self.timer
+            } else if id != INTID_TIMER_VIRT
                 && let Some(source) = distributor.pending_again(vcpu, id)
             {
                 // An SGI of two sources has one list register: it tells the newer one.
@@ -73,7 +109,7 @@ impl ListRegisters {
             if forwarded.group1 {
                 lr |= gich::LR_GROUP1;
             }
-            if forwarded.id == self.timer {
+            if forwarded.id == INTID_TIMER_VIRT {
                 lr |= gich::LR_HW | self.timer << gich::LR_PHYSICAL_SHIFT;
             } else {
                 lr |= u32::from(forwarded.source) << gich::LR_PHYSICAL_SHIFT;

@@ -14,8 +14,6 @@ use skep_bundle::{Bundle, Vm as Description};
 use skep_hyp::platform::{Platform, Range};
 use skep_hyp::ram::Ram;
 use skep_hyp::tables::{Attributes, BLOCK_2, PAGE, Tables};
-use skep_loader::fdt::{self, BoardConfig};
-use skep_loader::{DeviceTree, Kernel, Request, prepare};
 use spin::Mutex;
 
 use crate::hw::guest_ram::GuestRam;
@@ -85,8 +83,6 @@ pub struct Vm {
     pub ram: GuestRam,
     /// The distributor.
     pub gic: Mutex<Gic>,
-    /// The virtual timer's interrupt ID.
-    pub timer: u32,
     /// The physical counter when the guest started: its virtual counter's zero.
     epoch: AtomicU64,
     power: Mutex<Vec<Power>>,
@@ -97,7 +93,7 @@ pub struct Vm {
     uart_line: Arc<AtomicBool>,
     stage2: Tables,
     description: Description,
-    bundle: &'static [u8],
+    bundle: Arc<Bundle<'static>>,
     /// Exits by reason are counted by vCPUs; here are the faults that stopped it.
     pub faults: AtomicU32,
 }
@@ -113,7 +109,7 @@ impl Vm {
     pub fn new(
         index: usize,
         description: &Description,
-        bundle: &'static [u8],
+        bundle: &Arc<Bundle<'static>>,
         platform: &Platform,
         ram: &mut Ram,
         table_offset: usize,
@@ -165,7 +161,6 @@ impl Vm {
             // SAFETY: the memory was just allocated, for good, from what Hyp mode maps.
             ram: unsafe { GuestRam::new(map::RAM_BASE as u32, memory) },
             gic: Mutex::new(Gic::new(cpus)),
-            timer: platform.timer.virt,
             epoch: AtomicU64::new(0),
             power: Mutex::new(alloc::vec![Power::Off; cpus]),
             stopping: AtomicBool::new(false),
@@ -177,7 +172,7 @@ impl Vm {
             uart_line,
             stage2,
             description: description.clone(),
-            bundle,
+            bundle: bundle.clone(),
             faults: AtomicU32::new(0),
         };
         vm.start()?;
@@ -187,77 +182,24 @@ impl Vm {
     /// Loads the guest into scrubbed memory, and lets the first vCPU start.
     fn start(&self) -> Result<(), Reason> {
         use alloc::format;
-        let bundle = Bundle::open(self.bundle).map_err(|error| format!("{error}"))?;
-        let kernel = Kernel::parse(bundle.file(self.description.kernel))
-            .map_err(|error| format!("its kernel: {error}"))?;
-        let board = self.board();
-        let chosen = fdt::Chosen {
-            bootargs: self.description.cmdline.clone(),
-            ..fdt::Chosen::default()
-        };
-        let request = Request {
-            ram: self.ram.range(),
-            kernel: &kernel,
-            initrd: self.description.initrd.map(|file| bundle.file(file)),
-            tree: DeviceTree::Board(&board),
-            chosen,
-        };
-        let boot = prepare(&request).map_err(|error| format!("{error}"))?;
         self.ram.scrub();
-        for blob in &boot.blobs {
-            // In range, by `prepare`.
+        for placed in &self.description.files {
             self.ram
-                .load(blob.addr as u32, &blob.data)
-                .map_err(|_| format!("a file at {:#x} is outside its memory", blob.addr))?;
+                .load(placed.address, self.bundle.file(placed.file))
+                .map_err(|_| format!("a file at {:#x} is outside its memory", placed.address))?;
         }
         self.ram.clean();
         *self.gic.lock() = Gic::new(self.cores.len());
         self.uart.lock().reset();
         self.stopping.store(false, Ordering::Release);
         self.epoch.store(cp15::cntpct::read(), Ordering::Relaxed);
+        let entry = self.description.entry;
         self.power.lock()[0] = Power::Starting(Start {
-            entry: boot.entry.pc,
-            thumb: boot.entry.thumb,
-            registers: boot.entry.registers,
+            entry: entry.pc,
+            thumb: entry.thumb,
+            registers: entry.registers,
         });
         Ok(())
-    }
-
-    /// The board that the guest sees: the virtual board as far as it is emulated here.
-    fn board(&self) -> BoardConfig {
-        let range = |range: map::Range| fdt::Range {
-            base: range.base,
-            size: range.size,
-        };
-        BoardConfig {
-            cpu: "arm,cortex-a15".into(),
-            cpus: self.cores.len() as u32,
-            memory: self.ram.range(),
-            gic: fdt::Gic {
-                distributor: range(map::GIC_DIST),
-                cpu_interface: range(map::GIC_CPU),
-                virtualization: None,
-            },
-            timer: fdt::TimerIntids {
-                secure: map::INTID_TIMER_SECURE,
-                physical: map::INTID_TIMER_PHYS,
-                virt: self.timer,
-                hyp: map::INTID_TIMER_HYP,
-            },
-            pmu: None,
-            psci: fdt::PsciMethod::Hvc,
-            flash: None,
-            uart: (range(map::UART), map::SPI_UART),
-            rtc: None,
-            fw_cfg: None,
-            gpio: None,
-            virtio: fdt::VirtioSlots {
-                base: map::VIRTIO.base,
-                size: map::VIRTIO_SLOT_SIZE,
-                count: 0,
-                spi: map::SPI_VIRTIO,
-            },
-        }
     }
 
     /// Physical minus virtual counter.

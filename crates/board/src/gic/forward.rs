@@ -74,6 +74,31 @@ impl Gic {
         }
     }
 
+    /// Takes an interrupt back that was forwarded and that the CPU has not acknowledged. `source` and
+    /// `level` are as [`forward`](Self::forward) gave them.
+    pub fn recall(&mut self, cpu: usize, id: u32, source: u8, level: bool) {
+        if cpu >= self.cpu_count {
+            return;
+        }
+        let bit = 1 << (id % 32);
+        if !level {
+            let private = &mut self.state.cpus[cpu].private;
+            if let Some(sources) = private.sgi_sources.get_mut(id as usize) {
+                *sources |= 1 << (source & 7);
+            } else if id < INTERNAL {
+                private.latched |= bit;
+            } else if let Some(latched) = self
+                .state
+                .spis
+                .latched
+                .get_mut((id - INTERNAL) as usize / 32)
+            {
+                *latched |= bit;
+            }
+        }
+        self.finish(cpu, id);
+    }
+
     /// Makes a PPI pending, as an edge would, whatever its configuration: what a physical interrupt
     /// that is linked to it does.
     pub fn latch_ppi(&mut self, cpu: usize, intid: u32) {
@@ -155,6 +180,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_recalled_comes_again() {
+        let mut gic = distributor();
+        gic.set_spi(1, true);
+        gic.latch_ppi(0, 27);
+        gic.dist_write(1, gicd::SGIR.into(), 4, 1 << 16 | 5);
+        let take =
+            |gic: &mut Gic| -> [Option<Forwarded>; 3] { core::array::from_fn(|_| gic.forward(0)) };
+        let before = take(&mut gic);
+        assert_eq!(
+            before.map(|f| f.map(|f| f.id)),
+            [Some(5), Some(27), Some(33)]
+        );
+        for forwarded in before.into_iter().flatten() {
+            gic.recall(0, forwarded.id, forwarded.source, forwarded.level);
+        }
+        // Disabled in between, it stays.
+        gic.dist_write(0, gicd::ICENABLER.into(), 4, 1 << 27);
+        assert_eq!(take(&mut gic), [before[0], before[2], None]);
+        // A level that has gone does not come back.
+        gic.recall(0, 33, 0, true);
+        gic.set_spi(1, false);
+        assert_eq!(gic.forward(0), None);
+    }
+
+    #[test]
     fn an_sgi_comes_once_from_each_source() {
         let mut gic = distributor();
         for source in [0, 1] {
@@ -175,6 +225,8 @@ mod tests {
         assert_eq!(gic.pending_again(9, 5), None);
         assert_eq!(gic.pending_again(0, 4000), None);
         gic.finish(9, 5);
+        gic.recall(9, 5, 0, false);
+        gic.recall(0, 4000, 0, false);
         gic.finish(0, 4000);
         gic.latch_ppi(0, 5);
         gic.latch_ppi(9, 27);

@@ -39,14 +39,6 @@ impl GuestRam {
         }
     }
 
-    /// Where it is for the guest.
-    pub fn range(&self) -> skep_loader::Memory {
-        skep_loader::Memory {
-            base: self.ipa.into(),
-            size: self.size.into(),
-        }
-    }
-
     /// Where it is in RAM.
     pub fn physical(&self) -> u64 {
         self.physical.into()
