@@ -6,7 +6,7 @@
 //! interface, without an exit, but for interrupts that are pending by their line's level: their end
 //! must be seen, since the line may still be high.
 
-use skep_board::gic::Gic;
+use skep_board::gic::{Forwarded, Gic};
 use skep_board::map::INTID_TIMER_VIRT;
 use skep_hyp::spec::gich;
 
@@ -57,20 +57,14 @@ impl ListRegisters {
             let id = u32::from(id);
             let lr = gic::lr(n);
             if empty >> n & 1 != 0 {
-                distributor.finish(vcpu, id);
+                self.release(n, distributor, vcpu);
             } else if lr & (gich::LR_PENDING | gich::LR_ACTIVE) == gich::LR_PENDING {
-                let source = if id < 16 {
-                    lr >> gich::LR_PHYSICAL_SHIFT & 7
-                } else {
-                    0
-                };
                 let level = lr & (gich::LR_HW | gich::LR_EOI) == gich::LR_EOI;
-                distributor.recall(vcpu, id, source as u8, level);
-            } else {
-                continue;
+                if !level {
+                    distributor.put_back(vcpu, id, source_of(lr));
+                }
+                self.release(n, distributor, vcpu);
             }
-            gic::set_lr(n, 0);
-            self.held[n] = None;
         }
     }
 
@@ -78,53 +72,88 @@ impl ListRegisters {
     pub fn update(&mut self, distributor: &mut Gic, vcpu: usize) {
         let empty = gic::empty_lrs();
         for n in 0..self.count {
-            let Some(id) = self.held[n] else { continue };
-            let id = u32::from(id);
-            if empty >> n & 1 != 0 {
-                gic::set_lr(n, 0);
-                self.held[n] = None;
-                distributor.finish(vcpu, id);
-            } else if id != INTID_TIMER_VIRT
-                && let Some(source) = distributor.pending_again(vcpu, id)
-            {
-                // An SGI of two sources has one list register: it tells the newer one.
-                let source_bits = 7 << gich::LR_PHYSICAL_SHIFT;
-                let mut lr = gic::lr(n) | gich::LR_PENDING;
-                if id < 16 {
-                    lr = lr & !source_bits | u32::from(source) << gich::LR_PHYSICAL_SHIFT;
-                }
-                gic::set_lr(n, lr);
+            if self.held[n].is_some() && empty >> n & 1 != 0 {
+                self.release(n, distributor, vcpu);
             }
         }
+        let mut room = true;
         for n in 0..self.count {
-            if self.held[n].is_some() {
-                continue;
+            let Some(id) = self.held[n] else { continue };
+            // The timer's comes again only after its end, by the hardware.
+            if u32::from(id) != INTID_TIMER_VIRT {
+                room &= self.add_again(id.into(), distributor, vcpu);
             }
+        }
+        while let Some(n) = self.free() {
             let Some(forwarded) = distributor.forward(vcpu) else {
                 break;
             };
-            let mut lr = gich::LR_PENDING
-                | u32::from(forwarded.priority >> 3) << gich::LR_PRIORITY_SHIFT
-                | forwarded.id;
-            if forwarded.group1 {
-                lr |= gich::LR_GROUP1;
-            }
-            if forwarded.id == INTID_TIMER_VIRT {
-                lr |= gich::LR_HW | self.timer << gich::LR_PHYSICAL_SHIFT;
-            } else {
-                lr |= u32::from(forwarded.source) << gich::LR_PHYSICAL_SHIFT;
-                if forwarded.level {
-                    lr |= gich::LR_EOI;
-                }
-            }
-            gic::set_lr(n, lr);
-            self.held[n] = Some(forwarded.id as u16);
+            self.fill(n, &forwarded);
         }
         // More than fits: the hardware tells when there is room.
-        let more = distributor.waiting() >> vcpu & 1 != 0;
+        let more = !room || distributor.waiting() >> vcpu & 1 != 0;
         let control = gich::HCR_EN | if more { gich::HCR_UIE } else { 0 };
         if gic::h_read(gich::HCR) != control {
             gic::h_write(gich::HCR, control);
         }
     }
+
+    fn free(&self) -> Option<usize> {
+        (0..self.count).find(|&n| self.held[n].is_none())
+    }
+
+    /// Empties a list register. The interrupt has ended unless another holds it, as SGIs of several
+    /// sources do.
+    fn release(&mut self, n: usize, distributor: &mut Gic, vcpu: usize) {
+        gic::set_lr(n, 0);
+        if let Some(id) = self.held[n].take()
+            && !self.held.contains(&Some(id))
+        {
+            distributor.finish(vcpu, id.into());
+        }
+    }
+
+    /// Adds what has become pending of an interrupt that is in a list register; false if there is no
+    /// room for all of it.
+    fn add_again(&mut self, id: u32, distributor: &mut Gic, vcpu: usize) -> bool {
+        while let Some(forwarded) = distributor.pending_again(vcpu, id) {
+            let same = (0..self.count).find(|&n| {
+                let holds = self.held[n].map(u32::from) == Some(id);
+                holds && (id >= 16 || source_of(gic::lr(n)) == forwarded.source)
+            });
+            match (same, self.free()) {
+                (Some(n), _) => gic::set_lr(n, gic::lr(n) | gich::LR_PENDING),
+                (None, Some(n)) => self.fill(n, &forwarded),
+                (None, None) => {
+                    distributor.put_back(vcpu, id, forwarded.source);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn fill(&mut self, n: usize, forwarded: &Forwarded) {
+        let mut lr = gich::LR_PENDING
+            | u32::from(forwarded.priority >> 3) << gich::LR_PRIORITY_SHIFT
+            | forwarded.id;
+        if forwarded.group1 {
+            lr |= gich::LR_GROUP1;
+        }
+        if forwarded.id == INTID_TIMER_VIRT {
+            lr |= gich::LR_HW | self.timer << gich::LR_PHYSICAL_SHIFT;
+        } else {
+            lr |= u32::from(forwarded.source) << gich::LR_PHYSICAL_SHIFT;
+            if forwarded.level {
+                lr |= gich::LR_EOI;
+            }
+        }
+        gic::set_lr(n, lr);
+        self.held[n] = Some(forwarded.id as u16);
+    }
+}
+
+/// The CPU that the SGI in a list register comes from.
+fn source_of(lr: u32) -> u8 {
+    (lr >> gich::LR_PHYSICAL_SHIFT & 7) as u8
 }

@@ -49,10 +49,11 @@ impl Gic {
         })
     }
 
-    /// Whether an interrupt that was forwarded has become pending again by an edge, by software or
-    /// from another source of an SGI, and is enabled; if so it is taken, and the CPU it comes from is
-    /// returned: the list register gets the pending state beside the active one.
-    pub fn pending_again(&mut self, cpu: usize, id: u32) -> Option<u8> {
+    /// An interrupt that was forwarded and is not finished, if it has become pending again by an edge,
+    /// by software or from another source of an SGI, and is enabled. It is taken; its list register
+    /// gets the pending state beside the active one, or another list register is for the SGI of
+    /// another source.
+    pub fn pending_again(&mut self, cpu: usize, id: u32) -> Option<Forwarded> {
         let bit = 1 << (id % 32);
         let again = if id < INTERNAL {
             let private = &self.state.cpus.get(cpu)?.private;
@@ -63,7 +64,13 @@ impl Gic {
             let (word, spis) = ((id - INTERNAL) as usize / 32, &self.state.spis);
             spis.latched.get(word)? & spis.enabled.get(word)? & bit != 0
         };
-        again.then(|| self.take_pending(cpu, id))
+        again.then(|| Forwarded {
+            id,
+            priority: self.priority(cpu, id),
+            group1: self.is_group1(cpu, id),
+            source: self.take_pending(cpu, id),
+            level: false,
+        })
     }
 
     /// A forwarded interrupt has ended.
@@ -77,26 +84,27 @@ impl Gic {
     /// Takes an interrupt back that was forwarded and that the CPU has not acknowledged. `source` and
     /// `level` are as [`forward`](Self::forward) gave them.
     pub fn recall(&mut self, cpu: usize, id: u32, source: u8, level: bool) {
-        if cpu >= self.cpu_count {
-            return;
-        }
-        let bit = 1 << (id % 32);
         if !level {
-            let private = &mut self.state.cpus[cpu].private;
-            if let Some(sources) = private.sgi_sources.get_mut(id as usize) {
-                *sources |= 1 << (source & 7);
-            } else if id < INTERNAL {
-                private.latched |= bit;
-            } else if let Some(latched) = self
-                .state
-                .spis
-                .latched
-                .get_mut((id - INTERNAL) as usize / 32)
-            {
-                *latched |= bit;
-            }
+            self.put_back(cpu, id, source);
         }
         self.finish(cpu, id);
+    }
+
+    /// Makes an interrupt pending again for which there was no list register after
+    /// [`pending_again`](Self::pending_again).
+    pub fn put_back(&mut self, cpu: usize, id: u32, source: u8) {
+        let bit = 1 << (id % 32);
+        let Some(cpu) = self.state.cpus.get_mut(cpu) else {
+            return;
+        };
+        let word = (id / 32) as usize;
+        if let Some(sources) = cpu.private.sgi_sources.get_mut(id as usize) {
+            *sources |= 1 << (source & 7);
+        } else if word == 0 {
+            cpu.private.latched |= bit;
+        } else if let Some(latched) = self.state.spis.latched.get_mut(word - 1) {
+            *latched |= bit;
+        }
     }
 
     /// Makes a PPI pending, as an edge would, whatever its configuration: what a physical interrupt
@@ -212,7 +220,9 @@ mod tests {
         }
         assert_eq!(gic.forward(0).map(|f| (f.id, f.source)), Some((5, 0)));
         assert_eq!(gic.forward(0), None);
-        assert_eq!(gic.pending_again(0, 5), Some(1));
+        assert_eq!(gic.pending_again(0, 5).map(|f| f.source), Some(1));
+        gic.put_back(0, 5, 1);
+        assert_eq!(gic.pending_again(0, 5).map(|f| f.source), Some(1));
         assert_eq!(gic.pending_again(0, 5), None);
         gic.finish(0, 5);
         assert_eq!(gic.waiting(), 0);
