@@ -116,6 +116,7 @@ fn e2e() -> Result<(), Failure> {
         ("u-boot-tools", "/usr/bin/mkimage"),
     ])?;
     bare_metal::guests()?;
+    bare_metal::hyp()?;
     cargo(&["build", "--release", "--package", "skep-cli"])?;
     // One guest at a time: two vCPU threads each would fight for the cores.
     let test = |more: &[&str], engine: &str| {
