@@ -1,6 +1,7 @@
 //! Drives the `skep` command as a person or a script would.
 
 pub mod program;
+pub mod transcript;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};

@@ -42,6 +42,34 @@ pub fn guests() -> Result<(), Failure> {
     step(&mut command)
 }
 
+/// Compiles and links the bare-metal hypervisor, and makes the image of it that boot loaders take.
+/// Returns where that is.
+pub fn hyp() -> Result<PathBuf, Failure> {
+    packages::require(&[("binutils-arm-none-eabi", "/usr/bin/arm-none-eabi-ld")])?;
+    let directory = Path::new("target/hyp");
+    let mut command = cargo("build", &["core", "alloc"])?;
+    command
+        .args(["--package", "skep-hyp", "--features", "image"])
+        .args(["--profile", "image", "--target", TARGET, "--target-dir"])
+        .arg(directory);
+    for setting in [
+        "linker = 'arm-none-eabi-ld'",
+        "rustflags = ['-Clinker-flavor=ld', '-Clink-arg=-zmax-page-size=4096']",
+    ] {
+        command.args(["--config", &format!("target.{TARGET}.{setting}")]);
+    }
+    step(&mut command)?;
+    let elf = directory.join(TARGET).join("image/skep-hyp");
+    let image = directory.join("skep-hyp.img");
+    step(
+        Command::new("arm-none-eabi-objcopy")
+            .args(["-O", "binary"])
+            .args([&elf, &image]),
+    )?;
+    step(Command::new("arm-none-eabi-size").arg("-A").arg(&elf))?;
+    Ok(image)
+}
+
 /// A cargo command for the target, which finds or compiles these parts of the library.
 fn cargo(task: &str, library: &[&str]) -> Result<Command, Failure> {
     let core = find_core()?;

@@ -18,6 +18,7 @@ tasks:
   quick        format, lints and tests, without the boots of real guests
   bare-metal   compile the model crates for armv7a-none-eabi
   guests       compile the bare-metal guests of the tests
+  hyp          build the bare-metal hypervisor's image, target/hyp/skep-hyp.img
   e2e          boot real guests
   fuzz         run the fuzz targets guided by coverage: fuzz [TARGET] [--seconds N]
   fidelity     compare the processor with QEMU, or (fidelity blocks) the engines: --help
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         "quick" => quick(),
         "bare-metal" => bare_metal(),
         "guests" => bare_metal::guests(),
+        "hyp" => bare_metal::hyp().map(|image| println!("{}", image.display())),
         "e2e" => e2e(),
         "fuzz" => fuzz::run(std::env::args().skip(2)),
         "fidelity" => fidelity(std::env::args().skip(2).collect()),
@@ -114,6 +116,7 @@ fn e2e() -> Result<(), Failure> {
         ("u-boot-tools", "/usr/bin/mkimage"),
     ])?;
     bare_metal::guests()?;
+    bare_metal::hyp()?;
     cargo(&["build", "--release", "--package", "skep-cli"])?;
     // One guest at a time: two vCPU threads each would fight for the cores.
     let test = |more: &[&str], engine: &str| {

@@ -23,6 +23,8 @@ pub mod mode {
     ];
 }
 
+/// Zero flag.
+pub const Z: u32 = 1 << 30;
 /// Thumb.
 pub const T: u32 = 1 << 5;
 /// FIQ is masked.

@@ -58,6 +58,22 @@ pub trait Context {
     fn check_alignment(&mut self, va: u32, align: u32, write: bool) -> Result<(), Self::Error>;
 }
 
+/// Executes a load or store; `None` if the instruction is neither. For whoever executes no others:
+/// [`execute`] brings all of floating point with it.
+pub fn execute_load_store<C: Context>(insn: &Simd, cx: &mut C) -> Option<Result<(), C::Error>> {
+    matches!(
+        insn,
+        Simd::Vldr { .. }
+            | Simd::Vstr { .. }
+            | Simd::Vldm { .. }
+            | Simd::Vstm { .. }
+            | Simd::Multiple { .. }
+            | Simd::Lane { .. }
+            | Simd::AllLanes { .. }
+    )
+    .then(|| memory::execute(insn, cx))
+}
+
 /// Executes an instruction that is [`permitted`] and whose condition holds.
 ///
 /// After an error the registers are as before, so that the instruction can execute again; memory

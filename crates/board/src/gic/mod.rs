@@ -9,12 +9,14 @@
 //! the interrupt is found anew for the CPUs concerned; [`Gic::irq_outputs`] costs nothing.
 
 mod distributor;
+mod forward;
 mod interface;
 pub mod spec;
 mod state;
 #[cfg(test)]
 mod tests;
 
+pub use forward::Forwarded;
 pub use state::{CpuInterfaceState, GicCpuState, GicState, PrivateState, SPI_WORDS, SpiState};
 
 use crate::map::MAX_CPUS;

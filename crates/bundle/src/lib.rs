@@ -1,0 +1,329 @@
+//! A bundle: the description of a system and the files of its guests in one piece, which a tool
+//! [packs](pack) and the bare-metal hypervisor [opens](Bundle::open).
+//!
+//! A header, the description, then the files, each on a page boundary:
+//!
+//! | offset | bytes | what |
+//! |---|---|---|
+//! | 0 | 8 | `SKEPBNDL` |
+//! | 8 | 4 | version of the format, [`VERSION`] |
+//! | 12 | 4 | length of the description, which follows the header |
+//! | 16 | 4 | CRC-32 of the description |
+//! | 20 | 4 | length of the whole bundle |
+//!
+//! Numbers are little-endian. The description is a [`System`] in postcard's format.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+/// The format that this crate writes and reads.
+pub const VERSION: u32 = 1;
+const MAGIC: [u8; 8] = *b"SKEPBNDL";
+const HEADER: usize = 24;
+const PAGE: usize = 4096;
+
+/// Where a file is in the bundle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct File {
+    /// From the bundle's start.
+    pub offset: u32,
+    /// Bytes.
+    pub size: u32,
+}
+
+/// A system: virtual machines and where they run. `F` is what stands for a file.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct System<F = File> {
+    /// The virtual machines.
+    pub vms: Vec<Vm<F>>,
+}
+
+/// A virtual machine.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Vm<F = File> {
+    /// Its name, for people.
+    pub name: String,
+    /// Guest memory in MiB, at the virtual board's address.
+    pub memory_mib: u32,
+    /// For each vCPU, the core that it runs on: an index of the CPUs in the board's device tree.
+    pub cores: Vec<u8>,
+    /// What is loaded before the guest starts: kernel, initial RAM disk, device tree.
+    pub files: Vec<Placed<F>>,
+    /// How the first vCPU starts.
+    pub entry: Entry,
+}
+
+/// A file in guest memory.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Placed<F = File> {
+    /// The guest-physical address.
+    pub address: u32,
+    /// The file.
+    pub file: F,
+}
+
+/// How a vCPU starts: in Supervisor mode, with MMU and caches off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// The first instruction.
+    pub pc: u32,
+    /// In T32.
+    pub thumb: bool,
+    /// r0 to r2.
+    pub registers: [u32; 3],
+}
+
+/// Why bytes aren't a bundle. Shown to the user as it is.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BundleError {
+    /// No magic number.
+    #[error("this isn't a bundle: it does not start with SKEPBNDL")]
+    Magic,
+    /// A format of another time.
+    #[error("this bundle has format {0}; this hypervisor reads format {VERSION}: pack it again")]
+    Version(u32),
+    /// Shorter than it says.
+    #[error("this bundle is truncated: it has {found} bytes instead of {expected}")]
+    Truncated {
+        /// Bytes that the header says.
+        expected: u64,
+        /// Bytes there.
+        found: u64,
+    },
+    /// The description can't be read.
+    #[error("this bundle is damaged: {0}; pack it again")]
+    Damaged(&'static str),
+}
+
+/// An opened bundle.
+pub struct Bundle<'a> {
+    bytes: &'a [u8],
+    /// The description, whose files are all inside the bundle.
+    pub system: System,
+}
+
+impl<'a> Bundle<'a> {
+    /// Reads a bundle; bytes behind it are ignored.
+    ///
+    /// # Errors
+    ///
+    /// The bytes aren't a bundle, or not a whole one.
+    pub fn open(bytes: &'a [u8]) -> Result<Self, BundleError> {
+        let word = |at: usize| {
+            let bytes = bytes.get(at..at + 4)?;
+            Some(u32::from_le_bytes(bytes.try_into().ok()?))
+        };
+        if !bytes.starts_with(&MAGIC) {
+            return Err(BundleError::Magic);
+        }
+        let truncated = |expected: u64| BundleError::Truncated {
+            expected,
+            found: bytes.len() as u64,
+        };
+        let header = || truncated(HEADER as u64);
+        let version = word(8).ok_or_else(header)?;
+        if version != VERSION {
+            return Err(BundleError::Version(version));
+        }
+        let length = word(12).ok_or_else(header)? as usize;
+        let crc = word(16).ok_or_else(header)?;
+        let total = word(20).ok_or_else(header)?;
+        let bytes = bytes
+            .get(..total as usize)
+            .ok_or_else(|| truncated(total.into()))?;
+        let description = bytes
+            .get(HEADER..)
+            .and_then(|rest| rest.get(..length))
+            .ok_or(BundleError::Damaged("its description is longer than it"))?;
+        if crc32fast::hash(description) != crc {
+            return Err(BundleError::Damaged("its description's checksum is wrong"));
+        }
+        let system: System = postcard::from_bytes(description)
+            .map_err(|_| BundleError::Damaged("its description can't be read"))?;
+        let mut files = system.vms.iter().flat_map(|vm| &vm.files);
+        if files.any(|placed| bytes.get(range(placed.file)).is_none()) {
+            return Err(BundleError::Damaged("a file is not inside it"));
+        }
+        Ok(Bundle { bytes, system })
+    }
+
+    /// A file's contents.
+    #[must_use]
+    pub fn file(&self, file: File) -> &'a [u8] {
+        self.bytes.get(range(file)).unwrap_or_default()
+    }
+}
+
+fn range(file: File) -> Range<usize> {
+    let start = file.offset as usize;
+    start..start.saturating_add(file.size as usize)
+}
+
+/// Packs a system whose files are bytes.
+///
+/// # Errors
+///
+/// It would have 4 GiB or more.
+pub fn pack<F: AsRef<[u8]>>(system: &System<F>) -> Result<Vec<u8>, BundleError> {
+    let too_large = || BundleError::Damaged("it would be larger than 4 GiB");
+    // The description's length depends on the offsets in it, which depend on it: offsets from the
+    // start of the files first, at their largest.
+    let described = |base: usize| -> Result<(System, Vec<u8>), BundleError> {
+        let mut next = base;
+        let mut place = |file: &F| {
+            let size = file.as_ref().len();
+            let placed = File {
+                offset: u32::try_from(next).map_err(|_| too_large())?,
+                size: u32::try_from(size).map_err(|_| too_large())?,
+            };
+            next = next
+                .checked_add(size)
+                .and_then(|end| end.checked_next_multiple_of(PAGE))
+                .ok_or_else(too_large)?;
+            Ok(placed)
+        };
+        let mut vms = Vec::new();
+        for vm in &system.vms {
+            vms.push(Vm {
+                name: vm.name.clone(),
+                memory_mib: vm.memory_mib,
+                cores: vm.cores.clone(),
+                files: vm
+                    .files
+                    .iter()
+                    .map(|placed| {
+                        Ok(Placed {
+                            address: placed.address,
+                            file: place(&placed.file)?,
+                        })
+                    })
+                    .collect::<Result<_, BundleError>>()?,
+                entry: vm.entry,
+            });
+        }
+        let system = System { vms };
+        let bytes = postcard::to_allocvec(&system).map_err(|_| too_large())?;
+        Ok((system, bytes))
+    };
+    // An offset takes at most five bytes where it took one: so much room at the most.
+    let files: usize = system.vms.iter().map(|vm| vm.files.len()).sum();
+    let room = described(0)?.1.len() + 4 * files;
+    let base = (HEADER + room).next_multiple_of(PAGE);
+    let (placed, description) = described(base)?;
+    let mut out = Vec::new();
+    out.extend(MAGIC);
+    let mut total = base;
+    for placed in placed.vms.iter().flat_map(|vm| &vm.files) {
+        total = total.max(range(placed.file).end);
+    }
+    let total = u32::try_from(total.next_multiple_of(PAGE)).map_err(|_| too_large())?;
+    for word in [
+        VERSION,
+        u32::try_from(description.len()).map_err(|_| too_large())?,
+        crc32fast::hash(&description),
+        total,
+    ] {
+        out.extend(word.to_le_bytes());
+    }
+    out.extend(description);
+    let from = system.vms.iter().flat_map(|vm| &vm.files);
+    let to = placed.vms.iter().flat_map(|vm| &vm.files);
+    for (from, to) in from.zip(to) {
+        out.resize(to.file.offset as usize, 0);
+        out.extend(from.file.as_ref());
+    }
+    out.resize(total as usize, 0);
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use proptest::prelude::*;
+
+    fn system(files: &[Vec<u8>]) -> System<Vec<u8>> {
+        let place = |(n, file): (usize, &Vec<u8>)| Placed {
+            address: 0x4000_0000 + 0x10_0000 * n as u32,
+            file: file.clone(),
+        };
+        let vm = Vm {
+            name: "one".into(),
+            memory_mib: 64,
+            cores: vec![0, 1],
+            files: files.iter().enumerate().map(place).collect(),
+            entry: Entry {
+                pc: 0x4001_0000,
+                thumb: false,
+                registers: [0, u32::MAX, 0x4800_0000],
+            },
+        };
+        let second = Vm {
+            name: "two".into(),
+            ..vm.clone()
+        };
+        System {
+            vms: vec![vm, second],
+        }
+    }
+
+    #[test]
+    fn what_is_packed_can_be_opened() {
+        let packed = pack(&system(&[vec![1; 5000], vec![2; 3]])).unwrap();
+        let bundle = Bundle::open(&packed).unwrap();
+        let vm = &bundle.system.vms[1];
+        assert_eq!((vm.name.as_str(), vm.memory_mib), ("two", 64));
+        assert_eq!(vm.cores, [0, 1]);
+        assert_eq!(bundle.file(vm.files[0].file), [1; 5000]);
+        assert_eq!(bundle.file(vm.files[1].file), [2; 3]);
+        assert_eq!(vm.files[1].address, 0x4010_0000);
+        assert_eq!(vm.files[0].file.offset % 4096, 0);
+        assert_eq!(vm.entry.registers, [0, u32::MAX, 0x4800_0000]);
+    }
+
+    #[test]
+    fn damage_is_noticed() {
+        let packed = pack(&system(&[vec![1; 100]])).unwrap();
+        let open = |bytes: &[u8]| Bundle::open(bytes).err();
+        assert_eq!(open(b"zImage"), Some(BundleError::Magic));
+        let truncated = open(&packed[..packed.len() - 1]);
+        assert!(matches!(truncated, Some(BundleError::Truncated { .. })));
+        let mut other = packed.clone();
+        other[8] = 9;
+        assert_eq!(open(&other), Some(BundleError::Version(9)));
+        let mut other = packed.clone();
+        other[HEADER + 1] ^= 1;
+        assert!(matches!(open(&other), Some(BundleError::Damaged(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn files_keep_their_contents(files: Vec<Vec<u8>>) {
+            let packed = pack(&system(&files)).unwrap();
+            let bundle = Bundle::open(&packed).unwrap();
+            for vm in &bundle.system.vms {
+                let found: Vec<_> = vm.files.iter().map(|f| bundle.file(f.file).to_vec()).collect();
+                prop_assert_eq!(&found, &files);
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_fail(mut bytes: Vec<u8>, fix: bool) {
+            if fix && bytes.len() >= 12 {
+                bytes[..8].copy_from_slice(&MAGIC);
+                bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+            }
+            let _ = Bundle::open(&bytes);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The board's GICv2: its distributor, this core's CPU interface and virtual interface.
+//!
+//! An interrupt is ended in two steps (GICC_CTLR.EOImode): [`end`] lets the next one come,
+//! [`deactivate`] lets the same one come again; that second step is the guest's for an interrupt
+//! that is linked to a list register.
+
+use core::ptr;
+
+use skep_board::gic::spec::{gicc, gicd};
+use skep_hyp::spec::gich;
+use spin::Once;
+
+/// Where the register frames are mapped.
+struct Frames {
+    distributor: usize,
+    interface: usize,
+    control: usize,
+}
+
+static FRAMES: Once<Frames> = Once::new();
+
+/// Takes the register frames, which are mapped at these virtual addresses: GICD, GICC and GICH.
+///
+/// # Safety
+///
+/// They are there for good, as device memory, and each has all its registers.
+pub unsafe fn init(distributor: usize, interface: usize, control: usize) {
+    FRAMES.call_once(|| Frames {
+        distributor,
+        interface,
+        control,
+    });
+    d_write(gicd::CTLR, 1);
+}
+
+fn read(base: impl Fn(&Frames) -> usize, offset: usize) -> u32 {
+    FRAMES.get().map_or(0, |frames| {
+        let address: *const u32 = ptr::with_exposed_provenance(base(frames) + offset);
+        // SAFETY: offsets are those of registers, and `init` promised that those are there.
+        unsafe { ptr::read_volatile(address) }
+    })
+}
+
+fn write(base: impl Fn(&Frames) -> usize, offset: usize, value: u32) {
+    if let Some(frames) = FRAMES.get() {
+        let address: *mut u32 = ptr::with_exposed_provenance_mut(base(frames) + offset);
+        // SAFETY: as in `read`.
+        unsafe { ptr::write_volatile(address, value) }
+    }
+}
+
+fn d_read(offset: u32) -> u32 {
+    read(|frames| frames.distributor, offset as usize)
+}
+
+fn d_write(offset: u32, value: u32) {
+    write(|frames| frames.distributor, offset as usize, value);
+}
+
+fn c_read(offset: u32) -> u32 {
+    read(|frames| frames.interface, offset as usize)
+}
+
+fn c_write(offset: u32, value: u32) {
+    write(|frames| frames.interface, offset as usize, value);
+}
+
+/// Reads a register of GICH.
+pub fn h_read(offset: usize) -> u32 {
+    read(|frames| frames.control, offset)
+}
+
+/// Writes a register of GICH.
+pub fn h_write(offset: usize, value: u32) {
+    write(|frames| frames.control, offset, value);
+}
+
+/// The priority of all interrupts of the hypervisor.
+const PRIORITY: u32 = 0xa0;
+
+/// Turns this core's interface on, and returns its number as a bit of a target mask.
+pub fn init_core() -> u8 {
+    for n in 0..8 {
+        d_write(gicd::IPRIORITYR + 4 * n, PRIORITY * 0x0101_0101);
+    }
+    c_write(gicc::PMR, 0xf8);
+    c_write(gicc::CTLR, gicc::CTLR_ENABLE_GRP0 | gicc::CTLR_EOI_MODE);
+    // Private interrupts have this core as their only target.
+    d_read(gicd::ITARGETSR) as u8
+}
+
+/// Lets an interrupt come; an SPI to the cores of a target mask.
+pub fn enable(id: u32, targets: u8) {
+    if id >= 32 {
+        let (register, shift) = (id & !3, id % 4 * 8);
+        for (base, value) in [
+            (gicd::IPRIORITYR, PRIORITY),
+            (gicd::ITARGETSR, targets.into()),
+        ] {
+            let others = d_read(base + register) & !(0xff << shift);
+            d_write(base + register, others | value << shift);
+        }
+    }
+    d_write(gicd::ISENABLER + id / 32 * 4, 1 << (id % 32));
+}
+
+/// Sends a software-generated interrupt to the cores of a target mask.
+pub fn send(id: u32, targets: u8) {
+    // What was written before is seen by whoever takes the interrupt.
+    super::cp15::dsb();
+    d_write(gicd::SGIR, u32::from(targets) << 16 | id);
+}
+
+/// Takes the pending interrupt: the value for [`end`] and [`deactivate`], with the ID in the low ten
+/// bits.
+pub fn acknowledge() -> Option<u32> {
+    let value = c_read(gicc::IAR);
+    (value & 0x3ff < 1020).then_some(value)
+}
+
+/// Drops the priority of an interrupt: others may come.
+pub fn end(acknowledged: u32) {
+    c_write(gicc::EOIR, acknowledged);
+}
+
+/// Ends an interrupt's activity: it may come again.
+pub fn deactivate(acknowledged: u32) {
+    c_write(gicc::DIR, acknowledged);
+}
+
+/// How many list registers there are.
+pub fn list_registers() -> usize {
+    (h_read(gich::VTR) & 0x3f) as usize + 1
+}
+
+/// Reads a list register.
+pub fn lr(n: usize) -> u32 {
+    h_read(gich::LR + 4 * n)
+}
+
+/// Writes a list register.
+pub fn set_lr(n: usize, value: u32) {
+    h_write(gich::LR + 4 * n, value);
+}
+
+/// The list registers that hold nothing, or an interrupt that the guest has ended: a bit each.
+pub fn empty_lrs() -> u64 {
+    let low = h_read(gich::ELRSR0) | h_read(gich::EISR0);
+    let high = if list_registers() > 32 {
+        h_read(gich::ELRSR1) | h_read(gich::EISR1)
+    } else {
+        0
+    };
+    u64::from(high) << 32 | u64::from(low)
+}

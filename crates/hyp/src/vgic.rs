@@ -1,0 +1,159 @@
+//! A vCPU's list registers: how interrupts get from the emulated distributor to the guest.
+//!
+//! The distributor is `skep-board`'s, the one of the hosted engines: registers and priorities exist
+//! once. It knows nothing of list registers; an interrupt that is in one counts as active there until
+//! the guest has ended it. The guest takes and ends interrupts in the hardware's virtual CPU
+//! interface, without an exit, but for interrupts that are pending by their line's level: their end
+//! must be seen, since the line may still be high.
+
+use skep_board::gic::{Forwarded, Gic};
+use skep_board::map::INTID_TIMER_VIRT;
+use skep_hyp::spec::gich;
+
+use crate::hw::gic;
+
+/// What this core's list registers hold.
+pub struct ListRegisters {
+    /// The interrupt in each; 64 are the most that there can be.
+    held: [Option<u16>; 64],
+    count: usize,
+    /// The ID of the virtual timer's physical interrupt, which is linked to the virtual one.
+    timer: u32,
+}
+
+impl ListRegisters {
+    /// None: of a vCPU that is not loaded.
+    pub fn none() -> Self {
+        ListRegisters {
+            held: [None; 64],
+            count: 0,
+            timer: 0,
+        }
+    }
+
+    /// Turns the virtual interface of this core on, with nothing in it. The virtual timer's PPI has
+    /// the ID `timer` on the board.
+    pub fn init(timer: u32) -> Self {
+        let count = gic::list_registers().min(64);
+        for n in 0..count {
+            gic::set_lr(n, 0);
+        }
+        gic::h_write(gich::APR, 0);
+        gic::h_write(gich::VMCR, 0);
+        gic::h_write(gich::HCR, gich::HCR_EN);
+        ListRegisters {
+            held: [None; 64],
+            count,
+            timer,
+        }
+    }
+
+    /// Takes back what the guest has not taken yet, before it looks at or changes the distributor:
+    /// an interrupt in a list register has the priority, group and enable of when it got there.
+    pub fn recall(&mut self, distributor: &mut Gic, vcpu: usize) {
+        let empty = gic::empty_lrs();
+        for n in 0..self.count {
+            let Some(id) = self.held[n] else { continue };
+            let id = u32::from(id);
+            let lr = gic::lr(n);
+            if empty >> n & 1 != 0 {
+                self.release(n, distributor, vcpu);
+            } else if lr & (gich::LR_PENDING | gich::LR_ACTIVE) == gich::LR_PENDING {
+                let level = lr & (gich::LR_HW | gich::LR_EOI) == gich::LR_EOI;
+                if !level {
+                    distributor.put_back(vcpu, id, source_of(lr));
+                }
+                self.release(n, distributor, vcpu);
+            }
+        }
+    }
+
+    /// Brings list registers and distributor together: ended interrupts out, pending ones in.
+    pub fn update(&mut self, distributor: &mut Gic, vcpu: usize) {
+        let empty = gic::empty_lrs();
+        for n in 0..self.count {
+            if self.held[n].is_some() && empty >> n & 1 != 0 {
+                self.release(n, distributor, vcpu);
+            }
+        }
+        let mut room = true;
+        for n in 0..self.count {
+            let Some(id) = self.held[n] else { continue };
+            // The timer's comes again only after its end, by the hardware.
+            if u32::from(id) != INTID_TIMER_VIRT {
+                room &= self.add_again(id.into(), distributor, vcpu);
+            }
+        }
+        while let Some(n) = self.free() {
+            let Some(forwarded) = distributor.forward(vcpu) else {
+                break;
+            };
+            self.fill(n, &forwarded);
+        }
+        // More than fits: the hardware tells when there is room.
+        let more = !room || distributor.waiting() >> vcpu & 1 != 0;
+        let control = gich::HCR_EN | if more { gich::HCR_UIE } else { 0 };
+        if gic::h_read(gich::HCR) != control {
+            gic::h_write(gich::HCR, control);
+        }
+    }
+
+    fn free(&self) -> Option<usize> {
+        (0..self.count).find(|&n| self.held[n].is_none())
+    }
+
+    /// Empties a list register. The interrupt has ended unless another holds it, as SGIs of several
+    /// sources do.
+    fn release(&mut self, n: usize, distributor: &mut Gic, vcpu: usize) {
+        gic::set_lr(n, 0);
+        if let Some(id) = self.held[n].take()
+            && !self.held.contains(&Some(id))
+        {
+            distributor.finish(vcpu, id.into());
+        }
+    }
+
+    /// Adds what has become pending of an interrupt that is in a list register; false if there is no
+    /// room for all of it.
+    fn add_again(&mut self, id: u32, distributor: &mut Gic, vcpu: usize) -> bool {
+        while let Some(forwarded) = distributor.pending_again(vcpu, id) {
+            let same = (0..self.count).find(|&n| {
+                let holds = self.held[n].map(u32::from) == Some(id);
+                holds && (id >= 16 || source_of(gic::lr(n)) == forwarded.source)
+            });
+            match (same, self.free()) {
+                (Some(n), _) => gic::set_lr(n, gic::lr(n) | gich::LR_PENDING),
+                (None, Some(n)) => self.fill(n, &forwarded),
+                (None, None) => {
+                    distributor.put_back(vcpu, id, forwarded.source);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn fill(&mut self, n: usize, forwarded: &Forwarded) {
+        let mut lr = gich::LR_PENDING
+            | u32::from(forwarded.priority >> 3) << gich::LR_PRIORITY_SHIFT
+            | forwarded.id;
+        if forwarded.group1 {
+            lr |= gich::LR_GROUP1;
+        }
+        if forwarded.id == INTID_TIMER_VIRT {
+            lr |= gich::LR_HW | self.timer << gich::LR_PHYSICAL_SHIFT;
+        } else {
+            lr |= u32::from(forwarded.source) << gich::LR_PHYSICAL_SHIFT;
+            if forwarded.level {
+                lr |= gich::LR_EOI;
+            }
+        }
+        gic::set_lr(n, lr);
+        self.held[n] = Some(forwarded.id as u16);
+    }
+}
+
+/// The CPU that the SGI in a list register comes from.
+fn source_of(lr: u32) -> u8 {
+    (lr >> gich::LR_PHYSICAL_SHIFT & 7) as u8
+}
