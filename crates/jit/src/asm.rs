@@ -3,6 +3,9 @@
 //! Encodings are those of the Intel 64 and IA-32 Architectures Software Developer's Manual, volume
 //! 2. Code is assembled into a buffer for a known address, so that jumps to fixed places are final.
 
+#[cfg(test)]
+mod tests;
+
 /// A general-purpose register.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -390,7 +393,11 @@ impl Asm {
             self.byte(imm as u8);
         } else {
             self.general(width, 0x81, op as u8, dst);
-            self.imm32(imm as u32);
+            if width == Width::B16 {
+                self.code.extend((imm as u16).to_le_bytes());
+            } else {
+                self.imm32(imm as u32);
+            }
         }
     }
 
