@@ -14,6 +14,8 @@
 pub mod asm;
 mod cache;
 mod context;
+#[cfg_attr(not(test), allow(dead_code))]
+mod listing;
 mod memory;
 mod mxcsr;
 mod tables;

@@ -74,6 +74,8 @@ pub struct Entries {
     pub checked: usize,
     /// Offset of the direct entry.
     pub direct: usize,
+    /// Offset of the code that is seldom executed, which is placed behind the rest.
+    pub cold: usize,
     /// Guest instructions.
     pub count: usize,
 }
@@ -147,6 +149,21 @@ pub struct Buffers {
     live: Vec<Liveness>,
     head: Vec<Decoded>,
     cold: Vec<(Cold, Option<Recipe>, u8)>,
+    /// Offset of each instruction's code, and of what follows the last.
+    marks: Vec<usize>,
+}
+
+#[cfg_attr(not(test), allow(dead_code))]
+impl Buffers {
+    /// The guest instructions of the block that was translated last.
+    pub fn insns(&self) -> &[Decoded] {
+        &self.insns
+    }
+
+    /// Offset of the code of each, and of what follows the last.
+    pub fn marks(&self) -> &[usize] {
+        &self.marks
+    }
 }
 
 /// Translates one block.
@@ -274,7 +291,7 @@ impl<'a> Translator<'a> {
         if repeats {
             self.held_at[AT_START] = self.vectors.chosen();
         }
-        let entries = self.prologue(count);
+        let mut entries = self.prologue(count);
         let mut ended = false;
         for i in 0..count {
             let (Some(rest), Some(live)) = (insns.get(i..), live.get(i..)) else {
@@ -284,6 +301,7 @@ impl<'a> Translator<'a> {
                 break;
             };
             self.at = i;
+            self.buffers.marks.push(self.asm.code.len());
             if let Some(label) = self.after_head
                 && i == self.buffers.head.len()
             {
@@ -296,6 +314,7 @@ impl<'a> Translator<'a> {
             }
             self.pc = self.pc.wrapping_add(u32::from(decoded.len));
         }
+        self.buffers.marks.push(self.asm.code.len());
         if !ended {
             self.at = count;
             let it = match (insns.last(), self.buffers.its.last()) {
@@ -304,6 +323,7 @@ impl<'a> Translator<'a> {
             };
             self.fall_through(it);
         }
+        entries.cold = self.asm.code.len();
         self.place_cold();
         self.asm.finish();
         self.buffers.insns = insns;
@@ -375,6 +395,7 @@ impl<'a> Translator<'a> {
         self.buffers.insns.clear();
         self.buffers.its.clear();
         self.buffers.cold.clear();
+        self.buffers.marks.clear();
         let (mut va, mut it) = (self.request.va, ItState(0));
         while self.buffers.insns.len() < LONGEST {
             let Some(decoded) = self.fetch(va, it) else {
@@ -453,6 +474,7 @@ impl<'a> Translator<'a> {
         Entries {
             checked,
             direct,
+            cold: direct,
             count,
         }
     }

@@ -1,6 +1,8 @@
 //! What generated code may reach: the state, the variables, the tables, and guest memory by an
 //! addend from the tables, never by any other address.
 
+mod golden;
+
 use super::*;
 use crate::tables::{EXECUTE, READ, UNALIGNED, WRITE};
 use iced_x86::{
@@ -66,15 +68,8 @@ fn page(random: &mut Random, t32: bool) -> Vec<u8> {
     page
 }
 
-fn translate(
-    asm: &mut Asm,
-    halfword: &dyn Fn(usize) -> u16,
-    va: u32,
-    t32: bool,
-    alone: bool,
-) -> Option<Entries> {
-    asm.restart(ORIGIN);
-    let layout = Layout {
+fn layout() -> Layout {
+    Layout {
         cpsr: CPSR,
         d: D,
         fpscr: REGISTERS[0],
@@ -84,29 +79,46 @@ fn translate(
         dacr: REGISTERS[4],
         shared: SHARED,
         control: None,
-    };
-    let request = Request {
+    }
+}
+
+/// For a single vCPU, on a host that has everything.
+fn request(va: u32, t32: bool) -> Request {
+    Request {
         va,
         t32,
         page: 5,
         offset: 0,
-        alone,
+        alone: true,
         fma: true,
         sse41: true,
         count: false,
+    }
+}
+
+fn translate_into(
+    asm: &mut Asm,
+    buffers: &mut Buffers,
+    halfword: &dyn Fn(usize) -> u16,
+    request: Request,
+) -> Option<Entries> {
+    asm.restart(ORIGIN);
+    let (source, mut ops) = (Source { halfword }, Vec::new());
+    Translator::new(asm, layout(), thunks(), &mut ops, source, request, buffers).translate()
+}
+
+fn translate(
+    asm: &mut Asm,
+    halfword: &dyn Fn(usize) -> u16,
+    va: u32,
+    t32: bool,
+    alone: bool,
+) -> Option<Entries> {
+    let request = Request {
+        alone,
+        ..request(va, t32)
     };
-    let source = Source { halfword };
-    let (mut ops, mut buffers) = (Vec::new(), Buffers::default());
-    Translator::new(
-        asm,
-        layout,
-        thunks(),
-        &mut ops,
-        source,
-        request,
-        &mut buffers,
-    )
-    .translate()
+    translate_into(asm, &mut Buffers::default(), halfword, request)
 }
 
 /// Which table RDX was loaded from.
