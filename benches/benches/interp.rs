@@ -84,8 +84,9 @@ fn instructions_per_second(words: &[u32]) -> Result<f64, Box<dyn std::error::Err
     assert_eq!(outcome, Outcome::PoweredOff);
     let executed: u64 = vm
         .stats()
+        .vcpus
         .iter()
-        .map(|stats| stats.common.instructions)
+        .map(|vcpu| vcpu.engine.common.instructions)
         .sum();
     Ok(executed as f64 / seconds)
 }

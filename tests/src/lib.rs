@@ -139,10 +139,37 @@ impl Session {
         }
     }
 
+    /// Waits for a line on standard error.
+    pub fn error_line(&mut self) -> String {
+        let mut line = Vec::new();
+        while line.last() != Some(&b'\n') {
+            let rest = self.deadline.saturating_duration_since(Instant::now());
+            match self.errors.recv_timeout(rest) {
+                Ok(bytes) => line.extend(bytes),
+                Err(error) => panic!("no line on standard error ({error})"),
+            }
+        }
+        String::from_utf8_lossy(&line).into_owned()
+    }
+
+    /// Its process ID.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends the signal of Ctrl-C.
     pub fn interrupt(&self) {
+        self.signal(rustix::process::Signal::INT);
+    }
+
+    /// Sends the signal that asks for statistics.
+    pub fn ask_for_stats(&self) {
+        self.signal(rustix::process::Signal::USR1);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+        let _ = rustix::process::kill_process(pid, signal);
     }
 
     /// Waits for the end of skep.

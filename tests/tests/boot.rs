@@ -29,6 +29,47 @@ fn statistics_are_printed_at_the_end() {
     // A kernel does not boot with fewer.
     assert!(instructions > 10_000_000, "{errors}");
     assert!(errors.contains("blocks decoded"), "{errors}");
+    assert!(errors.contains("pl011"), "{errors}");
+}
+
+#[test]
+fn a_signal_asks_for_statistics() {
+    let script = "echo ready; read word; echo $word";
+    // The second CPU sleeps most of the time, and answers, too.
+    let mut session = Session::start(&[
+        "run",
+        "--cpus",
+        "2",
+        "--stats=json",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ]);
+    session.expect("ready\n");
+    session.ask_for_stats();
+    let first = session.error_line();
+    session.send(b"go on\n");
+    let output = session.finish();
+    assert_eq!(stdout(&output), "ready\ngo on\n");
+    let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+    let (first, last) = (parse(&first), parse(&stderr(&output)));
+    for cpu in 0..2 {
+        let count = |stats: &serde_json::Value| {
+            let vcpu = &stats["vcpus"][cpu];
+            let counted = vcpu["instructions"].as_u64().unwrap_or(0);
+            let slept = vcpu["exits"]["wfi"].as_u64().unwrap_or(0);
+            (counted, slept)
+        };
+        let ((before, slept), (after, _)) = (count(&first), count(&last));
+        assert!(before > 1_000_000 && slept > 0, "{first}");
+        assert!(after > before, "{first}\n{last}");
+    }
+    let devices = last["devices"].as_array().expect("a list");
+    let serial = devices.iter().find(|device| device["name"] == "pl011");
+    let writes = serial.and_then(|device| device["writes"].as_u64());
+    // At least the command's output.
+    assert!(writes > Some(10), "{last}");
 }
 
 #[test]

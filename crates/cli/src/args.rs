@@ -45,6 +45,7 @@ pub enum Command {
 const RUN_HELP: &str = "\
 Keys on a terminal:
   Ctrl-A x   quit
+  Ctrl-A s   print what the engine did so far; so does the signal SIGUSR1
   Ctrl-A h   help
   Ctrl-A a   send Ctrl-A
 
@@ -117,8 +118,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub engine: Engine,
     /// Print what the engine did, on standard error, at the end
-    #[arg(long)]
-    pub stats: bool,
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
+    pub stats: Option<StatsFormat>,
     /// Run this command in the default guest, print its output, and exit with its status
     #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["kernel", "bios"])]
     pub command: Vec<OsString>,
@@ -169,6 +170,16 @@ pub enum Engine {
     Interp,
     /// Translation to the host's code (x86-64 hosts)
     Jit,
+}
+
+/// Forms of statistics.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum StatsFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// A JSON object on one line
+    Json,
 }
 
 impl From<Engine> for skep_vmm::Engine {

@@ -25,10 +25,11 @@ mod translate;
 use asm::Asm;
 use cache::{Cache, Key, Op};
 use context::{JUMPS, Jump, Layout, Leave, NO_TARGET, Shared};
-use skep_arm::decode::ItState;
+use skep_arm::decode::{ItState, rows};
 use skep_arm::state::{CpuState, Exclusive, psr};
 use skep_interp::{Cluster, DirectMemory, Exit, Machine, Raised, Step, control};
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use tables::Tables;
@@ -125,6 +126,8 @@ struct Engine<M: Machine> {
     interpreted: u64,
     translated_instructions: u64,
     handed_over: u64,
+    /// The same, by the encodings' rows in the decoder's table.
+    handed_over_by_row: Box<[u64]>,
     leaves: [u64; 5],
     /// A panic under generated code.
     panic: Option<Box<dyn Any + Send>>,
@@ -216,6 +219,7 @@ where
             interpreted: 0,
             translated_instructions: 0,
             handed_over: 0,
+            handed_over_by_row: vec![0; rows().len()].into_boxed_slice(),
             leaves: [0; 5],
             panic: None,
         });
@@ -248,6 +252,21 @@ where
             fills: engine.tables.fills,
             leaves: engine.leaves,
         }
+    }
+
+    /// The instructions that translated blocks handed to the interpreter most, at most `count`, most
+    /// first: the manual's name without the encoding, and how often. Accesses that need more than a
+    /// look-up are among them.
+    pub fn most_handed_over(&self, count: usize) -> Vec<(&'static str, u64)> {
+        let mut sums = BTreeMap::new();
+        for (row, &times) in rows().iter().zip(&*self.engine.handed_over_by_row) {
+            let name = row.name.rsplit_once(' ').map_or(row.name, |(name, _)| name);
+            *sums.entry(name).or_default() += times;
+        }
+        let mut sums: Vec<(&str, u64)> = sums.into_iter().filter(|(_, times)| *times > 0).collect();
+        sums.sort_by_key(|(_, times)| std::cmp::Reverse(*times));
+        sums.truncate(count);
+        sums
     }
 
     /// Executes until something happens that the caller must see. The budget is looked at whenever
@@ -570,6 +589,12 @@ where
         };
         engine.pack();
         engine.handed_over += 1;
+        if let Some(count) = engine
+            .handed_over_by_row
+            .get_mut(usize::from(op.decoded.row))
+        {
+            *count += 1;
+        }
         let core = engine.vcpu.core();
         core.pc = op.pc;
         core.state.regs[15] = op.pc.wrapping_add(if op.t32 { 4 } else { 8 });

@@ -1,5 +1,6 @@
 //! Listings: the host code of a translated block, under the guest instructions that it comes from.
 
+use crate::asm::Gpr;
 use crate::context::{Layout, STATE, Shared, TABLES};
 use crate::tables;
 use crate::thunks::Thunks;
@@ -210,9 +211,9 @@ const VARIABLES: [(usize, &str); 29] = [
     (offset_of!(Shared, jumps), "jumps"),
 ];
 
-/// A register as the disassembler knows it.
-fn known(register: Register, as_number: u8) -> bool {
-    register.is_gpr64() && register.number() == usize::from(as_number)
+/// Whether a register is the general-purpose one: both count them as encodings do.
+fn is(register: Register, gpr: Gpr) -> bool {
+    register as usize == Register::RAX as usize + gpr as usize
 }
 
 impl SymbolResolver for Names {
@@ -229,12 +230,12 @@ impl SymbolResolver for Names {
                 let name = self.places.get(&address)?;
                 Some(SymbolResult::with_str(address, name))
             }
-            OpKind::Memory if known(insn.memory_base(), STATE as u8) => {
+            OpKind::Memory if is(insn.memory_base(), STATE) => {
                 let (begin, name) = self.variable(address as i32);
                 let begin = i64::from(begin) as u64;
                 Some(SymbolResult::with_string(begin, name))
             }
-            OpKind::Memory if known(insn.memory_base(), TABLES as u8) => {
+            OpKind::Memory if is(insn.memory_base(), TABLES) => {
                 let tables = [
                     (tables::UNALIGNED, "unaligned"),
                     (tables::EXECUTE, "execute"),

@@ -27,8 +27,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let instructions: u64 = vm
         .stats()
+        .vcpus
         .iter()
-        .map(|stats| stats.common.instructions)
+        .map(|vcpu| vcpu.engine.common.instructions)
         .sum();
     let seconds = started.elapsed().as_secs_f64();
     println!("{instructions} instructions in {seconds:.1} s");

@@ -61,14 +61,14 @@ impl Board {
         };
         let uart = Pl011::new(spi(map::SPI_UART), console::Sink(serial_output));
         let serial = SerialPort::new(uart);
-        bus.attach(map::UART, shared(serial.clone()));
+        bus.attach("pl011", map::UART, shared(serial.clone()));
         let rtc = Arc::new(Mutex::new(Pl031::new(spi(map::SPI_RTC), clock)));
-        bus.attach(map::RTC, rtc.clone());
-        bus.attach(map::GPIO, shared(Pl061::new(spi(map::SPI_GPIO))));
-        bus.attach(map::FW_CFG, shared(fw_cfg(config, ram.clone())));
+        bus.attach("pl031", map::RTC, rtc.clone());
+        bus.attach("pl061", map::GPIO, shared(Pl061::new(spi(map::SPI_GPIO))));
+        bus.attach("fw_cfg", map::FW_CFG, shared(fw_cfg(config, ram.clone())));
         for index in 0..2 {
             let bank = flash::Bank::new(index, ram.clone(), cluster.clone());
-            bus.attach(bank.range(), shared(bank));
+            bus.attach(&format!("flash {index}"), bank.range(), shared(bank));
         }
         let terminal = match virtio::attach(config, virtio_output, &mut bus, &ram, &interrupts)? {
             Some(console) => Terminal::Virtio(console),

@@ -4,9 +4,11 @@ use crate::clock::VmClock;
 use crate::irq::Interrupts;
 use crate::memory::{GuestRam, Memory};
 use crate::standstill::Standstill;
+use crate::stats::DeviceStats;
 use skep_board::{MmioDevice, map};
 use skep_interp::code::CodeMap;
 use skep_interp::{BusError, Counters, Direct, Machine};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A device on the bus.
@@ -20,6 +22,41 @@ pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Region {
     range: map::Range,
     device: SharedDevice,
+    accesses: Accesses,
+}
+
+/// A device's name, and how often the guest accessed it.
+struct Accesses {
+    name: String,
+    reads: AtomicU64,
+    writes: AtomicU64,
+}
+
+impl Accesses {
+    fn new(name: &str) -> Self {
+        Accesses {
+            name: name.to_owned(),
+            reads: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+        }
+    }
+
+    fn read(&self) {
+        self.reads.fetch_add(1, Relaxed);
+    }
+
+    fn written(&self) {
+        self.writes.fetch_add(1, Relaxed);
+    }
+
+    fn stats(&self, address: u64) -> DeviceStats {
+        DeviceStats {
+            name: self.name.clone(),
+            address,
+            reads: self.reads.load(Relaxed),
+            writes: self.writes.load(Relaxed),
+        }
+    }
 }
 
 /// The bus: everything at a physical address.
@@ -30,6 +67,8 @@ pub struct Bus {
     standstill: Arc<Standstill>,
     /// Sorted by address, without overlap.
     regions: Vec<Region>,
+    distributor: Accesses,
+    cpu_interface: Accesses,
 }
 
 impl Bus {
@@ -41,15 +80,23 @@ impl Bus {
             clock,
             standstill: Arc::default(),
             regions: Vec::new(),
+            distributor: Accesses::new("gic distributor"),
+            cpu_interface: Accesses::new("gic cpu interface"),
         }
     }
 
-    /// Attaches a device. The board's map gives every device a range of its own.
-    pub fn attach(&mut self, range: map::Range, device: SharedDevice) {
+    /// Attaches a device. The board's map gives every device a range of its own. The name
+    /// is for people.
+    pub fn attach(&mut self, name: &str, range: map::Range, device: SharedDevice) {
         let at = self
             .regions
             .partition_point(|region| region.range.base < range.base);
-        self.regions.insert(at, Region { range, device });
+        let region = Region {
+            range,
+            device,
+            accesses: Accesses::new(name),
+        };
+        self.regions.insert(at, region);
     }
 
     /// The interrupt controller.
@@ -77,8 +124,30 @@ impl Bus {
         self.regions.iter().map(|region| &region.device)
     }
 
+    /// Every device that was accessed, in order of address.
+    pub fn stats(&self) -> Vec<DeviceStats> {
+        let regions = self.regions.iter();
+        let mut stats: Vec<DeviceStats> = regions
+            .map(|region| region.accesses.stats(region.range.base))
+            .collect();
+        stats.push(self.distributor.stats(map::GIC_DIST.base));
+        stats.push(self.cpu_interface.stats(map::GIC_CPU.base));
+        stats.retain(|device| device.reads + device.writes > 0);
+        stats.sort_by_key(|device| device.address);
+        // Of the same name are transports without a device.
+        stats.dedup_by(|next, device| {
+            let same = next.name == device.name;
+            if same {
+                device.reads += next.reads;
+                device.writes += next.writes;
+            }
+            same
+        });
+        stats
+    }
+
     /// The device that answers an access, and the offset in its range.
-    fn find(&self, pa: u64, size: u8) -> Result<(&SharedDevice, u64), BusError> {
+    fn find(&self, pa: u64, size: u8) -> Result<(&Region, u64), BusError> {
         let after = self
             .regions
             .partition_point(|region| region.range.base <= pa);
@@ -90,7 +159,7 @@ impl Bus {
         if offset + u64::from(size) > region.range.size {
             return Err(BusError);
         }
-        Ok((&region.device, offset))
+        Ok((region, offset))
     }
 }
 
@@ -142,14 +211,17 @@ impl Machine for Bus {
     fn mmio_read(&self, vcpu: usize, pa: u64, size: u8) -> Result<u64, BusError> {
         match gic_part(pa) {
             Some(GicPart::CpuInterface(at)) => {
+                self.cpu_interface.read();
                 Ok(self.interrupts.with(|gic| gic.cpu_read(vcpu, at, size)))
             }
             Some(GicPart::Distributor(at)) => {
+                self.distributor.read();
                 Ok(self.interrupts.with(|gic| gic.dist_read(vcpu, at, size)))
             }
             None => {
-                let (device, offset) = self.find(pa, size)?;
-                Ok(lock(device).read(offset, size))
+                let (region, offset) = self.find(pa, size)?;
+                region.accesses.read();
+                Ok(lock(&region.device).read(offset, size))
             }
         }
     }
@@ -157,16 +229,19 @@ impl Machine for Bus {
     fn mmio_write(&self, vcpu: usize, pa: u64, size: u8, value: u64) -> Result<(), BusError> {
         match gic_part(pa) {
             Some(GicPart::CpuInterface(at)) => {
+                self.cpu_interface.written();
                 self.interrupts
                     .with(|gic| gic.cpu_write(vcpu, at, size, value));
             }
             Some(GicPart::Distributor(at)) => {
+                self.distributor.written();
                 self.interrupts
                     .with(|gic| gic.dist_write(vcpu, at, size, value));
             }
             None => {
-                let (device, offset) = self.find(pa, size)?;
-                lock(device).write(offset, size, value);
+                let (region, offset) = self.find(pa, size)?;
+                region.accesses.written();
+                lock(&region.device).write(offset, size, value);
             }
         }
         Ok(())

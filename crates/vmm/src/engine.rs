@@ -19,7 +19,7 @@ pub enum Engine {
 }
 
 /// What an engine did for a vCPU since the VM was built.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct EngineStats {
     /// What every engine counts.
     pub common: Stats,
@@ -28,7 +28,7 @@ pub struct EngineStats {
 }
 
 /// What the translator counts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct TranslatorStats {
     /// Blocks translated, and the guest instructions in them.
     pub blocks: (u64, u64),
@@ -45,8 +45,29 @@ pub struct TranslatorStats {
     /// Entries made in the tables that loads and stores look at.
     pub fills: u64,
     /// Returns of generated code.
-    pub leaves: u64,
+    pub leaves: Leaves,
+    /// The instructions that were handed over most: the manual's name, and how often; most first.
+    pub most_handed_over: Vec<(&'static str, u64)>,
 }
+
+/// How often generated code returned, by reason.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Leaves {
+    /// An input of the vCPU, or a page that is mapped elsewhere now.
+    pub inputs: u64,
+    /// A jump that is not linked.
+    pub unlinked: u64,
+    /// An indirect branch whose target the jump cache does not know.
+    pub indirect: u64,
+    /// An instruction that the interpreter executed went elsewhere than to the next.
+    pub after_interpreter: u64,
+    /// A block that the interpreter is to execute.
+    pub to_interpreter: u64,
+}
+
+/// How many instructions [`TranslatorStats::most_handed_over`] has at most.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+const MOST_HANDED_OVER: usize = 10;
 
 /// A vCPU in its engine.
 pub(crate) enum Vcpu {
@@ -115,6 +136,15 @@ impl Vcpu {
         }
     }
 
+    /// Instructions executed.
+    pub fn instructions(&self) -> u64 {
+        match self {
+            Vcpu::Interp(vcpu) => vcpu.stats().instructions,
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Vcpu::Jit(vcpu) => vcpu.stats().common.instructions,
+        }
+    }
+
     pub fn stats(&self) -> EngineStats {
         match self {
             Vcpu::Interp(vcpu) => EngineStats {
@@ -124,6 +154,13 @@ impl Vcpu {
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
             Vcpu::Jit(vcpu) => {
                 let stats = vcpu.stats();
+                let [
+                    inputs,
+                    unlinked,
+                    indirect,
+                    after_interpreter,
+                    to_interpreter,
+                ] = stats.leaves;
                 EngineStats {
                     common: stats.common,
                     translator: Some(TranslatorStats {
@@ -134,7 +171,14 @@ impl Vcpu {
                         interpreted: stats.interpreted,
                         handed_over: stats.handed_over,
                         fills: stats.fills,
-                        leaves: stats.leaves.iter().sum(),
+                        leaves: Leaves {
+                            inputs,
+                            unlinked,
+                            indirect,
+                            after_interpreter,
+                            to_interpreter,
+                        },
+                        most_handed_over: vcpu.most_handed_over(MOST_HANDED_OVER),
                     }),
                 }
             }

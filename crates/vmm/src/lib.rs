@@ -35,14 +35,16 @@ mod error;
 mod irq;
 mod memory;
 mod standstill;
+mod stats;
 mod ticker;
 mod vcpu;
 mod vm;
 
 pub use config::{ConsoleDevice, Disk, VmConfig};
-pub use engine::{Engine, EngineStats, TranslatorStats};
+pub use engine::{Engine, EngineStats, Leaves, TranslatorStats};
 pub use error::Error;
 pub use skep_arm::state::{CpuModel, CpuState};
 pub use skep_board::virtio::Version as VirtioVersion;
 pub use skep_interp::Stats;
+pub use stats::{DeviceStats, Exits, VcpuStats, VmStats};
 pub use vm::{FaultRecord, Outcome, Vm, VmHandle};

@@ -3,6 +3,7 @@
 
 use crate::bus::lock;
 use crate::engine::Vcpu;
+use crate::stats::{Report, VcpuStats, thread_time};
 use crate::vm::{End, FaultRecord, Shared};
 use skep_arm::state::{CpuModel, CpuState, psr};
 use skep_board::map;
@@ -62,7 +63,12 @@ pub(crate) fn run(vcpu: &mut Vcpu, shared: &Shared) {
     let mut slept = false;
     let mut stream = None;
     let mut waiting = false;
+    let report = shared.progress.get(index).map(|progress| &progress.report);
+    let mut account = Account::new(report);
     while shared.may_run() {
+        if let Some(report) = report.filter(|report| report.is_asked()) {
+            report.tell(account.stats(vcpu));
+        }
         if shared.bus.standstill().take_put_off() {
             for device in shared.bus.devices() {
                 lock(device).resume();
@@ -87,10 +93,9 @@ pub(crate) fn run(vcpu: &mut Vcpu, shared: &Shared) {
         waiting = false;
         set_busy(shared, index, true);
         let exit = vcpu.run(SLICE);
+        account.stats.exits.count(&exit);
         if let Some(progress) = shared.progress.get(index) {
-            progress
-                .instructions
-                .store(vcpu.stats().common.instructions, Relaxed);
+            progress.instructions.store(vcpu.instructions(), Relaxed);
             progress.pc.store(vcpu.state().regs[15], Relaxed);
         }
         match exit {
@@ -128,7 +133,36 @@ pub(crate) fn run(vcpu: &mut Vcpu, shared: &Shared) {
             }
         }
     }
+    if let Some(report) = report {
+        report.tell(account.stats(vcpu));
+    }
     interrupts.set_sleeper(index, None);
+}
+
+/// What a vCPU's thread counts.
+struct Account {
+    stats: VcpuStats,
+    /// The thread's processor time at its start.
+    start: Duration,
+}
+
+impl Account {
+    /// Goes on where an earlier thread of the vCPU ended.
+    fn new(report: Option<&Report>) -> Self {
+        Account {
+            stats: report.map(Report::last).unwrap_or_default(),
+            start: thread_time(),
+        }
+    }
+
+    fn stats(&self, vcpu: &Vcpu) -> VcpuStats {
+        let time = thread_time().saturating_sub(self.start);
+        VcpuStats {
+            engine: vcpu.stats(),
+            exits: self.stats.exits,
+            cpu_time: self.stats.cpu_time + time,
+        }
+    }
 }
 
 /// Notes whether a vCPU executes.

@@ -5,9 +5,10 @@ use crate::boot;
 use crate::bus::{Bus, lock};
 use crate::clock::VmClock;
 use crate::config::{MAX_MEMORY, MIN_MEMORY, VmConfig};
-use crate::engine::{EngineStats, Vcpu};
+use crate::engine::Vcpu;
 use crate::error::Error;
 use crate::irq::Spi;
+use crate::stats::{Report, VcpuStats, VmStats};
 use crate::ticker::{self, Ticker};
 use crate::vcpu::{self, Power};
 use skep_arm::exception::Exception;
@@ -128,6 +129,8 @@ pub(crate) struct Progress {
     pub pc: AtomicU32,
     /// It executes, rather than sleep.
     pub busy: AtomicBool,
+    /// What it did.
+    pub report: Report,
 }
 
 /// What a VM's threads share.
@@ -179,6 +182,14 @@ impl Shared {
     /// Execution has ended.
     pub fn has_ended(&self) -> bool {
         matches!(lock(&self.lifecycle).phase, Phase::Ended(_))
+    }
+
+    fn stats(&self, vcpus: Vec<VcpuStats>) -> VmStats {
+        VmStats {
+            elapsed: self.bus.clock().elapsed(),
+            vcpus,
+            devices: self.bus.stats(),
+        }
     }
 
     fn wait_for_end(&self) -> End {
@@ -361,9 +372,15 @@ impl Vm {
         self.load()
     }
 
-    /// What each vCPU did so far.
-    pub fn stats(&self) -> Vec<EngineStats> {
-        self.vcpus.iter().map(Vcpu::stats).collect()
+    /// What the VM did so far.
+    pub fn stats(&self) -> VmStats {
+        let progress = self.shared.progress.iter();
+        let vcpus = self.vcpus.iter().zip(progress);
+        let vcpus = vcpus.map(|(vcpu, progress)| VcpuStats {
+            engine: vcpu.stats(),
+            ..progress.report.last()
+        });
+        self.shared.stats(vcpus.collect())
     }
 
     /// The state of each vCPU, while the VM is not running.
@@ -437,6 +454,18 @@ impl VmHandle {
         progress
             .map(|cpu| (cpu.instructions.load(Relaxed), cpu.pc.load(Relaxed)))
             .collect()
+    }
+
+    /// What the VM did so far: of a vCPU that sleeps or is off, too; while the VM is paused, as of
+    /// some moment before.
+    pub fn stats(&self) -> VmStats {
+        for progress in &self.shared.progress {
+            progress.report.ask();
+        }
+        self.shared.bus.interrupts().kick_all();
+        let progress = self.shared.progress.iter();
+        self.shared
+            .stats(progress.map(|vcpu| vcpu.report.answer()).collect())
     }
 
     /// The VM is paused.

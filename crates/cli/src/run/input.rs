@@ -2,6 +2,8 @@
 
 use super::keys::{HELP, Keys, Request};
 use super::quit::Quit;
+use super::stats;
+use crate::args::StatsFormat;
 use skep_vmm::VmHandle;
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
@@ -34,6 +36,11 @@ pub fn interactive(vm: VmHandle, quit: Quit) {
                         quit.ask();
                         vm.stop();
                         return;
+                    }
+                    Request::Stats => {
+                        // The guest may have left the cursor anywhere.
+                        let _ = std::io::stderr().write_all(b"\r\n");
+                        stats::print_of(&vm, StatsFormat::Text);
                     }
                     Request::Help => {
                         let _ = std::io::stderr().write_all(HELP.as_bytes());

@@ -10,10 +10,12 @@ pub enum Request {
     Quit,
     /// Show the keys.
     Help,
+    /// Print what the engine did.
+    Stats,
 }
 
 /// What `Ctrl-A h` shows.
-pub const HELP: &str = "\r\nskep: Ctrl-A x  quit\r\n      Ctrl-A h  this help\r\n      Ctrl-A a  send Ctrl-A to the guest\r\n";
+pub const HELP: &str = "\r\nskep: Ctrl-A x  quit\r\n      Ctrl-A s  what the engine did so far\r\n      Ctrl-A h  this help\r\n      Ctrl-A a  send Ctrl-A to the guest\r\n";
 
 /// Separates the keys meant for Skep from those meant for the guest.
 #[derive(Default)]
@@ -36,6 +38,7 @@ impl Keys {
             }
             match byte {
                 b'x' | b'X' => requests.push(Request::Quit),
+                b's' | b'S' => requests.push(Request::Stats),
                 b'h' | b'H' | b'?' => requests.push(Request::Help),
                 b'a' | b'A' | ESCAPE => guest.push(ESCAPE),
                 // Not a key of ours: the user sees that it was taken.
@@ -67,8 +70,8 @@ mod tests {
         );
         assert_eq!(take(&[b"\x01a\x01\x01"]), (b"\x01\x01".to_vec(), vec![]));
         assert_eq!(
-            take(&[b"\x01h\x01z"]),
-            (vec![], vec![Request::Help, Request::Help])
+            take(&[b"\x01h\x01z\x01s"]),
+            (vec![], vec![Request::Help, Request::Help, Request::Stats])
         );
     }
 }

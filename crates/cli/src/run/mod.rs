@@ -11,13 +11,12 @@ mod stats;
 mod terminal;
 mod watch;
 
-use crate::args::{Console, Cpu, RunArgs, Virtio};
+use crate::args::{Console, Cpu, RunArgs, StatsFormat, Virtio};
 use crate::{Error, STATUS_CLOSED, STATUS_FAULT};
 use output::Output;
 use quit::Quit;
 use skep_vmm::{ConsoleDevice, CpuModel, Outcome, VirtioVersion, Vm, VmConfig};
 use std::io::{ErrorKind, IsTerminal, Write};
-use std::time::Instant;
 use terminal::RawTerminal;
 
 /// Boots a virtual machine and returns Skep's exit status.
@@ -63,7 +62,7 @@ pub fn run(args: RunArgs) -> Result<u8, Error> {
     let sink = output.clone();
     let mut vm = Vm::new(config, Box::new(move |byte| sink.put(byte)))?;
 
-    handle_signals(&vm, quit.clone())?;
+    handle_signals(&vm, quit.clone(), args.stats.unwrap_or_default())?;
     let handle = vm.handle();
     output.write(move || handle.stop());
     let terminal = if command { None } else { RawTerminal::enter()? };
@@ -83,14 +82,11 @@ pub fn run(args: RunArgs) -> Result<u8, Error> {
         input::piped(vm.handle(), started, session.encode, session.at_end);
     }
 
-    let started = Instant::now();
     let outcome = vm.run();
     let failure = output.finish();
     drop(terminal);
-    if args.stats {
-        // Standard error may be closed.
-        let text = stats::describe(&vm.stats(), started.elapsed());
-        let _ = std::io::stderr().write_all(text.as_bytes());
+    if let Some(format) = args.stats {
+        stats::print(&vm.stats(), format);
     }
     let outcome = outcome?;
     if let Some(status) = quit.status() {
@@ -136,11 +132,11 @@ fn unfinished(output: &Output) -> Error {
 }
 
 /// Makes the signals that end a program stop the VM, so that the terminal is given back, and the
-/// guest follow the terminal's size.
-fn handle_signals(vm: &Vm, quit: Quit) -> Result<(), Error> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH};
+/// guest follow the terminal's size; SIGUSR1 asks what the engine did.
+fn handle_signals(vm: &Vm, quit: Quit, format: StatsFormat) -> Result<(), Error> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH};
     let mut signals =
-        signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH])?;
+        signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH])?;
     let vm = vm.handle();
     std::thread::spawn(move || {
         for signal in signals.forever() {
@@ -148,6 +144,8 @@ fn handle_signals(vm: &Vm, quit: Quit) -> Result<(), Error> {
                 if let Some((columns, rows)) = terminal::size() {
                     vm.resize(columns, rows);
                 }
+            } else if signal == SIGUSR1 {
+                stats::print_of(&vm, format);
             } else {
                 quit.interrupt();
                 vm.stop();

@@ -1,47 +1,241 @@
-//! `--stats`: what the engines did, for people.
+//! `--stats`, SIGUSR1 and Ctrl-A s: what the engines did, for people or programs.
 
-use skep_vmm::EngineStats;
-use std::time::Duration;
+use crate::args::StatsFormat;
+use serde_json::{Value, json};
+use skep_vmm::{TranslatorStats, VcpuStats, VmHandle, VmStats};
+use std::fmt::Write as _;
+use std::io::Write;
 
-/// Lines about each vCPU, after a session that took `elapsed`.
-pub fn describe(vcpus: &[EngineStats], elapsed: Duration) -> String {
-    let seconds = elapsed.as_secs_f64().max(1e-9);
-    let mut text = format!("skep: the session took {seconds:.2} s\n");
-    for (index, vcpu) in vcpus.iter().enumerate() {
-        let common = &vcpu.common;
-        let instructions = common.instructions;
+/// Prints what a running VM did, on standard error.
+pub fn print_of(vm: &VmHandle, format: StatsFormat) {
+    print(&vm.stats(), format);
+}
+
+/// Prints it.
+pub fn print(stats: &VmStats, format: StatsFormat) {
+    let text = match format {
+        StatsFormat::Text => describe(stats),
+        StatsFormat::Json => format!("{}\n", machine_readable(stats)),
+    };
+    // Standard error may be closed.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Millions a second.
+fn rate(count: u64, seconds: f64) -> f64 {
+    let rate = count as f64 / seconds.max(1e-9) / 1e6;
+    (rate * 10.0).round() / 10.0
+}
+
+/// Lines about the VM and each vCPU.
+fn describe(stats: &VmStats) -> String {
+    let seconds = stats.elapsed.as_secs_f64();
+    let mut text = format!("skep: the guest ran for {seconds:.2} s\n");
+    for (index, vcpu) in stats.vcpus.iter().enumerate() {
         let mut line = |what: &str, value: String| {
-            text.push_str(&format!("  CPU {index}  {what:<28} {value}\n"));
+            let _ = writeln!(text, "  CPU {index}  {what:<28} {value}");
         };
-        line("instructions", instructions.to_string());
-        line(
-            "million a second",
-            format!("{:.1}", instructions as f64 / seconds / 1e6),
+        describe_vcpu(vcpu, seconds, &mut line);
+    }
+    for device in &stats.devices {
+        let _ = writeln!(
+            text,
+            "  {:#010x}  {:<24} {} reads, {} writes",
+            device.address, device.name, device.reads, device.writes
         );
-        line("exceptions taken", common.exceptions.to_string());
-        line("table walks", common.walks.to_string());
-        let Some(translator) = &vcpu.translator else {
-            line("blocks decoded", common.decoded.to_string());
-            continue;
-        };
-        let share = |part: u64| {
-            format!(
-                "{part} ({:.2} %)",
-                100.0 * part as f64 / instructions.max(1) as f64
-            )
-        };
-        let (blocks, translated) = translator.blocks;
-        line(
-            "blocks translated",
-            format!("{blocks}, {translated} instructions"),
-        );
-        line("code", format!("{} KiB", translator.code_bytes >> 10));
-        line("interpreted in blocks", share(translator.interpreted));
-        line("interpreted one by one", share(translator.handed_over));
-        line("blocks invalidated", translator.invalidated.to_string());
-        line("code cache full", format!("{} times", translator.flushes));
-        line("table entries made", translator.fills.to_string());
-        line("returns of generated code", translator.leaves.to_string());
     }
     text
+}
+
+fn describe_vcpu(vcpu: &VcpuStats, seconds: f64, line: &mut impl FnMut(&str, String)) {
+    let common = &vcpu.engine.common;
+    let instructions = common.instructions;
+    let busy = vcpu.cpu_time.as_secs_f64();
+    line("instructions", instructions.to_string());
+    line(
+        "million a second",
+        format!(
+            "{:.1}; {:.1} of the {busy:.2} s that it took of the host",
+            rate(instructions, seconds),
+            rate(instructions, busy)
+        ),
+    );
+    line("exceptions taken", common.exceptions.to_string());
+    line("table walks", common.walks.to_string());
+    let exits = vcpu.exits;
+    line(
+        "exits",
+        format!(
+            "{} ticks, {} WFI, {} WFE, {} SEV, {} yields, {} timer, {} HVC, {} SMC, {} by the host",
+            exits.ticks,
+            exits.wfi,
+            exits.wfe,
+            exits.sev,
+            exits.yields,
+            exits.timer,
+            exits.hvc,
+            exits.smc,
+            exits.kicks
+        ),
+    );
+    match &vcpu.engine.translator {
+        Some(translator) => describe_translator(translator, instructions, line),
+        None => line("blocks decoded", common.decoded.to_string()),
+    }
+}
+
+fn describe_translator(
+    translator: &TranslatorStats,
+    instructions: u64,
+    line: &mut impl FnMut(&str, String),
+) {
+    let share = |part: u64| {
+        format!(
+            "{part} ({:.2} %)",
+            100.0 * part as f64 / instructions.max(1) as f64
+        )
+    };
+    let (blocks, translated) = translator.blocks;
+    line(
+        "blocks translated",
+        format!("{blocks}, {translated} instructions"),
+    );
+    line("code", format!("{} KiB", translator.code_bytes >> 10));
+    line("interpreted in blocks", share(translator.interpreted));
+    line("interpreted one by one", share(translator.handed_over));
+    for (name, times) in &translator.most_handed_over {
+        line(&format!("  {name}"), share(*times));
+    }
+    line("blocks invalidated", translator.invalidated.to_string());
+    line("code cache full", format!("{} times", translator.flushes));
+    line("table entries made", translator.fills.to_string());
+    let leaves = translator.leaves;
+    line(
+        "returns of generated code",
+        format!(
+            "{} for inputs or another mapping, {} unlinked, {} indirect, {} after the interpreter, \
+             {} to it",
+            leaves.inputs,
+            leaves.unlinked,
+            leaves.indirect,
+            leaves.after_interpreter,
+            leaves.to_interpreter
+        ),
+    );
+}
+
+/// The same as one JSON object.
+fn machine_readable(stats: &VmStats) -> Value {
+    let vcpus = stats.vcpus.iter().map(|vcpu| {
+        let (common, exits) = (&vcpu.engine.common, &vcpu.exits);
+        let seconds = stats.elapsed.as_secs_f64();
+        json!({
+            "instructions": common.instructions,
+            "mips": rate(common.instructions, seconds),
+            "mips_busy": rate(common.instructions, vcpu.cpu_time.as_secs_f64()),
+            "cpu_seconds": vcpu.cpu_time.as_secs_f64(),
+            "exceptions": common.exceptions,
+            "walks": common.walks,
+            "decoded": common.decoded,
+            "exits": {
+                "ticks": exits.ticks,
+                "kicks": exits.kicks,
+                "wfi": exits.wfi,
+                "wfe": exits.wfe,
+                "sev": exits.sev,
+                "yields": exits.yields,
+                "timer": exits.timer,
+                "hvc": exits.hvc,
+                "smc": exits.smc,
+            },
+            "translator": vcpu.engine.translator.as_ref().map(translator_json),
+        })
+    });
+    let devices = stats.devices.iter().map(|device| {
+        json!({
+            "name": device.name,
+            "address": device.address,
+            "reads": device.reads,
+            "writes": device.writes,
+        })
+    });
+    json!({
+        "seconds": stats.elapsed.as_secs_f64(),
+        "vcpus": vcpus.collect::<Vec<_>>(),
+        "devices": devices.collect::<Vec<_>>(),
+    })
+}
+
+fn translator_json(translator: &TranslatorStats) -> Value {
+    let (blocks, instructions) = translator.blocks;
+    let leaves = translator.leaves;
+    let most = translator.most_handed_over.iter();
+    let most = most.map(|(name, times)| json!({ "name": name, "times": times }));
+    json!({
+        "blocks": blocks,
+        "block_instructions": instructions,
+        "code_bytes": translator.code_bytes,
+        "flushes": translator.flushes,
+        "invalidated": translator.invalidated,
+        "interpreted": translator.interpreted,
+        "handed_over": translator.handed_over,
+        "most_handed_over": most.collect::<Vec<_>>(),
+        "fills": translator.fills,
+        "leaves": {
+            "inputs": leaves.inputs,
+            "unlinked": leaves.unlinked,
+            "indirect": leaves.indirect,
+            "after_interpreter": leaves.after_interpreter,
+            "to_interpreter": leaves.to_interpreter,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn example() -> VmStats {
+        let mut vcpu = VcpuStats {
+            cpu_time: Duration::from_secs(1),
+            ..VcpuStats::default()
+        };
+        vcpu.engine.common.instructions = 200_000_000;
+        vcpu.exits.wfi = 7;
+        vcpu.engine.translator = Some(TranslatorStats {
+            handed_over: 1_000_000,
+            most_handed_over: vec![("MRC", 900_000), ("SVC", 100_000)],
+            ..TranslatorStats::default()
+        });
+        VmStats {
+            elapsed: Duration::from_secs(4),
+            vcpus: vec![vcpu],
+            devices: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn for_people() {
+        let text = describe(&example());
+        for part in [
+            "ran for 4.00 s",
+            "50.0; 200.0 of the 1.00 s",
+            "0 ticks, 7 WFI",
+            "MRC                        900000 (0.45 %)",
+        ] {
+            assert!(text.contains(part), "{part:?} is not in {text}");
+        }
+    }
+
+    #[test]
+    fn for_programs() {
+        let value = machine_readable(&example());
+        assert_eq!(value["vcpus"][0]["mips_busy"], 200.0);
+        assert_eq!(value["vcpus"][0]["exits"]["wfi"], 7);
+        let most = &value["vcpus"][0]["translator"]["most_handed_over"];
+        assert_eq!(most[1], json!({ "name": "SVC", "times": 100_000 }));
+        // A line for each time.
+        assert!(!value.to_string().contains('\n'));
+    }
 }

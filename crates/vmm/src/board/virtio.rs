@@ -35,8 +35,8 @@ pub(super) fn attach(
     let first = map::VIRTIO_SLOTS
         .checked_sub(count)
         .ok_or(Error::TooManyDevices)?;
-    let mut slots: Vec<SharedDevice> = Vec::with_capacity(map::VIRTIO_SLOTS);
-    slots.resize_with(first, || shared(EmptySlot::new(version)));
+    let mut slots: Vec<(&str, SharedDevice)> = Vec::with_capacity(map::VIRTIO_SLOTS);
+    slots.resize_with(first, || ("", shared(EmptySlot::new(version))));
     let irq = |slot: usize| Spi {
         interrupts: interrupts.clone(),
         number: map::SPI_VIRTIO + slot as u32,
@@ -44,11 +44,11 @@ pub(super) fn attach(
 
     let entropy = Rng::new(HostEntropy);
     let transport = Transport::new(version, entropy, ram.clone(), irq(slots.len()));
-    slots.push(shared(transport));
+    slots.push(("rng", shared(transport)));
     let mut console = |output, size| {
         let slot = slots.len();
         let console = VirtioConsole::new(version, output, size, ram.clone(), irq(slot));
-        slots.push(shared(console.clone()));
+        slots.push(("console", shared(console.clone())));
         console
     };
     let terminal = terminal.map(|output| console(output, config.terminal_size));
@@ -61,15 +61,19 @@ pub(super) fn attach(
             &format!("skep-disk{index}"),
         );
         let transport = Transport::new(version, block, ram.clone(), irq(slots.len()));
-        slots.push(shared(transport));
+        slots.push(("block", shared(transport)));
     }
 
-    for (slot, device) in slots.into_iter().enumerate() {
+    for (slot, (kind, device)) in slots.into_iter().enumerate() {
         let range = map::Range {
             base: map::VIRTIO.base + slot as u64 * map::VIRTIO_SLOT_SIZE,
             size: map::VIRTIO_SLOT_SIZE,
         };
-        bus.attach(range, device);
+        let name = match kind {
+            "" => "virtio, without device".to_owned(),
+            kind => format!("virtio {kind} {slot}"),
+        };
+        bus.attach(&name, range, device);
     }
     Ok(terminal)
 }
