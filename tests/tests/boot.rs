@@ -73,6 +73,70 @@ fn a_signal_asks_for_statistics() {
 }
 
 #[test]
+fn the_translator_lists_what_it_translates() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("trace, of a boot.txt");
+    // The kernel's vectors are there in every Linux.
+    let trace = format!("0xffff0000..ffff1040,{}", text(&path));
+    let output = run(&["run", "--trace", &trace, "--", "true"], b"");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let listing = std::fs::read_to_string(&path).expect("a file");
+    let blocks = listing.lines().filter(|line| line.starts_with("CPU 0, "));
+    let mut count = 0;
+    for block in blocks {
+        assert!(block.contains("A32 block at 0xffff"), "{block}");
+        count += 1;
+    }
+    assert!(count > 0, "{listing}");
+    for part in [
+        "; 0xffff",
+        "direct:",
+        "qword ptr [rbp+instructions]",
+        "    jmp leave",
+    ] {
+        assert!(listing.contains(part), "{part:?} is not in {listing}");
+    }
+}
+
+#[test]
+fn a_map_for_perf_names_guest_code() {
+    let mut session = Session::start(&["run", "--perf-map", "--", "echo", "ready"]);
+    session.expect("ready\n");
+    let path = format!("/tmp/perf-{}.map", session.id());
+    let output = session.finish();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let map = std::fs::read_to_string(&path).expect("a map");
+    std::fs::remove_file(&path).expect("the map is ours");
+    let mut ends = Vec::new();
+    for line in map.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [start, len, name] = words[..] else {
+            panic!("{line:?}");
+        };
+        let number = |text| u64::from_str_radix(text, 16).expect("hexadecimal");
+        assert!(
+            name.starts_with("guest:0x") || name == "skep:fixed",
+            "{line:?}"
+        );
+        assert!(
+            ends.last().is_none_or(|end| *end <= number(start)),
+            "{line:?}"
+        );
+        ends.push(number(start) + number(len));
+    }
+    assert!(ends.len() > 1000, "{}", ends.len());
+}
+
+#[test]
+fn the_interpreter_has_nothing_to_show() {
+    let arguments = ["run", "--engine", "interp", "--perf-map", "--", "true"];
+    assert_refused(
+        &run(&arguments, b""),
+        &["only the translator", "--engine jit"],
+    );
+}
+
+#[test]
 fn a_command_gets_its_arguments_and_gives_its_status() {
     let script = "printf '%s|' \"$@\"; exit 7";
     let words = [

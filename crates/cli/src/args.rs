@@ -2,6 +2,7 @@
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use skep_vmm::Trace;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -120,6 +121,13 @@ pub struct RunArgs {
     /// Print what the engine did, on standard error, at the end
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
     pub stats: Option<StatsFormat>,
+    /// List guest code in this range of virtual addresses with its translation, to a file (default:
+    /// standard error)
+    #[arg(long, value_name = "START..END[,FILE]", value_parser = parse_trace)]
+    pub trace: Option<Trace>,
+    /// Write /tmp/perf-PID.map, so that perf report names guest code
+    #[arg(long)]
+    pub perf_map: bool,
     /// Run this command in the default guest, print its output, and exit with its status
     #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["kernel", "bios"])]
     pub command: Vec<OsString>,
@@ -212,6 +220,36 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     Ok(bytes)
 }
 
+/// A range of addresses in hexadecimal, and a file: `0xc0008000..0xc0009000,trace.txt`.
+pub fn parse_trace(text: &str) -> Result<Trace, String> {
+    let (range, file) = match text.split_once(',') {
+        Some((range, file)) => (range, Some(PathBuf::from(file))),
+        None => (text, None),
+    };
+    let wrong = || {
+        format!(
+            "{range:?} is not a range of addresses; write for instance 0xc0008000..0xc0009000, in \
+             hexadecimal, the end excluded, at most 0x100000000"
+        )
+    };
+    let number = |text: &str| {
+        let digits = text.trim_start_matches("0x");
+        u64::from_str_radix(digits, 16).map_err(|_| wrong())
+    };
+    let (start, end) = range.split_once("..").ok_or_else(wrong)?;
+    let range = number(start)?..number(end)?;
+    if range.is_empty() || range.end > 1 << 32 {
+        return Err(wrong());
+    }
+    if file
+        .as_ref()
+        .is_some_and(|file| file.as_os_str().is_empty())
+    {
+        return Err("the file's name is missing; leave the comma out for standard error".into());
+    }
+    Ok(Trace { range, file })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,6 +258,30 @@ mod tests {
     #[test]
     fn definitions_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn ranges_to_trace() {
+        let trace = parse_trace("0xc0008000..c0009000,a,b").expect("a range");
+        assert_eq!(trace.range, 0xc000_8000..0xc000_9000);
+        assert_eq!(trace.file, Some("a,b".into()));
+        let all = parse_trace("0..0x100000000").expect("a range");
+        assert_eq!((all.range, all.file), (0..1 << 32, None));
+        for wrong in [
+            "",
+            "..",
+            "0..0",
+            "1..",
+            "5..4",
+            "0..0x100000001",
+            "x..y",
+            "0..-1",
+            "0..1,",
+            "1",
+            "é..ö",
+        ] {
+            assert!(parse_trace(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

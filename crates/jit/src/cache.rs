@@ -106,13 +106,13 @@ const BLOCK_ROOM: usize = 64 << 10;
 const MAX_OPS: usize = 1 << 19;
 
 impl Cache {
-    /// An empty cache of `len` bytes.
+    /// An empty cache of `len` bytes; `anonymous`: see [`CodeMemory::new`].
     ///
     /// # Errors
     /// The host's.
-    pub fn new(len: usize) -> std::io::Result<Self> {
+    pub fn new(len: usize, anonymous: bool) -> std::io::Result<Self> {
         Ok(Cache {
-            memory: CodeMemory::new(len)?,
+            memory: CodeMemory::new(len, anonymous)?,
             fixed: 0,
             used: 0,
             blocks: NumberMap::default(),
@@ -128,6 +128,11 @@ impl Cache {
     /// Bytes of code.
     pub fn used(&self) -> usize {
         self.used
+    }
+
+    /// Bytes of code that [`Cache::add_fixed`] added.
+    pub fn fixed(&self) -> usize {
+        self.fixed
     }
 
     /// Address of the next block.

@@ -14,7 +14,6 @@
 pub mod asm;
 mod cache;
 mod context;
-#[cfg_attr(not(test), allow(dead_code))]
 mod listing;
 mod memory;
 mod mxcsr;
@@ -25,6 +24,7 @@ mod translate;
 use asm::Asm;
 use cache::{Cache, Key, Op};
 use context::{JUMPS, Jump, Layout, Leave, NO_TARGET, Shared};
+use listing::Listing;
 use skep_arm::decode::{ItState, rows};
 use skep_arm::state::{CpuState, Exclusive, psr};
 use skep_interp::{Cluster, DirectMemory, Exit, Machine, Raised, Step, control};
@@ -57,6 +57,9 @@ pub struct Config {
     /// Instructions are counted exactly, for [`Stats`] and for budgets; that costs a few percent.
     /// Without, only those are counted that the interpreter executes.
     pub count: bool,
+    /// Code is in memory where `perf` looks it up in the map that the process wrote: executable
+    /// memory without a file, which some hosts' policies forbid.
+    pub for_profiler: bool,
 }
 
 impl Default for Config {
@@ -65,6 +68,7 @@ impl Default for Config {
             code_cache: 32 << 20,
             threshold: 3,
             count: false,
+            for_profiler: false,
         }
     }
 }
@@ -95,6 +99,34 @@ pub struct Stats {
     /// interpreter's, and for a block that is to be interpreted.
     pub leaves: [u64; 5],
 }
+
+/// A block that was translated, for who wants to see.
+pub struct Translated<'a> {
+    /// Guest-virtual address of its first instruction.
+    pub va: u32,
+    /// Bytes of guest code.
+    pub guest_len: u32,
+    /// It is T32 code.
+    pub t32: bool,
+    /// Address of its host code.
+    pub address: u64,
+    listing: Listing<'a>,
+}
+
+impl Translated<'_> {
+    /// Bytes of host code.
+    pub fn host_len(&self) -> usize {
+        self.listing.code.len()
+    }
+
+    /// Its guest instructions, and the host code of each, for people.
+    pub fn text(&self) -> String {
+        self.listing.text(0)
+    }
+}
+
+/// Is told of every block that is translated.
+pub type Observer = Box<dyn FnMut(&Translated<'_>) + Send>;
 
 /// A vCPU in the translator.
 pub struct Vcpu<M: Machine> {
@@ -129,6 +161,7 @@ struct Engine<M: Machine> {
     /// The same, by the encodings' rows in the decoder's table.
     handed_over_by_row: Box<[u64]>,
     leaves: [u64; 5],
+    observer: Option<Observer>,
     /// A panic under generated code.
     panic: Option<Box<dyn Any + Send>>,
 }
@@ -164,7 +197,7 @@ where
             .code_cache
             .clamp(1 << 20, 1 << 30)
             .next_multiple_of(4096);
-        let cache = Cache::new(code_cache)?;
+        let cache = Cache::new(code_cache, config.for_profiler)?;
         let mut vcpu = skep_interp::Vcpu::new(state, machine, cluster);
         let control = vcpu.core().control.clone();
         let mut engine = Box::new(Engine {
@@ -221,6 +254,7 @@ where
             handed_over: 0,
             handed_over_by_row: vec![0; rows().len()].into_boxed_slice(),
             leaves: [0; 5],
+            observer: None,
             panic: None,
         });
         engine.build();
@@ -235,6 +269,18 @@ where
     /// The architectural state, to be changed from outside.
     pub fn state_mut(&mut self) -> &mut CpuState {
         self.engine.vcpu.state_mut()
+    }
+
+    /// Has every block that is translated shown to `observer`.
+    pub fn observe(&mut self, observer: Observer) {
+        self.engine.observer = Some(observer);
+    }
+
+    /// Address and size in bytes of the host code that is not a block's: the way into generated code
+    /// and out.
+    pub fn fixed_code(&self) -> (u64, usize) {
+        let cache = &self.engine.cache;
+        (cache.memory.origin(), cache.fixed())
     }
 
     /// What the vCPU did so far.
@@ -797,6 +843,26 @@ where
         let block = self
             .cache
             .add(key, page, &self.asm, entries.checked, entries.direct);
+        if let Some(observer) = &mut self.observer {
+            let insns = self.buffers.insns();
+            let address = block.checked - entries.checked as u64;
+            observer(&Translated {
+                va,
+                guest_len: insns.iter().map(|insn| u32::from(insn.len)).sum(),
+                t32,
+                address,
+                listing: Listing {
+                    code: &self.asm.code,
+                    origin: address,
+                    entries,
+                    insns,
+                    marks: self.buffers.marks(),
+                    va,
+                    layout: self.layout,
+                    thunks: self.thunks,
+                },
+            });
+        }
         Some(block.checked)
     }
 

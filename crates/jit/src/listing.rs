@@ -76,6 +76,7 @@ impl Listing<'_> {
     }
 
     /// Host instructions between two offsets.
+    #[cfg(test)]
     pub fn count(&self, from: usize, to: usize) -> usize {
         let host = self.decode().into_iter();
         host.filter(|insn| (from..to).contains(&((insn.ip() - self.origin) as usize)))

@@ -1,7 +1,10 @@
 //! Memory of the host that generated code uses: the code itself, and the tables of translations.
 
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
+use rustix::mm::{
+    Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags, madvise, mmap, mmap_anonymous,
+    mprotect, mremap, munmap,
+};
 use std::ptr::{NonNull, null_mut};
 
 /// A mapping that goes away with this value.
@@ -32,11 +35,16 @@ pub struct CodeMemory {
 }
 
 impl CodeMemory {
-    /// `len` bytes, a multiple of the page size.
+    /// `len` bytes, a multiple of the page size. With `anonymous`, the mapping that is executed has
+    /// no file, as `perf` wants it of code that it is to look up in a map; more hosts' policies
+    /// forbid that.
     ///
     /// # Errors
     /// The host's: no memory, or a policy that forbids executable memory.
-    pub fn new(len: usize) -> std::io::Result<Self> {
+    pub fn new(len: usize, anonymous: bool) -> std::io::Result<Self> {
+        if anonymous {
+            return Self::new_anonymous(len);
+        }
         let file = memfd_create("skep-jit", MemfdFlags::CLOEXEC)?;
         ftruncate(&file, len as u64)?;
         let map = |protection| -> std::io::Result<Mapping> {
@@ -48,6 +56,23 @@ impl CodeMemory {
             write: map(ProtFlags::READ | ProtFlags::WRITE)?,
             execute: map(ProtFlags::READ | ProtFlags::EXEC)?,
         })
+    }
+
+    fn new_anonymous(len: usize) -> std::io::Result<Self> {
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at an address that the kernel chooses replaces nothing.
+        let write = unsafe { mmap_anonymous(null_mut(), len, protection, MapFlags::SHARED) }?;
+        let write = Mapping::new(write, len)?;
+        // SAFETY: of a shared mapping, a size of 0 asks for another mapping of the same memory (see
+        // mremap(2)), at an address that the kernel chooses.
+        let execute = unsafe { mremap(write.base.as_ptr().cast(), 0, len, MremapFlags::MAYMOVE) }?;
+        let execute = Mapping::new(execute, len)?;
+        // SAFETY: the mapping is this value's own, and nothing refers to it yet.
+        unsafe {
+            let protection = MprotectFlags::READ | MprotectFlags::EXEC;
+            mprotect(execute.base.as_ptr().cast(), len, protection)?;
+        }
+        Ok(CodeMemory { write, execute })
     }
 
     /// Size in bytes.

@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 use skep_arm::state::CpuModel;
 use skep_board::virtio::Version;
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// The least RAM, bytes.
@@ -44,6 +45,20 @@ pub struct VmConfig {
     pub virtio_consoles: Vec<PathBuf>,
     /// The register interface of virtio-mmio transports.
     pub virtio: Version,
+    /// Has the translator list the code that it translates.
+    pub trace: Option<Trace>,
+    /// Has the translator write `/tmp/perf-PID.map`, by which `perf report` attributes time to guest
+    /// code.
+    pub perf_map: bool,
+}
+
+/// Which code the translator lists, and where to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Trace {
+    /// Guest-virtual addresses: blocks that have an instruction there.
+    pub range: Range<u64>,
+    /// A file, which is created, or emptied; None for standard error.
+    pub file: Option<PathBuf>,
 }
 
 impl Default for VmConfig {
@@ -64,6 +79,8 @@ impl Default for VmConfig {
             terminal_size: None,
             virtio_consoles: Vec::new(),
             virtio: Version::Modern,
+            trace: None,
+            perf_map: false,
         }
     }
 }

@@ -77,12 +77,17 @@ pub(crate) enum Vcpu {
 }
 
 impl Vcpu {
-    /// A vCPU with this state.
+    /// A vCPU with this state; `profiled`: its code is where a profiler finds the names of it.
     ///
     /// # Errors
     /// [`Error::Engine`]: the host can't run this engine.
+    #[cfg_attr(
+        not(all(target_arch = "x86_64", target_os = "linux")),
+        allow(unused_variables)
+    )]
     pub fn new(
         engine: Engine,
+        profiled: bool,
         state: CpuState,
         bus: Arc<Bus>,
         cluster: Arc<Cluster>,
@@ -91,7 +96,10 @@ impl Vcpu {
             Engine::Interp => {}
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
             Engine::Auto | Engine::Jit => {
-                let config = skep_jit::Config::default();
+                let config = skep_jit::Config {
+                    for_profiler: profiled,
+                    ..skep_jit::Config::default()
+                };
                 return skep_jit::Vcpu::new(state, bus, cluster, config)
                     .map(Vcpu::Jit)
                     .map_err(Error::Engine);

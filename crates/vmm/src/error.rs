@@ -62,6 +62,21 @@ pub enum Error {
     /// There are more disks and other devices than the board has slots.
     #[error("the board has {max} virtio slots, and more devices are configured; remove disks or consoles", max = skep_board::map::VIRTIO_SLOTS)]
     TooManyDevices,
+    /// A file for what the translator shows can't be created.
+    #[error(
+        "the file {path:?} for what the translator shows can't be created ({source}); check the path and its permissions"
+    )]
+    ObserverFile {
+        /// The file.
+        path: PathBuf,
+        /// The host's error.
+        source: std::io::Error,
+    },
+    /// The translator is to show what it does, but does not run.
+    #[error(
+        "only the translator shows what it does; run it (--engine jit) on an x86-64 host with Linux"
+    )]
+    NothingToObserve,
     /// A thread could not be started.
     #[error(
         "the host could not start a thread ({0}); close other programs or raise the limit on processes (ulimit -u)"

@@ -34,13 +34,14 @@ mod engine;
 mod error;
 mod irq;
 mod memory;
+mod observe;
 mod standstill;
 mod stats;
 mod ticker;
 mod vcpu;
 mod vm;
 
-pub use config::{ConsoleDevice, Disk, VmConfig};
+pub use config::{ConsoleDevice, Disk, Trace, VmConfig};
 pub use engine::{Engine, EngineStats, Leaves, TranslatorStats};
 pub use error::Error;
 pub use skep_arm::state::{CpuModel, CpuState};

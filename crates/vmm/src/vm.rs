@@ -8,6 +8,7 @@ use crate::config::{MAX_MEMORY, MIN_MEMORY, VmConfig};
 use crate::engine::Vcpu;
 use crate::error::Error;
 use crate::irq::Spi;
+use crate::observe;
 use crate::stats::{Report, VcpuStats, VmStats};
 use crate::ticker::{self, Ticker};
 use crate::vcpu::{self, Power};
@@ -255,12 +256,19 @@ impl Vm {
             changed: Condvar::new(),
         });
         let count = config.cpus as u8;
-        let vcpus = (0..count)
+        let mut vcpus: Vec<Vcpu> = (0..count)
             .map(|index| {
                 let state = CpuState::new(config.cpu, index, count);
-                Vcpu::new(config.engine, state, shared.bus.clone(), cluster.clone())
+                Vcpu::new(
+                    config.engine,
+                    config.perf_map,
+                    state,
+                    shared.bus.clone(),
+                    cluster.clone(),
+                )
             })
             .collect::<Result<_, _>>()?;
+        observe::start(&config, &mut vcpus)?;
         let mut vm = Vm {
             config,
             shared,

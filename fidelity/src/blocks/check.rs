@@ -30,16 +30,19 @@ pub const CONFIGS: [skep_jit::Config; 3] = [
         code_cache: 32 << 20,
         threshold: 1,
         count: false,
+        for_profiler: false,
     },
     skep_jit::Config {
         code_cache: 1 << 20,
         threshold: 1,
         count: true,
+        for_profiler: false,
     },
     skep_jit::Config {
         code_cache: 1 << 20,
         threshold: 3,
         count: false,
+        for_profiler: true,
     },
 ];
 

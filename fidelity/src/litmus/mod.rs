@@ -170,7 +170,7 @@ fn run_with(
             let config = skep_jit::Config {
                 code_cache: 1 << 20,
                 threshold,
-                count: false,
+                ..skep_jit::Config::default()
             };
             Box::new(skep_jit::Vcpu::new(state, board.clone(), cluster, config)?)
         });

@@ -54,6 +54,8 @@ pub fn run(args: RunArgs) -> Result<u8, Error> {
             Virtio::Modern => VirtioVersion::Modern,
             Virtio::Legacy => VirtioVersion::Legacy,
         },
+        trace: args.trace,
+        perf_map: args.perf_map,
     };
 
     let quit = Quit::default();

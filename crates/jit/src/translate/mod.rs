@@ -153,7 +153,6 @@ pub struct Buffers {
     marks: Vec<usize>,
 }
 
-#[cfg_attr(not(test), allow(dead_code))]
 impl Buffers {
     /// The guest instructions of the block that was translated last.
     pub fn insns(&self) -> &[Decoded] {
