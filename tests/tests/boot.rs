@@ -129,11 +129,13 @@ fn a_map_for_perf_names_guest_code() {
 
 #[test]
 fn the_interpreter_has_nothing_to_show() {
-    let arguments = ["run", "--engine", "interp", "--perf-map", "--", "true"];
-    assert_refused(
-        &run(&arguments, b""),
-        &["only the translator", "--engine jit"],
-    );
+    let directory = tempfile::tempdir().expect("a directory");
+    let trace = directory.path().join("trace.txt");
+    let option = format!("0..1000,{}", text(&trace));
+    let arguments = ["run", "--engine", "interp", "--trace", &option];
+    let output = run(&arguments, b"");
+    assert_refused(&output, &["only the translator", "--engine jit"]);
+    assert!(!trace.exists());
 }
 
 #[test]
