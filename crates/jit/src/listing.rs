@@ -4,7 +4,7 @@ use crate::asm::Gpr;
 use crate::context::{Layout, STATE, Shared, TABLES};
 use crate::tables;
 use crate::thunks::Thunks;
-use crate::translate::Entries;
+use crate::translate::{Entries, flags};
 use iced_x86::{
     Decoder, DecoderOptions, Formatter, Instruction, IntelFormatter, OpKind, Register,
     SymbolResolver, SymbolResult,
@@ -153,6 +153,9 @@ impl Names {
             let n = (disp - layout.d) / 8;
             return (layout.d + 8 * n, format!("guest.d{n}"));
         }
+        if layout.control.is_some_and(|control| within(control, 4)) {
+            return (disp, "inputs".into());
+        }
         let registers = [
             (layout.cpsr, "cpsr"),
             (layout.fpscr, "fpscr"),
@@ -177,11 +180,10 @@ impl Names {
 }
 
 /// The variables of generated code, in order of their places.
-const VARIABLES: [(usize, &str); 29] = [
-    (offset_of!(Shared, flags), "n"),
-    (offset_of!(Shared, flags) + 1, "z"),
-    (offset_of!(Shared, flags) + 2, "c"),
-    (offset_of!(Shared, flags) + 3, "v"),
+const VARIABLES: [(usize, &str); 28] = [
+    (offset_of!(Shared, flags) + flags::V, "v"),
+    (offset_of!(Shared, flags) + flags::NOT_C, "not_c"),
+    (offset_of!(Shared, flags) + flags::NZ, "nz"),
     (offset_of!(Shared, pc), "pc"),
     (offset_of!(Shared, site), "site"),
     (offset_of!(Shared, strict_alignment), "strict_alignment"),

@@ -384,6 +384,27 @@ fn arithmetic() {
             checker.check(&format!("lzcnt {r}, {text}"), |asm| asm.lzcnt(reg, loc));
         }
     }
+    for dst in registers() {
+        for src in registers() {
+            for amount in [0, 1, 31] {
+                let (d, s) = (name(Width::B32, dst), name(Width::B32, src));
+                checker.check(&format!("rorx {d}, {s}, {amount:#x}"), |asm| {
+                    asm.rorx(dst, src, amount);
+                });
+            }
+        }
+    }
+    checker.check("lahf", Asm::lahf);
+    // AH can't be named beside registers that need a prefix.
+    let low = |mem: &Mem| {
+        let index = mem.index.map_or(0, |(index, _)| index as u8);
+        (mem.base as u8) < 8 && index < 8
+    };
+    let memories = checker.memories.clone();
+    for mem in memories.into_iter().filter(low) {
+        let text = format!("mov byte ptr {}, ah", brackets(mem));
+        checker.check(&text, |asm| asm.store_ah(mem));
+    }
     checker.check("cdq", Asm::cdq);
     checker.check("cmc", Asm::cmc);
 }
