@@ -75,6 +75,7 @@ fn instructions_per_second(words: &[u32]) -> Result<f64, Box<dyn std::error::Err
     let kernel = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     let config = VmConfig {
         kernel: Some(kernel),
+        count: true,
         ..VmConfig::default()
     };
     let mut vm = Vm::new(config, Box::new(|_| {}))?;

@@ -92,6 +92,7 @@ impl Machine {
             kernel: Some(kernel),
             memory: 16 << 20,
             cpus,
+            count: true,
             ..VmConfig::default()
         })
     }

@@ -283,6 +283,11 @@ where
         (cache.memory.origin(), cache.fixed())
     }
 
+    /// Instructions are counted: [`Config::count`].
+    pub fn counts(&self) -> bool {
+        self.engine.config.count
+    }
+
     /// What the vCPU did so far.
     pub fn stats(&self) -> Stats {
         let engine = &*self.engine;

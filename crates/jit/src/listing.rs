@@ -57,17 +57,20 @@ impl Listing<'_> {
         let (mut text, mut line) = (String::new(), String::new());
         for insn in host {
             let at = (insn.ip() - self.origin) as usize;
+            let mut comments = String::new();
             while let Some((_, comment)) = guest.next_if(|(offset, _)| *offset <= at) {
-                if at >= from {
-                    text += &comment;
-                }
+                comments += &comment;
             }
             if at < from {
                 continue;
             }
+            if at == self.entries.cold {
+                text += "; aside\n";
+            }
             if let Some(name) = places.get(&insn.ip()) {
                 let _ = writeln!(text, "{name}:");
             }
+            text += &comments;
             line.clear();
             formatter.format(&insn, &mut line);
             let _ = writeln!(text, "    {line}");
@@ -101,7 +104,6 @@ impl Listing<'_> {
         if end < self.entries.cold {
             lines.push((end, "; end\n".into()));
         }
-        lines.push((self.entries.cold, "; aside\n".into()));
         lines
     }
 

@@ -11,6 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         kernel: file()?,
         initrd: file()?,
         command_line: args.next().unwrap_or_else(|| "console=ttyAMA0".into()),
+        count: true,
         ..VmConfig::default()
     };
     let mut stdout = std::io::stdout();

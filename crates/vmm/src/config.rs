@@ -45,6 +45,9 @@ pub struct VmConfig {
     pub virtio_consoles: Vec<PathBuf>,
     /// The register interface of virtio-mmio transports.
     pub virtio: Version,
+    /// The translator counts instructions, which costs a few percent. Without, it knows of those only
+    /// that the interpreter executed for it.
+    pub count: bool,
     /// Has the translator list the code that it translates.
     pub trace: Option<Trace>,
     /// Has the translator write `/tmp/perf-PID.map`, by which `perf report` attributes time to guest
@@ -79,6 +82,7 @@ impl Default for VmConfig {
             terminal_size: None,
             virtio_consoles: Vec::new(),
             virtio: Version::Modern,
+            count: false,
             trace: None,
             perf_map: false,
         }

@@ -1,6 +1,7 @@
 //! The engines that execute a vCPU, behind one face.
 
 use crate::bus::Bus;
+use crate::config::VmConfig;
 use crate::error::Error;
 use skep_arm::state::CpuState;
 use skep_interp::{Cluster, Exit, Stats};
@@ -30,6 +31,9 @@ pub struct EngineStats {
 /// What the translator counts.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct TranslatorStats {
+    /// Instructions are counted ([`VmConfig::count`]): all, rather than those that the interpreter
+    /// executed.
+    pub counts: bool,
     /// Blocks translated, and the guest instructions in them.
     pub blocks: (u64, u64),
     /// Bytes of host code in the cache.
@@ -77,27 +81,23 @@ pub(crate) enum Vcpu {
 }
 
 impl Vcpu {
-    /// A vCPU with this state; `profiled`: its code is where a profiler finds the names of it.
+    /// A vCPU with this state, in the engine of a configuration.
     ///
     /// # Errors
     /// [`Error::Engine`]: the host can't run this engine.
-    #[cfg_attr(
-        not(all(target_arch = "x86_64", target_os = "linux")),
-        allow(unused_variables)
-    )]
     pub fn new(
-        engine: Engine,
-        profiled: bool,
+        config: &VmConfig,
         state: CpuState,
         bus: Arc<Bus>,
         cluster: Arc<Cluster>,
     ) -> Result<Self, Error> {
-        match engine {
+        match config.engine {
             Engine::Interp => {}
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
             Engine::Auto | Engine::Jit => {
                 let config = skep_jit::Config {
-                    for_profiler: profiled,
+                    count: config.count,
+                    for_profiler: config.perf_map,
                     ..skep_jit::Config::default()
                 };
                 return skep_jit::Vcpu::new(state, bus, cluster, config)
@@ -172,6 +172,7 @@ impl Vcpu {
                 EngineStats {
                     common: stats.common,
                     translator: Some(TranslatorStats {
+                        counts: vcpu.counts(),
                         blocks: (stats.translated, stats.translated_instructions),
                         code_bytes: stats.code,
                         flushes: stats.flushes,

@@ -259,13 +259,7 @@ impl Vm {
         let mut vcpus: Vec<Vcpu> = (0..count)
             .map(|index| {
                 let state = CpuState::new(config.cpu, index, count);
-                Vcpu::new(
-                    config.engine,
-                    config.perf_map,
-                    state,
-                    shared.bus.clone(),
-                    cluster.clone(),
-                )
+                Vcpu::new(&config, state, shared.bus.clone(), cluster.clone())
             })
             .collect::<Result<_, _>>()?;
         observe::start(&config, &mut vcpus)?;
@@ -455,8 +449,8 @@ impl VmHandle {
         }
     }
 
-    /// Where each vCPU is: instructions executed since the VM was built, and the PC. As its thread
-    /// last told, less than a millisecond ago unless it sleeps.
+    /// Where each vCPU is: instructions executed since the VM was built (as [`VmConfig::count`] has
+    /// them), and the PC. As its thread last told, less than a millisecond ago unless it sleeps.
     pub fn progress(&self) -> Vec<(u64, u32)> {
         let progress = self.shared.progress.iter();
         progress

@@ -142,34 +142,29 @@ fn end_of_command_input(vm: &VmHandle) {
 /// all input, prints nothing more, and has nothing to do, the session is over.
 fn end_of_plain_input(vm: &VmHandle) {
     const QUIET: Duration = Duration::from_secs(3);
-    /// An idle operating system executes fewer instructions in that time, for its clock.
-    const IDLE: u64 = 30_000_000;
+    /// An idle operating system takes less of the host in that time, for its clock.
+    const IDLE: Duration = Duration::from_millis(300);
     /// A guest that waits in a loop is never idle. After so much silence it won't say more.
     const SILENCES: u32 = 10;
     /// The same for one that never said anything, and may have much to do first.
     const FIRST_SILENCES: u32 = 40;
     vm.input(b"\x04");
-    let executed = || -> u64 {
-        vm.progress()
-            .iter()
-            .map(|(instructions, _)| instructions)
-            .sum()
-    };
-    let (mut sent, mut done, mut silences) = (vm.output_count(), executed(), 0);
+    let taken = || -> Duration { vm.stats().vcpus.iter().map(|vcpu| vcpu.cpu_time).sum() };
+    let (mut sent, mut before, mut silences) = (vm.output_count(), taken(), 0);
     loop {
         std::thread::sleep(QUIET);
-        let (sent_now, done_now) = (vm.output_count(), executed());
+        let (sent_now, now) = (vm.output_count(), taken());
         silences = if sent_now == sent { silences + 1 } else { 0 };
         let limit = if sent_now > 0 {
             SILENCES
         } else {
             FIRST_SILENCES
         };
-        let idle = done_now.saturating_sub(done) < IDLE;
+        let idle = now.saturating_sub(before) < IDLE;
         if silences >= limit || silences > 0 && idle {
             vm.stop();
             return;
         }
-        (sent, done) = (sent_now, done_now);
+        (sent, before) = (sent_now, now);
     }
 }

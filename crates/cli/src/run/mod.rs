@@ -54,6 +54,7 @@ pub fn run(args: RunArgs) -> Result<u8, Error> {
             Virtio::Modern => VirtioVersion::Modern,
             Virtio::Legacy => VirtioVersion::Legacy,
         },
+        count: args.stats.is_some(),
         trace: args.trace,
         perf_map: args.perf_map,
     };

@@ -27,6 +27,12 @@ fn rate(count: u64, seconds: f64) -> f64 {
     (rate * 10.0).round() / 10.0
 }
 
+/// Whether all instructions were counted.
+fn counted(vcpu: &VcpuStats) -> bool {
+    let translator = vcpu.engine.translator.as_ref();
+    translator.is_none_or(|translator| translator.counts)
+}
+
 /// Lines about the VM and each vCPU.
 fn describe(stats: &VmStats) -> String {
     let seconds = stats.elapsed.as_secs_f64();
@@ -51,15 +57,21 @@ fn describe_vcpu(vcpu: &VcpuStats, seconds: f64, line: &mut impl FnMut(&str, Str
     let common = &vcpu.engine.common;
     let instructions = common.instructions;
     let busy = vcpu.cpu_time.as_secs_f64();
-    line("instructions", instructions.to_string());
-    line(
-        "million a second",
-        format!(
-            "{:.1}; {:.1} of the {busy:.2} s that it took of the host",
-            rate(instructions, seconds),
-            rate(instructions, busy)
-        ),
-    );
+    let counted = counted(vcpu);
+    if counted {
+        line("instructions", instructions.to_string());
+        line(
+            "million a second",
+            format!(
+                "{:.1}; {:.1} of the host's time that it took",
+                rate(instructions, seconds),
+                rate(instructions, busy)
+            ),
+        );
+    } else {
+        line("instructions", "with --stats only".into());
+    }
+    line("host's time, seconds", format!("{busy:.2}"));
     line("exceptions taken", common.exceptions.to_string());
     line("table walks", common.walks.to_string());
     let exits = vcpu.exits;
@@ -79,21 +91,21 @@ fn describe_vcpu(vcpu: &VcpuStats, seconds: f64, line: &mut impl FnMut(&str, Str
         ),
     );
     match &vcpu.engine.translator {
-        Some(translator) => describe_translator(translator, instructions, line),
+        Some(translator) => {
+            describe_translator(translator, counted.then_some(instructions), line);
+        }
         None => line("blocks decoded", common.decoded.to_string()),
     }
 }
 
 fn describe_translator(
     translator: &TranslatorStats,
-    instructions: u64,
+    instructions: Option<u64>,
     line: &mut impl FnMut(&str, String),
 ) {
-    let share = |part: u64| {
-        format!(
-            "{part} ({:.2} %)",
-            100.0 * part as f64 / instructions.max(1) as f64
-        )
+    let share = |part: u64| match instructions {
+        Some(all) => format!("{part} ({:.2} %)", 100.0 * part as f64 / all.max(1) as f64),
+        None => part.to_string(),
     };
     let (blocks, translated) = translator.blocks;
     line(
@@ -128,11 +140,12 @@ fn describe_translator(
 fn machine_readable(stats: &VmStats) -> Value {
     let vcpus = stats.vcpus.iter().map(|vcpu| {
         let (common, exits) = (&vcpu.engine.common, &vcpu.exits);
-        let seconds = stats.elapsed.as_secs_f64();
+        let instructions = counted(vcpu).then_some(common.instructions);
+        let mips = |seconds: f64| instructions.map(|instructions| rate(instructions, seconds));
         json!({
-            "instructions": common.instructions,
-            "mips": rate(common.instructions, seconds),
-            "mips_busy": rate(common.instructions, vcpu.cpu_time.as_secs_f64()),
+            "instructions": instructions,
+            "mips": mips(stats.elapsed.as_secs_f64()),
+            "mips_busy": mips(vcpu.cpu_time.as_secs_f64()),
             "cpu_seconds": vcpu.cpu_time.as_secs_f64(),
             "exceptions": common.exceptions,
             "walks": common.walks,
@@ -204,6 +217,7 @@ mod tests {
         vcpu.engine.common.instructions = 200_000_000;
         vcpu.exits.wfi = 7;
         vcpu.engine.translator = Some(TranslatorStats {
+            counts: true,
             handed_over: 1_000_000,
             most_handed_over: vec![("MRC", 900_000), ("SVC", 100_000)],
             ..TranslatorStats::default()
@@ -220,12 +234,19 @@ mod tests {
         let text = describe(&example());
         for part in [
             "ran for 4.00 s",
-            "50.0; 200.0 of the 1.00 s",
+            "50.0; 200.0 of the host",
             "0 ticks, 7 WFI",
             "MRC                        900000 (0.45 %)",
         ] {
             assert!(text.contains(part), "{part:?} is not in {text}");
         }
+        let mut stats = example();
+        if let Some(translator) = &mut stats.vcpus[0].engine.translator {
+            translator.counts = false;
+        }
+        let text = describe(&stats);
+        assert!(text.contains("instructions                 with --stats only"));
+        assert!(!text.contains('%'), "{text}");
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub fn start(
         let mut lines = vec![format!(
             "the guest has printed nothing for {} s; {}",
             silence.as_secs(),
-            describe(&vm.progress())
+            describe(&vm)
         )];
         if command_line.contains("console=") {
             lines.push(format!(
@@ -55,14 +55,15 @@ pub fn start(
 }
 
 /// What the vCPUs do, for people.
-fn describe(cpus: &[(u64, u32)]) -> String {
+fn describe(vm: &VmHandle) -> String {
+    let stats = vm.stats();
+    let cpus = stats.vcpus.iter().zip(vm.progress()).enumerate();
     let parts: Vec<String> = cpus
-        .iter()
-        .enumerate()
-        .filter(|(_, (instructions, _))| *instructions > 0)
-        .map(|(index, (instructions, pc))| {
-            let millions = instructions / 1_000_000;
-            format!("CPU {index} has executed {millions} million instructions and is at {pc:#010x}")
+        // One that is off has never executed.
+        .filter(|(_, (_, (instructions, _)))| *instructions > 0)
+        .map(|(index, (vcpu, (_, pc)))| {
+            let seconds = vcpu.cpu_time.as_secs_f64();
+            format!("CPU {index} has executed for {seconds:.1} s and is at {pc:#010x}")
         })
         .collect();
     parts.join(", ")
