@@ -368,6 +368,10 @@ fn arithmetic() {
         }
     }
     for reg in registers() {
+        for bit in [0, 31, 32, 63] {
+            let wanted = format!("bt {}, {bit:#x}", name(Width::B64, reg));
+            checker.check(&wanted, |asm| asm.bt64(reg, bit));
+        }
         for width in [Width::B32, Width::B64] {
             let r = name(width, reg);
             for loc in checker.locations() {
