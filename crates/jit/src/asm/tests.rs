@@ -2,7 +2,7 @@
 //! with the operands that were asked for, as text that is built here without looking at encodings.
 
 use super::*;
-use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter, MemorySizeOptions};
+use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter, MemorySizeOptions, Register};
 
 const ORIGIN: u64 = 0x7000_0000;
 const DISPLACEMENTS: [i32; 11] = [
@@ -195,7 +195,8 @@ impl Checker {
         let disp = decoder.get_constant_offsets(&insn);
         if disp.has_displacement() && !insn.is_jmp_near() && !insn.is_call_near() {
             let value = insn.memory_displacement64() as i64;
-            let size = if i8::try_from(value).is_ok() { 1 } else { 4 };
+            let short = i8::try_from(value).is_ok() && insn.memory_base() != Register::None;
+            let size = if short { 1 } else { 4 };
             assert_eq!(disp.displacement_size(), size, "{wanted}: {code:02x?}");
         }
         self.checked += 1;
@@ -368,6 +369,17 @@ fn arithmetic() {
         }
     }
     for reg in registers() {
+        for index in registers().filter(|index| *index != Gpr::Rsp) {
+            for scale in 0..4 {
+                let wanted = format!(
+                    "lea {}, [{}*{}]",
+                    name(Width::B32, reg),
+                    QUADS[index as usize],
+                    1 << scale
+                );
+                checker.check(&wanted, |asm| asm.lea_scaled(reg, index, scale));
+            }
+        }
         for bit in [0, 31, 32, 63] {
             let wanted = format!("bt {}, {bit:#x}", name(Width::B64, reg));
             checker.check(&wanted, |asm| asm.bt64(reg, bit));
