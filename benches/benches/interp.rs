@@ -72,9 +72,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn instructions_per_second(words: &[u32]) -> Result<f64, Box<dyn std::error::Error>> {
-    let kernel = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let kernel: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     let config = VmConfig {
-        kernel: Some(kernel),
+        kernel: Some(kernel.into()),
         count: true,
         ..VmConfig::default()
     };
@@ -96,8 +96,8 @@ fn instructions_per_second(words: &[u32]) -> Result<f64, Box<dyn std::error::Err
 fn boot() -> Result<Duration, Box<dyn std::error::Error>> {
     let guest = skep_image::ensure(&skep_image::Options::default(), &skep_image::Silent)?;
     let config = VmConfig {
-        kernel: Some(std::fs::read(guest.kernel)?),
-        initrd: Some(std::fs::read(guest.initrd)?),
+        kernel: Some(std::fs::read(guest.kernel)?.into()),
+        initrd: Some(std::fs::read(guest.initrd)?.into()),
         command_line: "console=ttyAMA0".into(),
         ..VmConfig::default()
     };

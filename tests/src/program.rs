@@ -89,7 +89,7 @@ impl Machine {
     /// A machine with this kernel, and 16 MiB of memory.
     pub fn new(kernel: Vec<u8>, cpus: usize) -> Self {
         Machine::with(VmConfig {
-            kernel: Some(kernel),
+            kernel: Some(kernel.into()),
             memory: 16 << 20,
             cpus,
             count: true,

@@ -133,6 +133,44 @@ fn the_interpreter_has_nothing_to_show() {
     assert!(!trace.exists());
 }
 
+/// Size and resident part, in KiB, of each of a process's mappings.
+fn mappings(id: u32) -> Vec<(u64, u64)> {
+    let text = std::fs::read_to_string(format!("/proc/{id}/smaps")).expect("a process");
+    let value = |line: &str, field| -> Option<u64> {
+        let rest = line.strip_prefix(field)?.trim();
+        rest.strip_suffix(" kB")?.parse().ok()
+    };
+    let sizes = text.lines().filter_map(|line| value(line, "Size:"));
+    let resident = text.lines().filter_map(|line| value(line, "Rss:"));
+    sizes.zip(resident).collect()
+}
+
+#[test]
+fn a_guest_costs_little_more_than_its_memory() {
+    /// KiB.
+    const LIMIT: u64 = 64 << 10;
+    let mut session = Session::start(&["run", "--", "sh", "-c", "echo ready; read word"]);
+    session.expect("ready\n");
+    let mappings = mappings(session.id());
+    session.send(b"\n");
+    let output = session.finish();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    // RAM and flash are one mapping; the host may have joined others to it.
+    let guest = (512 + 128) << 10;
+    let guest: Vec<_> = mappings
+        .iter()
+        .filter(|(size, _)| (guest..guest + LIMIT).contains(size))
+        .collect();
+    let [(_, guest)] = guest[..] else {
+        panic!("{mappings:?}");
+    };
+    let all: u64 = mappings.iter().map(|(_, resident)| resident).sum();
+    // A Linux kernel alone has this much.
+    assert!(*guest > 20 << 10, "{mappings:?}");
+    let overhead = all - guest;
+    assert!(overhead <= LIMIT, "{overhead} KiB: {mappings:?}");
+}
+
 #[test]
 fn a_command_gets_its_arguments_and_gives_its_status() {
     let script = "printf '%s|' \"$@\"; exit 7";

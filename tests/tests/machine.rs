@@ -448,7 +448,7 @@ second: put     'x'
     );
     for engine in [Engine::Interp, Engine::Auto] {
         let config = VmConfig {
-            kernel: Some(program.clone()),
+            kernel: Some(program.clone().into()),
             memory: 16 << 20,
             cpus: 2,
             engine,
@@ -517,7 +517,7 @@ fn a_pause_does_not_wait_for_all_that_a_disk_was_asked() {
     let disk = std::fs::File::create(&path).and_then(|file| file.set_len(250 << 20));
     disk.expect("the directory is writable");
     let mut machine = Machine::with(VmConfig {
-        kernel: Some(program),
+        kernel: Some(program.into()),
         memory: 16 << 20,
         disks: vec![Disk {
             path,

@@ -6,7 +6,7 @@
 use crate::{Error, Guest, Progress};
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Changes when what is built changes: an older cache is not used.
@@ -51,15 +51,27 @@ impl Into {
         File::create(&path)
             .and_then(|mut file| file.write_all(contents).and_then(|()| file.sync_all()))
             .map_err(Error::cache(&path))?;
-        self.list.borrow_mut().push_str(&entry(name, contents));
+        let line = entry(name, contents).map_err(Error::cache(&path))?;
+        self.list.borrow_mut().push_str(&line);
         Ok(())
     }
 }
 
-/// A file's line in the list.
-fn entry(name: &str, contents: &[u8]) -> String {
-    let crc = crc32fast::hash(contents);
-    format!("{name} {} {crc:08x}\n", contents.len())
+/// A file's line in the list. The contents are read in pieces: whole kernels would leave the
+/// process's heap large for good.
+fn entry(name: &str, mut contents: impl Read) -> io::Result<String> {
+    let (mut crc, mut len) = (crc32fast::Hasher::new(), 0);
+    let mut piece = [0; 32 << 10];
+    loop {
+        let read = match contents.read(&mut piece) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+            Ok(0) => return Ok(format!("{name} {len} {:08x}\n", crc.finalize())),
+            Ok(read) => read,
+        };
+        crc.update(piece.get(..read).unwrap_or(&piece));
+        len += read;
+    }
 }
 
 /// What the cache has of what is looked for.
@@ -84,7 +96,8 @@ fn find(directory: &Path, required: &[&str]) -> Found {
         .filter_map(|line| line.split_whitespace().next())
         .collect();
     let intact = |name: &str| {
-        fs::read(directory.join(name)).is_ok_and(|contents| list.contains(&entry(name, &contents)))
+        let line = File::open(directory.join(name)).and_then(|file| entry(name, file));
+        line.is_ok_and(|line| list.contains(&line))
     };
     if !required.iter().all(|name| names.contains(name)) || !names.iter().all(|name| intact(name)) {
         return Found::Damaged;

@@ -13,8 +13,8 @@ use skep_arm::state::psr;
 
 /// The longest block.
 const LONGEST: usize = 64;
-/// Instructions kept; when there are more, all are dropped.
-const OPS: usize = 1 << 18;
+/// Instructions kept by default.
+pub const OPS: usize = 1 << 18;
 const SLOTS: usize = 1 << 15;
 
 /// An instruction of a block.
@@ -59,15 +59,19 @@ const NO_BLOCK: Block = Block {
 pub(crate) struct Blocks {
     slots: Box<[Block]>,
     ops: Vec<Op>,
+    /// Instructions kept; when there are more, all are dropped.
+    room: usize,
     /// Blocks decoded so far.
     pub decoded: u64,
 }
 
 impl Blocks {
-    pub fn new() -> Self {
+    pub fn new(room: usize) -> Self {
+        let room = room.max(LONGEST);
         Blocks {
             slots: vec![NO_BLOCK; SLOTS].into_boxed_slice(),
-            ops: Vec::with_capacity(OPS),
+            ops: Vec::with_capacity(room),
+            room,
             decoded: 0,
         }
     }
@@ -105,7 +109,7 @@ impl Blocks {
         slot: usize,
     ) -> Result<Block, Raised> {
         self.decoded += 1;
-        if self.ops.len() + LONGEST > OPS {
+        if self.ops.len() + LONGEST > self.room {
             self.ops.clear();
             self.slots.fill(NO_BLOCK);
         }

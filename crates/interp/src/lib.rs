@@ -79,9 +79,15 @@ pub struct Vcpu<M: Machine> {
 impl<M: Machine> Vcpu<M> {
     /// A vCPU with this state; its number is `state.index`.
     pub fn new(state: CpuState, machine: Arc<M>, cluster: Arc<Cluster>) -> Self {
+        Self::with_room(state, machine, cluster, block::OPS)
+    }
+
+    /// The same, that keeps no more than `room` decoded instructions, for an engine that lets it
+    /// execute few.
+    pub fn with_room(state: CpuState, machine: Arc<M>, cluster: Arc<Cluster>, room: usize) -> Self {
         Vcpu {
             core: Core::new(state, machine, cluster),
-            blocks: Blocks::new(),
+            blocks: Blocks::new(room),
         }
     }
 

@@ -168,6 +168,9 @@ struct Engine<M: Machine> {
 
 const HEAT: usize = 1 << 16;
 
+/// Decoded instructions that the interpreter keeps: of code that is not translated yet.
+const INTERPRETED: usize = 1 << 15;
+
 /// One block at a time is counted of those that share a place: code that runs once through a lot of
 /// memory stays cold.
 #[derive(Clone, Copy, Default)]
@@ -198,7 +201,7 @@ where
             .clamp(1 << 20, 1 << 30)
             .next_multiple_of(4096);
         let cache = Cache::new(code_cache, config.for_profiler)?;
-        let mut vcpu = skep_interp::Vcpu::new(state, machine, cluster);
+        let mut vcpu = skep_interp::Vcpu::with_room(state, machine, cluster, INTERPRETED);
         let control = vcpu.core().control.clone();
         let mut engine = Box::new(Engine {
             shared: Shared {

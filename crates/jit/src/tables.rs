@@ -197,8 +197,15 @@ impl Tables {
     }
 }
 
+/// Writes only where something is: the rest of the tables has no memory yet.
 fn forget(memory: &mut Sparse, base: usize, page: usize) {
-    memory.set64(base + READ as usize + page * 8, 0);
-    memory.set64(base + WRITE as usize + page * 8, 0);
-    memory.set32(base + EXECUTE as usize + page * 4, 0);
+    for addend in [READ, WRITE].map(|table| base + table as usize + page * 8) {
+        if memory.get64(addend) != 0 {
+            memory.set64(addend, 0);
+        }
+    }
+    let execute = base + EXECUTE as usize + page * 4;
+    if memory.get32(execute) != 0 {
+        memory.set32(execute, 0);
+    }
 }

@@ -6,7 +6,12 @@ use std::io::Write;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
-    let mut file = || args.next().map(std::fs::read).transpose();
+    let mut file = || {
+        args.next()
+            .map(std::fs::read)
+            .transpose()
+            .map(|bytes| bytes.map(Into::into))
+    };
     let config = VmConfig {
         kernel: file()?,
         initrd: file()?,

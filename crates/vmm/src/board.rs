@@ -65,7 +65,7 @@ impl Board {
         let rtc = Arc::new(Mutex::new(Pl031::new(spi(map::SPI_RTC), clock)));
         bus.attach("pl031", map::RTC, rtc.clone());
         bus.attach("pl061", map::GPIO, shared(Pl061::new(spi(map::SPI_GPIO))));
-        bus.attach("fw_cfg", map::FW_CFG, shared(fw_cfg(config, ram.clone())));
+        bus.attach("fw_cfg", map::FW_CFG, shared(fw_cfg(config, ram.clone())?));
         for index in 0..2 {
             let bank = flash::Bank::new(index, ram.clone(), cluster.clone());
             bus.attach(&format!("flash {index}"), bank.range(), shared(bank));
@@ -104,7 +104,7 @@ pub(crate) fn host_random(buf: &mut [u8]) {
 /// Firmware configuration, with what firmware for QEMU's board reads: the number of CPUs, and the
 /// kernel that it is to boot with initial RAM disk and command line. Keys and formats are QEMU's
 /// (docs/specs/fw_cfg, and its `standard-headers/linux/qemu_fw_cfg.h`).
-fn fw_cfg(config: &VmConfig, ram: Arc<GuestRam>) -> FwCfg<Arc<GuestRam>> {
+fn fw_cfg(config: &VmConfig, ram: Arc<GuestRam>) -> Result<FwCfg<Arc<GuestRam>>, Error> {
     const NB_CPUS: u16 = 0x05;
     const KERNEL: (u16, u16) = (0x08, 0x11);
     const INITRD: (u16, u16) = (0x0b, 0x12);
@@ -122,15 +122,15 @@ fn fw_cfg(config: &VmConfig, ram: Arc<GuestRam>) -> FwCfg<Arc<GuestRam>> {
             add(data, contents);
         };
         if let Some(kernel) = &config.kernel {
-            add_sized(KERNEL, kernel.clone());
+            add_sized(KERNEL, kernel.read()?.into_owned());
             // A string with its terminator.
             let mut line = config.command_line.clone().into_bytes();
             line.push(0);
             add_sized(COMMAND_LINE, line);
         }
         if let Some(initrd) = &config.initrd {
-            add_sized(INITRD, initrd.clone());
+            add_sized(INITRD, initrd.read()?.into_owned());
         }
     }
-    device
+    Ok(device)
 }

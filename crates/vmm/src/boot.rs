@@ -2,6 +2,7 @@
 
 use crate::board::host_random;
 use crate::config::VmConfig;
+use crate::contents::Contents;
 use crate::error::Error;
 use crate::memory::GuestRam;
 use skep_arm::state::CpuModel;
@@ -22,16 +23,17 @@ pub(crate) struct Entry {
 /// Writes everything that the configuration names to flash and RAM, both zero before.
 pub(crate) fn load(config: &VmConfig, ram: &GuestRam) -> Result<Entry, Error> {
     if let Some(firmware) = &config.firmware {
+        let firmware = firmware.read()?;
         if firmware.is_empty() {
             return Err(Error::FirmwareEmpty);
         }
-        if firmware.len() as u64 > map::FLASH_BANK || !ram.write_flash(0, firmware) {
+        if firmware.len() as u64 > map::FLASH_BANK || !ram.write_flash(0, &firmware) {
             return Err(Error::FirmwareTooLarge(firmware.len()));
         }
     }
     match (&config.kernel, &config.firmware) {
         (_, Some(_)) => load_for_firmware(config, ram),
-        (Some(kernel), None) => load_kernel(config, kernel, ram),
+        (Some(kernel), None) => load_kernel(config, &kernel.read()?, ram),
         (None, None) => Err(Error::NothingToBoot),
     }
 }
@@ -43,7 +45,7 @@ fn load_for_firmware(config: &VmConfig, ram: &GuestRam) -> Result<Entry, Error> 
     const ROOM: usize = 64 << 10;
     let board = board_config(config);
     let mut tree = match &config.dtb {
-        Some(blob) => skep_loader::fdt::amend(blob, &[board.memory], &chosen(config))
+        Some(blob) => skep_loader::fdt::amend(&blob.read()?, &[board.memory], &chosen(config))
             .map_err(skep_loader::BootError::UserTree)?,
         None => skep_loader::fdt::board(&board, &chosen(config)),
     };
@@ -58,11 +60,13 @@ fn load_for_firmware(config: &VmConfig, ram: &GuestRam) -> Result<Entry, Error> 
 fn load_kernel(config: &VmConfig, bytes: &[u8], ram: &GuestRam) -> Result<Entry, Error> {
     let kernel = Kernel::parse(bytes)?;
     let board = board_config(config);
+    let initrd = config.initrd.as_ref().map(Contents::read).transpose()?;
+    let tree = config.dtb.as_ref().map(Contents::read).transpose()?;
     let boot = skep_loader::prepare(&Request {
         ram: board.memory,
         kernel: &kernel,
-        initrd: config.initrd.as_deref(),
-        tree: match &config.dtb {
+        initrd: initrd.as_deref(),
+        tree: match &tree {
             Some(blob) => DeviceTree::User(blob),
             None => DeviceTree::Board(&board),
         },

@@ -1,5 +1,6 @@
 //! What a VM consists of.
 
+use crate::contents::Contents;
 use crate::engine::Engine;
 use skep_arm::state::CpuModel;
 use skep_board::virtio::Version;
@@ -23,15 +24,15 @@ pub struct VmConfig {
     /// What executes them.
     pub engine: Engine,
     /// The kernel: zImage, uImage, ELF or raw image.
-    pub kernel: Option<Vec<u8>>,
+    pub kernel: Option<Contents>,
     /// The initial RAM disk.
-    pub initrd: Option<Vec<u8>>,
+    pub initrd: Option<Contents>,
     /// A device tree instead of the board's own.
-    pub dtb: Option<Vec<u8>>,
+    pub dtb: Option<Contents>,
     /// The kernel command line.
     pub command_line: String,
     /// Firmware, mapped as flash at address 0; the CPU starts in it.
-    pub firmware: Option<Vec<u8>>,
+    pub firmware: Option<Contents>,
     /// Disks, in the order of their virtio slots.
     pub disks: Vec<Disk>,
     /// A guest that resets ends, as if it had powered off.

@@ -41,6 +41,9 @@ pub enum Error {
     /// There is neither kernel nor firmware.
     #[error("there is nothing to boot; give a kernel or firmware")]
     NothingToBoot,
+    /// A file for the guest can't be read, when it is loaded or resets.
+    #[error("a file for the guest can't be read ({0}); check the file")]
+    Contents(#[source] std::io::Error),
     /// A disk can't be opened.
     #[error("the disk {path:?} can't be used: {reason}")]
     Disk {

@@ -5,8 +5,8 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let config = VmConfig {
-//!     kernel: Some(std::fs::read("vmlinuz")?),
-//!     initrd: Some(std::fs::read("initrd.cpio")?),
+//!     kernel: Some(std::fs::read("vmlinuz")?.into()),
+//!     initrd: Some(std::fs::read("initrd.cpio")?.into()),
 //!     command_line: "console=ttyAMA0".into(),
 //!     ..VmConfig::default()
 //! };
@@ -30,6 +30,7 @@ mod boot;
 mod bus;
 mod clock;
 pub mod config;
+mod contents;
 mod engine;
 mod error;
 mod irq;
@@ -42,6 +43,7 @@ mod vcpu;
 mod vm;
 
 pub use config::{ConsoleDevice, Disk, Trace, VmConfig};
+pub use contents::Contents;
 pub use engine::{Engine, EngineStats, Leaves, TranslatorStats};
 pub use error::Error;
 pub use skep_arm::state::{CpuModel, CpuState};

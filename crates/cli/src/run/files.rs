@@ -1,7 +1,7 @@
 //! Files that the user names.
 
 use crate::Error;
-use skep_vmm::Disk;
+use skep_vmm::{Contents, Disk};
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -11,8 +11,8 @@ use std::path::Path;
 /// The largest file that is read whole: more can't be guest memory.
 const LARGEST: u64 = 4 << 30;
 
-/// Reads a file or pipe whole. `what` names it in messages.
-pub fn read(path: &Path, what: &str) -> Result<Vec<u8>, Error> {
+/// Opens a file, or reads a pipe whole. `what` names it in messages.
+pub fn read(path: &Path, what: &str) -> Result<Contents, Error> {
     let name = path.display();
     let problem = |reason: &str, remedy: &str| -> Error {
         format!("the {what} {name} {reason}; {remedy}").into()
@@ -36,9 +36,16 @@ pub fn read(path: &Path, what: &str) -> Result<Vec<u8>, Error> {
     if metadata.len() > LARGEST {
         return Err(problem("is larger than 4 GiB", "name a smaller file"));
     }
+    let mut file = std::fs::File::open(path).map_err(host)?;
+    if kind.is_file() {
+        // Some say only now that they can't be read.
+        if file.read(&mut [0]).map_err(host)? == 0 {
+            return Err(problem("is empty", "name a file with contents"));
+        }
+        return Ok(Contents::of_file(file));
+    }
     // A pipe has no size, and may have no end.
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(host)?;
     file.take(LARGEST + 1)
         .read_to_end(&mut bytes)
         .map_err(host)?;
@@ -48,7 +55,7 @@ pub fn read(path: &Path, what: &str) -> Result<Vec<u8>, Error> {
     if bytes.is_empty() {
         return Err(problem("is empty", "name a file with contents"));
     }
-    Ok(bytes)
+    Ok(bytes.into())
 }
 
 /// A disk as written on the command line: a path, and `,readonly` to protect it.

@@ -6,7 +6,7 @@ use crate::run::files;
 use crate::run::progress::Bar;
 use crate::run::terminal;
 use skep_image::{CommandOutput, Flavour, Options};
-use skep_vmm::VmHandle;
+use skep_vmm::{Contents, VmHandle};
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::os::unix::ffi::OsStrExt;
@@ -14,9 +14,9 @@ use std::time::Duration;
 
 /// A guest, and how its serial port is connected.
 pub struct Session {
-    pub kernel: Option<Vec<u8>>,
-    pub initrd: Option<Vec<u8>>,
-    pub dtb: Option<Vec<u8>>,
+    pub kernel: Option<Contents>,
+    pub initrd: Option<Contents>,
+    pub dtb: Option<Contents>,
     pub command_line: String,
     /// A command runs in the guest (the shell, for a pipe): only its output is shown, and its
     /// status is Skep's.
@@ -103,12 +103,12 @@ fn default_guest(args: &RunArgs) -> Result<Session, Error> {
     if !argv.is_empty() {
         let argv: Vec<&[u8]> = argv.iter().map(|word| word.as_bytes()).collect();
         let token = token();
-        initrd.extend(skep_image::command_overlay(&argv, &token, piped));
+        initrd.append(&skep_image::command_overlay(&argv, &token, piped));
         command = Some(CommandOutput::new(&token));
         // Nothing but a panic disturbs the output, and the guest ends with it.
         command_line.push("quiet loglevel=1 panic=-1".into());
     } else if let Some((columns, rows)) = terminal::size() {
-        initrd.extend(skep_image::terminal_overlay(columns, rows));
+        initrd.append(&skep_image::terminal_overlay(columns, rows));
     }
     command_line.extend(args.append.clone());
     Ok(Session {
