@@ -182,7 +182,7 @@ impl Names {
 }
 
 /// The variables of generated code, in order of their places.
-const VARIABLES: [(usize, &str); 28] = [
+const VARIABLES: [(usize, &str); 31] = [
     (offset_of!(Shared, flags) + flags::V, "v"),
     (offset_of!(Shared, flags) + flags::NOT_C, "not_c"),
     (offset_of!(Shared, flags) + flags::NZ, "nz"),
@@ -213,6 +213,9 @@ const VARIABLES: [(usize, &str); 28] = [
         "f32_fused_exponents",
     ),
     (offset_of!(Shared, ones), "ones"),
+    (offset_of!(Shared, byte_tables), "byte_tables"),
+    (offset_of!(Shared, recip_estimates), "recip_estimates"),
+    (offset_of!(Shared, rsqrt_estimates), "rsqrt_estimates"),
     (offset_of!(Shared, jumps), "jumps"),
 ];
 

@@ -400,16 +400,6 @@ fn arithmetic() {
             checker.check(&format!("lzcnt {r}, {text}"), |asm| asm.lzcnt(reg, loc));
         }
     }
-    for dst in registers() {
-        for src in registers() {
-            for amount in [0, 1, 31] {
-                let (d, s) = (name(Width::B32, dst), name(Width::B32, src));
-                checker.check(&format!("rorx {d}, {s}, {amount:#x}"), |asm| {
-                    asm.rorx(dst, src, amount);
-                });
-            }
-        }
-    }
     checker.check("lahf", Asm::lahf);
     // AH can't be named beside registers that need a prefix.
     let low = |mem: &Mem| {
@@ -617,6 +607,29 @@ fn vector_instructions() {
             checker.check(&format!("{mnemonic} {x}, 0x7"), |asm| {
                 asm.sse_shift(opcode, extension, reg, 7);
             });
+        }
+        // Elements.
+        for loc in checker.locations() {
+            let byte = match loc {
+                Loc::Reg(_) => operand(Width::B32, loc),
+                Loc::Mem(_) => operand(Width::B8, loc),
+            };
+            let (word, quad) = (operand(Width::B32, loc), operand(Width::B64, loc));
+            let cases = [
+                (false, 0x14, format!("pextrb {byte}, {x}, 0x3")),
+                (false, 0x16, format!("pextrd {word}, {x}, 0x3")),
+                (true, 0x16, format!("pextrq {quad}, {x}, 0x3")),
+                (false, 0x20, format!("pinsrb {x}, {byte}, 0x3")),
+                (false, 0x22, format!("pinsrd {x}, {word}, 0x3")),
+                (true, 0x22, format!("pinsrq {x}, {quad}, 0x3")),
+            ];
+            for (wide, opcode, wanted) in cases {
+                checker.check(&wanted, |asm| asm.sse3a(wide, opcode, reg, loc, 3));
+            }
+        }
+        for from in 0..16 {
+            let text = format!("pblendw {x}, xmm{from}, 0x5");
+            checker.check(&text, |asm| asm.sse3a_vector(0x0e, reg, Xmm(from), 5));
         }
         // Between both kinds of registers, or memory.
         for loc in checker.locations() {

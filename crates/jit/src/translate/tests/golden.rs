@@ -1,10 +1,9 @@
 //! What blocks are translated to, compared with files, one for each class of instructions.
 //!
 //! A case in a file has guest code in hexadecimal, with its disassembly, and below `--` the host
-//! code. In its heading may be, in brackets: `t32`; `smp` (several vCPUs); `no-fma`, `no-sse41`,
-//! `no-bmi2` (what the host has not); `count` (instructions are counted); `whole` (the code around the
-//! instructions, too). The guest code lies at the
-//! end of a page, where blocks end.
+//! code. In its heading may be, in brackets: `t32`; `smp` (several vCPUs); `no-fma`, `no-sse41` (what
+//! the host has not); `count` (instructions are counted); `whole` (the code around the instructions,
+//! too). The guest code lies at the end of a page, where blocks end.
 //!
 //! `SKEP_UPDATE=1 cargo test -p skep-jit golden` writes the files anew, for review as a diff.
 
@@ -76,9 +75,7 @@ fn case(heading: &str, lines: &[&str]) -> (String, Size) {
         .map_or("", |(_, rest)| rest.trim_end_matches(']'));
     let options: Vec<&str> = options.split(", ").collect();
     for option in &options {
-        let known = [
-            "", "t32", "smp", "no-fma", "no-sse41", "no-bmi2", "count", "whole",
-        ];
+        let known = ["", "t32", "smp", "no-fma", "no-sse41", "count", "whole"];
         assert!(known.contains(option), "{heading}: {option:?}");
     }
     let has = |option: &str| options.contains(&option);
@@ -94,7 +91,6 @@ fn case(heading: &str, lines: &[&str]) -> (String, Size) {
         alone: !has("smp"),
         fma: !has("no-fma"),
         sse41: !has("no-sse41"),
-        bmi2: !has("no-bmi2"),
         count: has("count"),
         ..request(va, t32)
     };
