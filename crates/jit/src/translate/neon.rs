@@ -9,6 +9,7 @@ mod float;
 mod integer;
 mod long;
 mod permute;
+mod register_shift;
 mod shift;
 mod structures;
 pub mod tables;
