@@ -128,3 +128,10 @@ fn fpscr_is_read_with_the_exceptions_so_far() {
     let invalid = a32(&words, &[]);
     assert_eq!(invalid.regs[4], 1);
 }
+
+#[test]
+fn an_abort_raises_no_floating_point_exception() {
+    // VLD4.32 {D25, D27, D29, D31}, [R3]
+    let end = a32(&[0xf463_918f], &[(3, HOLE)]);
+    assert_eq!((end.outcome, end.fpscr), (Outcome::Abort as u32, 0));
+}
