@@ -50,9 +50,9 @@ impl Unit {
     /// The D registers that it is part of or consists of: a bit each.
     fn doubles(self) -> u32 {
         match self {
-            Unit::S(s) => 1 << (s / 2 & 31),
+            Unit::S(s) => 1 << ((s / 2) & 31),
             Unit::D(d) => 1 << (d & 31),
-            Unit::Q(q) => 3 << (q * 2 & 31),
+            Unit::Q(q) => 3 << ((q * 2) & 31),
         }
     }
 }
