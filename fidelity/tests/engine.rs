@@ -110,3 +110,28 @@ fn what_is_below_the_normal_numbers_is_flushed_whatever_its_low_word() {
     // FZ stays, UFC is set.
     assert_eq!(end.regs[7], 1 << 24 | 1 << 3);
 }
+
+#[test]
+fn fpscr_is_read_with_the_exceptions_so_far() {
+    let words = [
+        0xec41_0b10, // VMOV D0, R0, R1
+        0xec43_2b11, // VMOV D1, R2, R3
+        0xee80_2b01, // VDIV.F64 D2, D0, D1
+        0xeef1_4a10, // VMRS R4, FPSCR
+    ];
+    let one = (1, 0x3ff0_0000);
+    // 1 / 3 is inexact, 1 / 0 divides by zero, and 0 / 0 is invalid.
+    let three = a32(&words, &[one, (3, 0x4008_0000)]);
+    assert_eq!(three.regs[4], 1 << 4);
+    let zero = a32(&words, &[one]);
+    assert_eq!(zero.regs[4], 1 << 1);
+    let invalid = a32(&words, &[]);
+    assert_eq!(invalid.regs[4], 1);
+}
+
+#[test]
+fn an_abort_raises_no_floating_point_exception() {
+    // VLD4.32 {D25, D27, D29, D31}, [R3]
+    let end = a32(&[0xf463_918f], &[(3, HOLE)]);
+    assert_eq!((end.outcome, end.fpscr), (Outcome::Abort as u32, 0));
+}

@@ -676,7 +676,8 @@ impl Asm {
         self.byte(amount);
     }
 
-    /// A fused multiply-add of the `231` form, `dst = ±(a * b) ± dst`, by its opcode in VEX map 2.
+    /// A fused multiply-add of the `231` form, `dst = ±(a * b) ± dst`, by its opcode in VEX map 2;
+    /// or another instruction of that map with three operands and W as `double` says.
     pub fn fused(&mut self, opcode: u8, double: bool, dst: Xmm, a: Xmm, b: impl Into<XmmLoc>) {
         let low = |reg: Gpr| gpr(reg as u8 & 7);
         // The extension bits are in the prefix, not in REX.
@@ -711,6 +712,11 @@ impl Asm {
     /// The same between two vector registers (`pblendw`).
     pub fn sse3a_vector(&mut self, opcode: u8, dst: Xmm, src: Xmm, imm: u8) {
         self.sse3a(false, opcode, dst, gpr(src.0), imm);
+    }
+
+    /// `stmxcsr [mem]`.
+    pub fn stmxcsr(&mut self, to: Mem) {
+        self.modrm(Prefix::None, false, false, &[0x0f, 0xae], 3, to.into());
     }
 
     /// `palignr dst, src, bytes`.

@@ -42,6 +42,8 @@ pub struct Shared {
     pub flags: [u8; 4],
     /// Where to go on; bit 0 = T32.
     pub pc: u32,
+    /// Where MXCSR is stored to be read.
+    pub mxcsr: u32,
     /// Offset of the jump that asks to be linked, times 2; bit 0 = within the page.
     pub site: u32,
     /// SCTLR.A.

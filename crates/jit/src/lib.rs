@@ -153,6 +153,8 @@ struct Engine<M: Machine> {
     jump_pages: Box<[u32]>,
     /// The host has SSE 4.1.
     sse41: bool,
+    /// The host has AVX2.
+    avx2: bool,
     /// How often blocks were reached that are not translated, by a hash of where they are.
     heat: Box<[Heat]>,
     interpreted: u64,
@@ -207,6 +209,7 @@ where
             shared: Shared {
                 flags: [0; 4],
                 pc: 0,
+                mxcsr: 0,
                 site: 0,
                 strict_alignment: 0,
                 fp: 0,
@@ -250,6 +253,7 @@ where
             config,
             fma: std::arch::is_x86_feature_detected!("fma"),
             sse41: std::arch::is_x86_feature_detected!("sse4.1"),
+            avx2: std::arch::is_x86_feature_detected!("avx2"),
             jump_pages: vec![0; JUMPS].into_boxed_slice(),
             heat: vec![Heat::default(); HEAT].into_boxed_slice(),
             interpreted: 0,
@@ -826,6 +830,7 @@ where
             alone: self.vcpu.core().cluster.alone(),
             fma: self.fma,
             sse41: self.sse41,
+            avx2: self.avx2,
             count: self.config.count,
         };
         let translator = Translator::new(

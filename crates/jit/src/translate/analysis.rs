@@ -261,7 +261,9 @@ pub fn written(insn: &Insn) -> u16 {
                     0
                 }
             }
-            Simd::VmovCoreSingle { rt, .. } | Simd::VmovFromScalar { rt, .. } => one(rt),
+            Simd::VmovCoreSingle { rt, .. }
+            | Simd::VmovFromScalar { rt, .. }
+            | Simd::Vmrs { rt, .. } => one(rt),
             Simd::VmovCoreSinglePair { rt, rt2, .. } | Simd::VmovCoreDouble { rt, rt2, .. } => {
                 one(rt) | one(rt2)
             }

@@ -63,6 +63,8 @@ pub struct Request {
     pub fma: bool,
     /// The host has SSE 4.1.
     pub sse41: bool,
+    /// The host has AVX2.
+    pub avx2: bool,
     /// Instructions are counted.
     pub count: bool,
 }

@@ -9,6 +9,7 @@ mod float;
 mod integer;
 mod long;
 mod permute;
+mod register_shift;
 mod shift;
 mod structures;
 pub mod tables;
@@ -776,7 +777,7 @@ impl Translator<'_> {
             self.translate_span(decoded, write, length, 1 << size)
         };
         // Both halves of a register at once, where it is one.
-        let q = d % 2 == 0 && regs % 2 == 0;
+        let q = d.is_multiple_of(2) && regs.is_multiple_of(2);
         for n in (0..regs).step_by(if q { 2 } else { 1 }) {
             let memory = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, i32::from(n) * 8);
             if write {

@@ -10,6 +10,7 @@ use iced_x86::{
     OpAccess, OpKind, Register,
 };
 use skep_arm::decode::{Set, rows};
+use skep_arm::insn::simd::{Simd, UnaryOp, Wback};
 
 const CPSR: i32 = 0x1000;
 const D: i32 = 0x2000;
@@ -92,6 +93,7 @@ fn request(va: u32, t32: bool) -> Request {
         alone: true,
         fma: true,
         sse41: true,
+        avx2: true,
         count: false,
     }
 }
@@ -331,4 +333,82 @@ fn a_loop_through_the_end_of_the_address_space_can_be_interrupted() {
     // A jump that is linked is not interrupted: none leads backwards.
     assert!(linked(0x1_0ff0));
     assert!(!linked(0xffff_fff0));
+}
+
+/// Whether the whole of an instruction is handed to the interpreter.
+fn is_handed_over(code: &[u8]) -> bool {
+    let mut decoder = Decoder::with_ip(64, code, ORIGIN, DecoderOptions::NONE);
+    let mut address_cleared = false;
+    for insn in decoder.iter() {
+        // There is no address behind which a slow path could begin.
+        if address_cleared && insn.is_call_near() && insn.near_branch_target() == thunks().slow {
+            return true;
+        }
+        address_cleared = insn.code() == Code::Xor_r32_rm32
+            && insn.op0_register() == Register::ECX
+            && insn.op1_register() == Register::ECX;
+    }
+    false
+}
+
+/// What the interpreter executes of an instruction that has a template for most operands.
+fn without_template(simd: Simd) -> Option<&'static str> {
+    let unfit = |rn: Reg, wback| rn.is_pc() || matches!(wback, Wback::Reg(rm) if rm.is_pc());
+    match simd {
+        Simd::Vmsr { .. } => Some("VMSR"),
+        Simd::Vmrs { .. } => Some("VMRS"),
+        Simd::VcvtHalf { .. } | Simd::CvtHalf { .. } => Some("half precision"),
+        Simd::Unary {
+            op: UnaryOp::Vrecpe | UnaryOp::Vrsqrte,
+            ..
+        } => Some("estimates of integers"),
+        // UNPREDICTABLE.
+        Simd::Vldm { rn, .. } | Simd::Vstm { rn, .. } if rn.is_pc() => Some("PC as base"),
+        Simd::Multiple { rn, wback, .. }
+        | Simd::Lane { rn, wback, .. }
+        | Simd::AllLanes { rn, wback, .. }
+            if unfit(rn, wback) =>
+        {
+            Some("PC as base")
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn vector_instructions_have_templates() {
+    let mut random = Random(2);
+    let (mut names, mut count) = (std::collections::BTreeSet::new(), 0);
+    for row in rows().iter().filter(|row| row.set == Set::A32) {
+        for _ in 0..1000 {
+            let mut word = row.word(random.next() as u32);
+            if word >> 28 != 15 {
+                word = word & 0x0fff_ffff | 0xe000_0000;
+            }
+            let Insn::Simd(simd) = decode::a32(word).insn else {
+                continue;
+            };
+            let halfword = |at: usize| (word >> (8 * (at & 2))) as u16;
+            let mut asm = Asm::new(0);
+            // The last instruction of a page is a block.
+            translate(&mut asm, &halfword, 0x1_0ffc, false, true).expect("it can be read");
+            count += 1;
+            if !is_handed_over(&asm.code) {
+                continue;
+            }
+            match without_template(simd) {
+                Some(name) => names.insert(name),
+                None => panic!("{}: {simd:?}", row.name),
+            };
+        }
+    }
+    let expected = [
+        "PC as base",
+        "VMRS",
+        "VMSR",
+        "estimates of integers",
+        "half precision",
+    ];
+    assert!(names.into_iter().eq(expected));
+    assert!(count > 50_000, "{count}");
 }

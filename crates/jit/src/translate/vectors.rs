@@ -50,9 +50,9 @@ impl Unit {
     /// The D registers that it is part of or consists of: a bit each.
     fn doubles(self) -> u32 {
         match self {
-            Unit::S(s) => 1 << (s / 2 & 31),
+            Unit::S(s) => 1 << ((s / 2) & 31),
             Unit::D(d) => 1 << (d & 31),
-            Unit::Q(q) => 3 << (q * 2 & 31),
+            Unit::Q(q) => 3 << ((q * 2) & 31),
         }
     }
 }
@@ -107,7 +107,9 @@ fn operands(simd: &Simd, mut each: impl FnMut(Unit)) {
         }
         Simd::Unary { q, d, m, .. }
         | Simd::Shift { q, d, m, .. }
-        | Simd::FloatUnary { q, d, m, .. } => {
+        | Simd::FloatUnary { q, d, m, .. }
+        | Simd::Cvt { q, d, m, .. }
+        | Simd::Permute { q, d, m, .. } => {
             each(Unit::vector(q, d));
             each(Unit::vector(q, m));
         }
@@ -131,6 +133,16 @@ fn operands(simd: &Simd, mut each: impl FnMut(Unit)) {
             each(D(d));
             each(Q(m / 2));
         }
+        Simd::HighNarrow { d, n, m, .. } => {
+            each(D(d));
+            each(Q(n / 2));
+            each(Q(m / 2));
+        }
+        Simd::Vtbl { d, m, .. } => {
+            each(D(d));
+            each(D(m));
+        }
+        Simd::VcvtFixed { double, d, .. } => each(Unit::scalar(double, d)),
         Simd::Multiple {
             interleave: 1,
             regs,
@@ -156,6 +168,7 @@ fn written(simd: &Simd) -> u32 {
         | Simd::Vcmp { .. }
         | Simd::Vmrs { .. }
         | Simd::Multiple { load: false, .. }
+        | Simd::Lane { load: false, .. }
         | Simd::VmovFromScalar { .. }
         | Simd::VmovCoreSingle { to_core: true, .. }
         | Simd::VmovCoreSinglePair { to_core: true, .. }
@@ -171,12 +184,32 @@ fn written(simd: &Simd) -> u32 {
             ..
         } => (0..regs * interleave.max(1) * spacing.max(1))
             .fold(0, |mask, n| mask | Unit::D(d + n).doubles()),
-        Simd::VmovToScalar { d, .. } => Unit::D(d).doubles(),
+        Simd::Lane {
+            interleave,
+            spacing,
+            d,
+            ..
+        } => (0..interleave).fold(0, |mask, n| mask | Unit::D(d + n * spacing).doubles()),
+        Simd::AllLanes {
+            interleave,
+            regs,
+            spacing,
+            d,
+            ..
+        } => (0..regs + (interleave.max(1) - 1) * spacing)
+            .fold(0, |mask, n| mask | Unit::D(d + n).doubles()),
+        Simd::Permute { q, d, m, .. } => {
+            Unit::vector(q, d).doubles() | Unit::vector(q, m).doubles()
+        }
+        Simd::VmovToScalar { d, .. } | Simd::Vtbl { d, .. } | Simd::HighNarrow { d, .. } => {
+            Unit::D(d).doubles()
+        }
         Simd::VmovCoreSinglePair { s, .. } => Unit::S(s).doubles() | Unit::S(s + 1).doubles(),
         Simd::Vldr { double, d, .. }
         | Simd::Vfp { double, d, .. }
         | Simd::VfpUnary { double, d, .. }
         | Simd::VfpImm { double, d, .. }
+        | Simd::VcvtFixed { double, d, .. }
         | Simd::VcvtFromInt { double, d, .. } => Unit::scalar(double, d).doubles(),
         Simd::VcvtPrecision { to_double, d, .. } => Unit::scalar(to_double, d).doubles(),
         Simd::VcvtToInt { d, .. } => Unit::S(d).doubles(),
@@ -190,6 +223,7 @@ fn written(simd: &Simd) -> u32 {
         | Simd::Unary { q, d, .. }
         | Simd::Shift { q, d, .. }
         | Simd::FloatUnary { q, d, .. }
+        | Simd::Cvt { q, d, .. }
         | Simd::Imm { q, d, .. }
         | Simd::VdupCore { q, d, .. }
         | Simd::VdupScalar { q, d, .. } => Unit::vector(q, d).doubles(),

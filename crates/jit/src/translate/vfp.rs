@@ -176,6 +176,11 @@ impl Translator<'_> {
                 self.pending = None;
                 self.form = Form::None;
             }
+            Simd::Vmrs { reg: FPSCR, rt } => {
+                self.check_fp();
+                self.read_fpscr();
+                self.set(rt, Gpr::Rax);
+            }
             Simd::Vfp {
                 op,
                 double,
@@ -257,6 +262,22 @@ impl Translator<'_> {
     pub(super) fn fp(&self, double: bool, number: u8) -> Mem {
         let size = if double { 8 } else { 4 };
         Mem::at(STATE, self.layout.d + i32::from(number) * size)
+    }
+
+    /// Loads FPSCR into EAX, with the exceptions that the host gathered. Uses ECX.
+    fn read_fpscr(&mut self) {
+        let host = self.shared(offset_of!(Shared, mxcsr));
+        self.asm.stmxcsr(host);
+        self.asm.load(B32, Gpr::Rax, host);
+        self.asm.store(B32, Gpr::Rcx, Gpr::Rax);
+        // IE is IOC; behind DE, which has no equal, follow ZE to PE, which are DZC to IXC.
+        self.asm.alu_imm(B32, Alu::And, Gpr::Rax, 1);
+        self.asm.shift(B32, Sh::Shr, Gpr::Rcx, 1);
+        self.asm.alu_imm(B32, Alu::And, Gpr::Rcx, 0x1e);
+        self.asm.alu(B32, Alu::Or, Gpr::Rax, Gpr::Rcx);
+        let fpscr = Mem::at(STATE, self.layout.fpscr);
+        self.asm.alu(B32, Alu::Or, Gpr::Rax, fpscr);
+        self.form = Form::None;
     }
 
     /// Leaves for the interpreter unless floating point is enabled.

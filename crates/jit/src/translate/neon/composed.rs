@@ -23,6 +23,7 @@ impl Translator<'_> {
             .or_else(|| self.composed_unary(simd))
             .or_else(|| self.composed_integer(simd))
             .or_else(|| self.composed_long(simd))
+            .or_else(|| self.shift_by_register(simd))
             .or_else(|| self.composed_float(decoded, simd))?;
         Some(false)
     }

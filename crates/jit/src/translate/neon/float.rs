@@ -129,11 +129,11 @@ impl Translator<'_> {
                 let fraction = i32::from(fraction);
                 if to_fixed {
                     let (slow, done) = self.begin_float(decoded);
-                    self.to_fixed(unsigned, fraction, slow);
+                    self.float_vector_to_fixed(unsigned, fraction, slow);
                     self.vector_store(X1, q, d);
                     self.asm.bind(done);
                 } else {
-                    self.from_fixed(unsigned, fraction);
+                    self.fixed_vector_to_float(unsigned, fraction);
                     self.vector_store(X1, q, d);
                 }
             }
@@ -256,7 +256,7 @@ impl Translator<'_> {
     }
 
     /// X1 to integers or fixed point, toward zero.
-    fn to_fixed(&mut self, unsigned: bool, fraction: i32, slow: Label) {
+    fn float_vector_to_fixed(&mut self, unsigned: bool, fraction: i32, slow: Label) {
         // Only what fits is converted: the host has one answer to what does not.
         self.check_operand(X1);
         self.copy(X3, X1);
@@ -293,7 +293,7 @@ impl Translator<'_> {
     }
 
     /// X1 from integers or fixed point, to the nearest number.
-    fn from_fixed(&mut self, unsigned: bool, fraction: i32) {
+    fn fixed_vector_to_float(&mut self, unsigned: bool, fraction: i32) {
         if unsigned {
             // The halves are exact; their sum is rounded.
             self.copy(X0, X1);
