@@ -60,7 +60,7 @@ pub fn qemu_transcript(guest: &str, disk: Option<&str>) -> Vec<String> {
         command
             .arg("-drive")
             .arg(format!("if=none,id=disk,format=raw,file={disk}"))
-            .args(["-device", "virtio-blk-device,drive=disk"]);
+            .args(["-device", "virtio-blk-device,drive=disk,serial=skep-disk0"]);
     }
     transcript(command)
 }
