@@ -247,7 +247,7 @@ pub const EXEMPTIONS: &[Exemption] = &[
     },
     Exemption {
         what: "VTRN, VUZP and VZIP of a register with itself",
-        section: "A8.8.420, A8.8.423, A8.8.426",
+        section: "A8.8.420, A8.8.422, A8.8.423",
         reason: UNPREDICTABLE,
         scope: Scope::Instance(|i| match i.insn {
             Insn::Simd(Simd::Permute { d, m, .. }) => d == m,
@@ -274,7 +274,7 @@ pub const EXEMPTIONS: &[Exemption] = &[
     },
     Exemption {
         what: "whether STREX faults when the local monitor does not let it store",
-        section: "B2.4.8, ExclusiveMonitorsPass",
+        section: "A8.8.212-215, aborts and alignment",
         reason: "IMPLEMENTATION DEFINED",
         scope: Scope::Result(|i, ours, theirs| {
             let faulted = matches!(ours.outcome, 7 | 11);

@@ -3,7 +3,8 @@
 //!
 //! libFuzzer calls them (`cargo xtask fuzz`), and so does a plain test, with the corpus and with
 //! inputs from a seeded generator. So a target's outcome depends on its input only: no time, no
-//! thread, no state that survives a call (`machine` uses its machine again, reset).
+//! thread, no state that survives a call (`machine` and `translator` use their machine again, reset;
+//! how far a program gets in the translator that never gives way is a matter of time).
 
 mod decoder;
 mod devices;
@@ -53,6 +54,7 @@ pub const TARGETS: &[Target] = targets! {
     "machine" machine::run, max_len 2048, cases 100_000;
     "processor" processor::run, max_len 512, cases 150_000;
     "translation" translation::run, max_len 512, cases 400_000;
+    "translator" machine::translated, max_len 2048, cases 15_000;
     "virtio" virtio::registers, max_len 1024, cases 100_000;
     "virtqueue" virtio::queues, max_len 2048, cases 100_000;
 };

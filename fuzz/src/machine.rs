@@ -1,10 +1,13 @@
-//! A whole machine: two vCPUs of the interpreter with memory, interrupt controller, serial port,
+//! A whole machine: two vCPUs, of the interpreter or of the translator, with memory, interrupt controller, serial port,
 //! clock, GPIO controller, flash, firmware configuration and a disk, that run instructions from the
 //! decoder's rows, with any state, system registers and translation tables, and get interrupts in
 //! between.
 //!
 //! Nothing panics; execution ends when its budget does; memory outside RAM is never accessed; the
 //! processors' state stays consistent.
+//!
+//! The translator looks at inputs and budget now and then only: its programs give way (YIELD) each time around,
+//! and what still loops for ever in generated code is interrupted by a thread.
 
 use crate::devices::{Nowhere, SetClock};
 use crate::input::Input;
@@ -30,7 +33,8 @@ use skep_interp::{
 };
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 const CPUS: usize = 2;
 const PAGE: usize = 4096;
@@ -125,7 +129,7 @@ impl Board {
         *lock(&self.devices) = self.make_devices();
         *lock(&self.interrupts.gic) = Gic::new(CPUS);
         for control in &self.interrupts.controls {
-            control.take(u32::MAX);
+            control.take(!control::CODE);
         }
         self.ticks.store(0, Relaxed);
     }
@@ -233,20 +237,96 @@ impl Machine for Board {
 }
 
 /// A machine. Making one takes longer than an input does, so that it is used again.
-struct Machinery {
+struct Machinery<E> {
     board: Arc<Board>,
     cluster: Arc<Cluster>,
-    vcpus: Vec<Vcpu<Board>>,
+    vcpus: Vec<E>,
 }
 
-impl Machinery {
+/// A vCPU in an engine.
+trait Engine: Sized {
+    /// It stops when its budget is used up.
+    const COUNTS: bool;
+
+    fn new(state: CpuState, board: Arc<Board>, cluster: Arc<Cluster>) -> Self;
+    fn state(&self) -> &CpuState;
+    fn state_mut(&mut self) -> &mut CpuState;
+    fn instructions(&self) -> u64;
+    fn run(&mut self, budget: u64) -> Exit;
+}
+
+impl Engine for Vcpu<Board> {
+    const COUNTS: bool = true;
+
+    fn new(state: CpuState, board: Arc<Board>, cluster: Arc<Cluster>) -> Self {
+        Vcpu::new(state, board, cluster)
+    }
+    fn state(&self) -> &CpuState {
+        self.state()
+    }
+    fn state_mut(&mut self) -> &mut CpuState {
+        self.state_mut()
+    }
+    fn instructions(&self) -> u64 {
+        self.stats().instructions
+    }
+    fn run(&mut self, budget: u64) -> Exit {
+        self.run(budget)
+    }
+}
+
+impl Engine for skep_jit::Vcpu<Board> {
+    const COUNTS: bool = false;
+
+    fn new(state: CpuState, board: Arc<Board>, cluster: Arc<Cluster>) -> Self {
+        // What is executed is translated, and the cache is full now and then.
+        let config = skep_jit::Config {
+            code_cache: 1 << 20,
+            threshold: 1,
+        };
+        skep_jit::Vcpu::new(state, board, cluster, config).expect("the host has memory for code")
+    }
+    fn state(&self) -> &CpuState {
+        self.state()
+    }
+    fn state_mut(&mut self) -> &mut CpuState {
+        self.state_mut()
+    }
+    fn instructions(&self) -> u64 {
+        self.stats().common.instructions
+    }
+    fn run(&mut self, budget: u64) -> Exit {
+        self.run(budget)
+    }
+}
+
+/// How often generated code is interrupted.
+const TICK: Duration = Duration::from_micros(200);
+
+/// Interrupts generated code as long as the machine is there.
+fn tick(cluster: Weak<Cluster>) {
+    std::thread::spawn(move || {
+        while let Some(cluster) = cluster.upgrade() {
+            for control in cluster.controls() {
+                control.set(control::TICK, true);
+            }
+            drop(cluster);
+            std::thread::sleep(TICK);
+        }
+    });
+}
+
+impl<E: Engine> Machinery<E> {
     fn new() -> Self {
         let cluster = Cluster::new(CPUS);
         let board = Arc::new(Board::new(&cluster));
         let vcpu = |index| {
             let state = CpuState::new(CpuModel::CortexA15, index, CPUS as u8);
-            Vcpu::new(state, board.clone(), cluster.clone())
+            E::new(state, board.clone(), cluster.clone())
         };
+        if !E::COUNTS {
+            tick(Arc::downgrade(&cluster));
+        }
         Machinery {
             vcpus: (0..CPUS as u8).map(vcpu).collect(),
             board,
@@ -270,7 +350,8 @@ impl Machinery {
         for (vcpu, code) in self.vcpus.iter().zip([first, second]) {
             let start = vcpu.state().regs[15] as usize - map::RAM_BASE as usize;
             let t32 = vcpu.state().in_t32();
-            fill_code(&self.board.memory, start, t32, &mut Input::new(code));
+            let code = &mut Input::new(code);
+            fill_code(&self.board.memory, start, t32, !E::COUNTS, code);
         }
         for _ in 0..BUDGET / SLICE {
             for vcpu in &mut self.vcpus {
@@ -282,11 +363,16 @@ impl Machinery {
 }
 
 thread_local! {
-    static MACHINE: RefCell<Machinery> = RefCell::new(Machinery::new());
+    static INTERPRETER: RefCell<Machinery<Vcpu<Board>>> = RefCell::new(Machinery::new());
+    static TRANSLATOR: RefCell<Machinery<skep_jit::Vcpu<Board>>> = RefCell::new(Machinery::new());
 }
 
 pub fn run(data: &[u8]) {
-    MACHINE.with_borrow_mut(|machine| machine.run(Input::new(data)));
+    INTERPRETER.with_borrow_mut(|machine| machine.run(Input::new(data)));
+}
+
+pub fn translated(data: &[u8]) {
+    TRANSLATOR.with_borrow_mut(|machine| machine.run(Input::new(data)));
 }
 
 /// The state in which a vCPU starts: any registers, some system registers, any mode.
@@ -374,10 +460,10 @@ fn fill_tables(memory: &Memory, input: &mut Input<'_>) {
     }
 }
 
-/// Instructions of the decoder's rows, or any, and a branch back to the first.
-fn fill_code(memory: &Memory, start: usize, t32: bool, input: &mut Input<'_>) {
+/// Instructions of the decoder's rows, or any, and a branch back to the first, after YIELD if `yields`.
+fn fill_code(memory: &Memory, start: usize, t32: bool, yields: bool, input: &mut Input<'_>) {
     let mut at = start;
-    while !input.is_empty() && at < start + PAGE / 2 - 8 {
+    while !input.is_empty() && at < start + PAGE / 2 - 16 {
         let (number, bits) = (usize::from(input.u16()), input.u32());
         let (word, set) = match rows().get(number & 0xfff) {
             Some(row) => (row.word(bits), row.set),
@@ -406,6 +492,14 @@ fn fill_code(memory: &Memory, start: usize, t32: bool, input: &mut Input<'_>) {
             }
         }
     }
+    if yields && t32 {
+        memory.store16(at, 0xbf10);
+        at += 2;
+    } else if yields {
+        at = at.next_multiple_of(4);
+        memory.store32(at, 0xe320_f001);
+        at += 4;
+    }
     // The offset counts from the branch plus 4 in T32, plus 8 in A32.
     if t32 {
         let words = (start as u32).wrapping_sub(at as u32 + 4) >> 1;
@@ -418,11 +512,14 @@ fn fill_code(memory: &Memory, start: usize, t32: bool, input: &mut Input<'_>) {
 }
 
 /// Runs a vCPU for a while, and does what it asks for as an embedder does.
-fn slice(vcpu: &mut Vcpu<Board>, cluster: &Cluster) {
-    let before = vcpu.stats().instructions;
+fn slice<E: Engine>(vcpu: &mut E, cluster: &Cluster) {
+    let before = vcpu.instructions();
     let exit = vcpu.run(SLICE);
-    let executed = vcpu.stats().instructions - before;
-    assert!(executed <= SLICE + BLOCK, "{executed} instructions");
+    let executed = vcpu.instructions() - before;
+    assert!(
+        !E::COUNTS || executed <= SLICE + BLOCK,
+        "{executed} instructions"
+    );
     let state = vcpu.state();
     assert!(state.mode().is_implemented());
     assert_eq!(

@@ -42,6 +42,13 @@ impl Memory {
     }
 }
 
+// SAFETY: the vector is never resized, and lives as long as the value; its words are atomics.
+unsafe impl skep_jit::HostMemory for Memory {
+    fn base(&self) -> *mut u8 {
+        self.words.as_ptr().cast_mut().cast()
+    }
+}
+
 impl GuestMemory for Memory {
     fn read(&self, addr: u64, buf: &mut [u8]) -> Result<(), BadAddress> {
         let len = buf.len();

@@ -132,6 +132,7 @@ tests! {
     machine "machine",
     processor "processor",
     translation "translation",
+    translator "translator",
     virtio "virtio",
     virtqueue "virtqueue",
 }

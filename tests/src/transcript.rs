@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use crate::{Session, skep_path, stderr, stdout};
 
@@ -47,25 +47,22 @@ pub fn lines(shown: &str, output: &Output) -> Vec<String> {
         .collect()
 }
 
-/// A guest's transcript under QEMU's emulation of the `virt` board.
-pub fn qemu_transcript(guest: &str) -> Vec<String> {
-    // QEMU 7.2 was once seen to hang in the guest of two CPUs, on a busy host. Such a run says nothing
-    // about Skep, and is made again; Skep's own is never.
-    for _ in 0..4 {
-        let mut command = Command::new("timeout");
+/// A guest's transcript under QEMU's emulation of the `virt` board, with a disk (a raw image) if there
+/// is one.
+pub fn qemu_transcript(guest: &str, disk: Option<&str>) -> Vec<String> {
+    let mut command = Command::new("qemu-system-arm");
+    command
+        .args(["-M", "virt", "-cpu", "cortex-a15", "-smp", "2", "-m", "256"])
+        .args(["-device", "virtio-rng-device"])
+        .args(["-global", "virtio-mmio.force-legacy=false"])
+        .args(["-nographic", "-kernel", guest]);
+    if let Some(disk) = disk {
         command
-            .args(["--kill-after=5", "25", "qemu-system-arm"])
-            .args(["-M", "virt", "-cpu", "cortex-a15", "-smp", "2", "-m", "256"])
-            .args(["-device", "virtio-rng-device"])
-            .args(["-global", "virtio-mmio.force-legacy=false"])
-            .args(["-nographic", "-kernel", guest])
-            .stdin(Stdio::null());
-        let output = command.output().expect("timeout starts");
-        if !matches!(output.status.code(), Some(124 | 137)) {
-            return lines(&format!("{command:?}"), &output);
-        }
+            .arg("-drive")
+            .arg(format!("if=none,id=disk,format=raw,file={disk}"))
+            .args(["-device", "virtio-blk-device,drive=disk,serial=skep-disk0"]);
     }
-    panic!("QEMU does not end with {guest}");
+    transcript(command)
 }
 
 /// The differences that have a reason: QEMU's line and Skep's.

@@ -82,7 +82,7 @@ fn compare(name: &str) {
         .into_iter()
         .filter(|line| !line.starts_with(PREFIX))
         .collect();
-    let qemu = qemu_transcript(&guest(name));
+    let qemu = qemu_transcript(&guest(name), None);
     compare_transcripts("hyp", name, &qemu, &ours);
 }
 

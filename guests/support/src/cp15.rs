@@ -94,3 +94,11 @@ pub fn dsb() {
     // SAFETY: a barrier.
     unsafe { core::arch::asm!("dsb") };
 }
+
+/// The low word of the generic timer's count.
+pub fn count() -> u32 {
+    let low: u32;
+    // SAFETY: reads a register.
+    unsafe { core::arch::asm!("isb", "mrrc p15, 0, {}, {}, c14", out(reg) low, out(reg) _) };
+    low
+}

@@ -19,6 +19,7 @@ pub mod psr;
 pub mod smp;
 mod start;
 pub mod vectors;
+pub mod virtio;
 
 use core::panic::PanicInfo;
 

@@ -128,6 +128,11 @@ pub mod short {
     /// Fills the tables and turns translation on; all domains are clients.
     pub fn on(control: u32) {
         fill();
+        join(control);
+    }
+
+    /// Turns translation on with the tables as they are: another CPU may use them.
+    pub fn join(control: u32) {
         mcr!("p15, 0, {}, c2, c0, 2", 0);
         mcr!("p15, 0, {}, c2, c0, 0", first(0));
         mcr!("p15, 0, {}, c2, c0, 1", first(1));

@@ -21,6 +21,8 @@ pub static STACKS: Shared<[u8; CPUS * STACK_SIZE]> =
     Shared(UnsafeCell::new([0; CPUS * STACK_SIZE]));
 
 static MAIN: AtomicU32 = AtomicU32::new(0);
+/// CPU 1 executes, or did, since it was started last.
+static ARRIVED: AtomicU32 = AtomicU32::new(0);
 
 unsafe extern "C" {
     fn secondary_start();
@@ -34,17 +36,23 @@ pub fn entry() -> u32 {
 /// Starts CPU 1 with a function; it turns itself off when that returns. PSCI's result.
 pub fn start(main: fn()) -> i32 {
     MAIN.store(main as usize as u32, Ordering::SeqCst);
+    ARRIVED.store(0, Ordering::SeqCst);
     psci::call(function::CPU_ON, 1, entry(), 1)
 }
 
-/// Waits until CPU 1 is off.
+/// Waits until CPU 1, once started, is off.
 pub fn wait_off() {
+    // It may count as off until it executes: CPU_ON only asks for it (Arm DEN 0022, 5.1.4).
+    while ARRIVED.load(Ordering::SeqCst) == 0 {
+        core::hint::spin_loop();
+    }
     while psci::call(function::AFFINITY_INFO, 1, 0, 0) != 1 {
         core::hint::spin_loop();
     }
 }
 
 pub(crate) extern "C" fn secondary_main() -> ! {
+    ARRIVED.store(1, Ordering::SeqCst);
     // SAFETY: what `start` stored.
     let main: fn() = unsafe { core::mem::transmute(MAIN.load(Ordering::SeqCst) as usize) };
     main();

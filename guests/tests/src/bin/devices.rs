@@ -4,12 +4,11 @@
 #![no_std]
 #![no_main]
 
-use guest_support::board::{
-    FLASH_1, FW_CFG, GPIO, MEMORY_END, NOTHING, RTC, UART, UART_INT, VIRTIO,
-};
+use guest_support::board::{FLASH_1, FW_CFG, GPIO, MEMORY_END, NOTHING, RTC, UART, UART_INT};
 use guest_support::gic::{self, gicd};
 use guest_support::mmio::{read8, read16, read32, write16, write32};
 use guest_support::probe::Probe;
+use guest_support::virtio::*;
 use guest_support::{guest, print, println, snippet};
 use guest_tests::MEMORY;
 
@@ -288,41 +287,7 @@ fn flash() {
     println!("flash array {:08x}", read32(FLASH_1));
 }
 
-/// The transport's registers (virtio 1.2, 4.2.2).
-mod virtio_mmio {
-    pub const MAGIC: u32 = 0x000;
-    pub const VERSION: u32 = 0x004;
-    pub const DEVICE_ID: u32 = 0x008;
-    pub const VENDOR_ID: u32 = 0x00c;
-    pub const DEVICE_FEATURES: u32 = 0x010;
-    pub const DEVICE_FEATURES_SEL: u32 = 0x014;
-    pub const DRIVER_FEATURES: u32 = 0x020;
-    pub const DRIVER_FEATURES_SEL: u32 = 0x024;
-    pub const QUEUE_SEL: u32 = 0x030;
-    pub const QUEUE_NUM_MAX: u32 = 0x034;
-    pub const QUEUE_NUM: u32 = 0x038;
-    pub const QUEUE_READY: u32 = 0x044;
-    pub const QUEUE_NOTIFY: u32 = 0x050;
-    pub const INTERRUPT_STATUS: u32 = 0x060;
-    pub const INTERRUPT_ACK: u32 = 0x064;
-    pub const STATUS: u32 = 0x070;
-    pub const QUEUE_DESC_LOW: u32 = 0x080;
-    pub const QUEUE_DRIVER_LOW: u32 = 0x090;
-    pub const QUEUE_DEVICE_LOW: u32 = 0x0a0;
-    pub const CONFIG_GENERATION: u32 = 0x0fc;
-    pub const CONFIG: u32 = 0x100;
-}
-
-/// The transport of the first device with an ID.
-fn find(id: u32) -> Option<u32> {
-    use virtio_mmio::*;
-    (0..32)
-        .map(|slot| VIRTIO + slot * 0x200)
-        .find(|base| read32(base + DEVICE_ID) == id)
-}
-
 fn virtio() {
-    use virtio_mmio::*;
     let Some(base) = find(4) else {
         println!("no entropy device");
         return;
@@ -396,7 +361,6 @@ fn virtio() {
 
 /// The driver's way to random bytes, once.
 fn entropy() {
-    use virtio_mmio::*;
     let Some(base) = find(4) else { return };
     let queue = MEMORY + 0x8_0000;
     let (descriptors, available, used, buffer) =
@@ -460,7 +424,6 @@ fn entropy() {
 }
 
 fn empty_slots() {
-    use virtio_mmio::*;
     let Some(base) = find(0) else { return };
     for offset in [
         MAGIC,

@@ -4,7 +4,7 @@
 #![no_main]
 
 use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
-use guest_support::cp15::{dsb, tlbiall};
+use guest_support::cp15::dsb;
 use guest_support::gic::{self, bit, c, d, gicc, gicd, set_bit, set_c, set_d, set_priority};
 use guest_support::mmu::{self, WINDOW, short};
 use guest_support::probe::Probe;
@@ -214,18 +214,25 @@ fn starting() {
     TURN.set(0);
     // An entry point in Thumb: an instruction that turns the CPU off.
     let code = board::FREE + 0x100;
-    // LDR r0, [PC, #4]; HVC #0; the function.
-    for (i, half) in [0x4801u16, 0xf7e0, 0x8000, 0xbf00, 0x0002, 0x8400]
+    let flag = board::FREE + 0x200;
+    mmio::write32(flag, 0);
+    // LDR r1, [PC, #8]; STR r0, [r1]; LDR r0, [PC, #8]; HVC #0; NOP; the flag; the function.
+    for (i, half) in [0x4902u16, 0x6008, 0x4802, 0xf7e0, 0x8000, 0xbf00]
         .into_iter()
         .enumerate()
     {
         mmio::write16(code + 2 * i as u32, half);
     }
+    mmio::write32(code + 12, flag);
+    mmio::write32(code + 16, function::CPU_OFF);
     mcr!("p15, 0, {}, c7, c5, 0", 0);
     println!(
         "cpu on in thumb: {}",
-        psci::call(function::CPU_ON, 1, code | 1, 0)
+        psci::call(function::CPU_ON, 1, code | 1, 1)
     );
+    while mmio::read32(flag) == 0 {
+        core::hint::spin_loop();
+    }
     smp::wait_off();
     println!("off again");
 }
@@ -478,7 +485,7 @@ const ROUNDS: u32 = 20_000;
 
 fn add() {
     // The other CPU's translation is off: then exclusives are made to strongly-ordered memory.
-    short::on(0);
+    short::join(0);
     let cell = CELL as *const AtomicU32;
     for _ in 0..ROUNDS {
         // SAFETY: as above.
@@ -504,12 +511,7 @@ fn contention() {
 const PAGES: u32 = WINDOW;
 
 fn reader() {
-    // The tables are there already.
-    mcr!("p15, 0, {}, c2, c0, 2", 0);
-    mcr!("p15, 0, {}, c2, c0, 0", short::first(0));
-    mcr!("p15, 0, {}, c3, c0, 0", 0x5555_5555);
-    tlbiall();
-    guest_support::cp15::set_sctlr(guest_support::cp15::sctlr() | 1);
+    short::join(0);
     for turn in 0..4 {
         TURN.wait(2 * turn + 1);
         set_result(turn as usize, mmio::read32(PAGES + 4));
