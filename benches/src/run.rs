@@ -153,14 +153,14 @@ pub fn rows(command: &mut Command) -> Result<Rows, Failure> {
             }
         }
     }
-    child.wait().map_err(|error| error.to_string())?;
+    let status = child.wait().map_err(|error| error.to_string())?;
     if ended {
         rows.compare_clocks();
         return Ok(rows);
     }
     let tail = last.len().saturating_sub(10);
     Err(format!(
-        "{command:?} ended before its last row; its last lines:\n{}",
+        "{command:?} ended before its last row ({status}); its last lines:\n{}",
         last[tail..].join("\n")
     ))
 }
@@ -233,6 +233,7 @@ mod tests {
     fn a_program_that_ends_early_is_an_error_with_its_words() {
         let error = rows(Command::new("echo").arg("out of memory")).expect_err("no end");
         assert!(error.contains("out of memory"), "{error}");
+        assert!(error.contains("exit status: 0"), "{error}");
         assert!(rows(Command::new("echo").arg("end")).is_ok());
     }
 }
