@@ -213,8 +213,17 @@ fn data_abort(vcpu: &mut Vcpu, syndrome: Syndrome) -> Next {
         return abort(vcpu, external(FaultKind::External));
     }
     vcpu.advance(syndrome.len());
+    after_device(vcpu)
+}
+
+/// What follows an access to a device, which may have changed what interrupts wait.
+fn after_device(vcpu: &mut Vcpu) -> Next {
     crate::mux::feed_if_waiting(&vcpu.vm);
-    Next::Interrupts
+    if vcpu.vm.gic.lock().has_changed() {
+        Next::Interrupts
+    } else {
+        Next::Enter
+    }
 }
 
 /// Before a guest uses the distributor: sending an SGI needs to know nothing.
@@ -274,8 +283,7 @@ fn by_instruction(vcpu: &mut Vcpu, syndrome: Syndrome) -> Next {
                 vcpu.frame.cpsr = vcpu.frame.cpsr & !psr::T | (target & 1) << 5;
                 vcpu.frame.pc = target & if target & 1 != 0 { !1 } else { !3 };
             }
-            crate::mux::feed_if_waiting(&vcpu.vm);
-            Next::Interrupts
+            after_device(vcpu)
         }
         Err(Refusal::Access(Failed::Device(fault))) => abort(vcpu, fault),
         // The guest takes the fault itself, of its own tables.

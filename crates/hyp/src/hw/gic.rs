@@ -128,6 +128,11 @@ pub fn deactivate(acknowledged: u32) {
     c_write(gicc::DIR, acknowledged);
 }
 
+/// Ends the activity of a private interrupt of this core, whoever was to end it.
+pub fn clear_active(id: u32) {
+    d_write(gicd::ICACTIVER, 1 << (id % 32));
+}
+
 /// How many list registers there are.
 pub fn list_registers() -> usize {
     (h_read(gich::VTR) & 0x3f) as usize + 1
