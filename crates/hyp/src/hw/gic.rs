@@ -111,6 +111,12 @@ pub fn send(id: u32, targets: u8) {
     d_write(gicd::SGIR, u32::from(targets) << 16 | id);
 }
 
+/// Sends a software-generated interrupt to all cores but this one.
+pub fn send_to_others(id: u32) {
+    super::cp15::dsb();
+    d_write(gicd::SGIR, 1 << 24 | id);
+}
+
 /// Takes the pending interrupt: the value for [`end`] and [`deactivate`], with the ID in the low ten
 /// bits.
 pub fn acknowledge() -> Option<u32> {
