@@ -19,9 +19,8 @@ fn board(machine: &str, bundle: Option<&Path>) -> Command {
         "{} is missing: cargo xtask hyp",
         image.display()
     );
-    let mut command = Command::new("timeout");
+    let mut command = Command::new("qemu-system-arm");
     command
-        .args(["--kill-after=5", "170", "qemu-system-arm"])
         .args(["-M", machine, "-smp", "2", "-m", "1024"])
         .args(["-display", "none", "-monitor", "none", "-serial", "stdio"])
         .arg("-kernel")

@@ -39,6 +39,7 @@ pub fn publish(vms: Vec<Arc<Vm>>) {
     RUNNING.store(vms.len(), Ordering::Release);
     mux::init(&vms);
     VMS.call_once(|| vms);
+    gic::send_to_others(KICK);
 }
 
 /// Makes a core look what there is to do.
@@ -59,20 +60,30 @@ pub fn vm_ended() {
     }
 }
 
+/// Sleeps until the VMs are made.
+pub fn wait_for_vms() -> &'static [Arc<Vm>] {
+    gic::init_core();
+    gic::enable(KICK, 0);
+    loop {
+        if let Some(vms) = VMS.get() {
+            return vms;
+        }
+        cp15::wfi();
+        while let Some(acknowledged) = gic::acknowledge() {
+            gic::end(acknowledged);
+            gic::deactivate(acknowledged);
+        }
+    }
+}
+
 /// What a core does from now on: runs its vCPUs, sleeps while there is nothing to run.
-pub fn run(platform: &Platform) -> ! {
+pub fn run(platform: &Platform, vms: &[Arc<Vm>]) -> ! {
     let core = index(platform);
     let target = gic::init_core();
     if let Some(slot) = TARGETS.get(core) {
         slot.store(target, Ordering::Release);
     }
     vm::init_core(platform);
-    let vms = loop {
-        if let Some(vms) = VMS.get() {
-            break vms;
-        }
-        core::hint::spin_loop();
-    };
     let mut vcpus: Vec<Vcpu> = vms
         .iter()
         .flat_map(|vm| {

@@ -244,13 +244,13 @@ fn start_cores(platform: &Platform, entry: u32) {
     }
 }
 
-/// What a core does from now on.
+/// What a core does from now on. The board is known before there are VMs.
 fn run() -> ! {
     loop {
+        let vms = cores::wait_for_vms();
         if let Some(platform) = PLATFORM.get() {
-            cores::run(platform)
+            cores::run(platform, vms)
         }
-        core::hint::spin_loop();
     }
 }
 

@@ -7,6 +7,7 @@
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use spin::Mutex;
 
@@ -39,6 +40,9 @@ static MUX: Mutex<Mux> = Mutex::new(Mux {
     escape: false,
     waiting: VecDeque::new(),
 });
+
+/// There is input that a guest had no room for.
+static WAITING: AtomicBool = AtomicBool::new(false);
 
 /// The VMs whose consoles these are; the first has the focus.
 pub fn init(vms: &[Arc<Vm>]) {
@@ -162,16 +166,14 @@ pub fn feed(vm: &Vm) {
             break;
         }
     }
+    let waiting = !MUX.lock().waiting.is_empty();
+    WAITING.store(waiting, Ordering::Relaxed);
     vm.kick_waiting(None);
 }
 
 /// After a guest used its devices: gives it the input that it had no room for.
 pub fn feed_if_waiting(vm: &Vm) {
-    let waiting = {
-        let mux = MUX.lock();
-        mux.focus == vm.index && !mux.waiting.is_empty()
-    };
-    if waiting {
+    if WAITING.load(Ordering::Relaxed) && MUX.lock().focus == vm.index {
         feed(vm);
     }
 }

@@ -3,7 +3,7 @@
 
 use core::sync::atomic::Ordering;
 
-use skep_arm::decode::{self, ItState};
+use skep_arm::decode::{self, load_store};
 use skep_arm::exception::Fault;
 use skep_arm::insn::{Cond, Decoded, Reg};
 use skep_arm::simd::{self, Context};
@@ -213,8 +213,17 @@ fn data_abort(vcpu: &mut Vcpu, syndrome: Syndrome) -> Next {
         return abort(vcpu, external(FaultKind::External));
     }
     vcpu.advance(syndrome.len());
+    after_device(vcpu)
+}
+
+/// What follows an access to a device, which may have changed what interrupts wait.
+fn after_device(vcpu: &mut Vcpu) -> Next {
     crate::mux::feed_if_waiting(&vcpu.vm);
-    Next::Interrupts
+    if vcpu.vm.gic.lock().has_changed() {
+        Next::Interrupts
+    } else {
+        Next::Enter
+    }
 }
 
 /// Before a guest uses the distributor: sending an SGI needs to know nothing.
@@ -250,6 +259,14 @@ fn by_instruction(vcpu: &mut Vcpu, syndrome: Syndrome) -> Next {
         // The code has just been unmapped, by another vCPU: the guest will fault by itself.
         return Next::Enter;
     };
+    let external = fault(
+        FaultKind::External,
+        cp15::hdfar::read(),
+        syndrome.is_write(),
+    );
+    let Some(decoded) = decoded else {
+        return abort(vcpu, external);
+    };
     let length = u32::from(decoded.len);
     let mut cpu = Emulated {
         simd: SimdState {
@@ -274,16 +291,12 @@ fn by_instruction(vcpu: &mut Vcpu, syndrome: Syndrome) -> Next {
                 vcpu.frame.cpsr = vcpu.frame.cpsr & !psr::T | (target & 1) << 5;
                 vcpu.frame.pc = target & if target & 1 != 0 { !1 } else { !3 };
             }
-            crate::mux::feed_if_waiting(&vcpu.vm);
-            Next::Interrupts
+            after_device(vcpu)
         }
         Err(Refusal::Access(Failed::Device(fault))) => abort(vcpu, fault),
         // The guest takes the fault itself, of its own tables.
         Err(Refusal::Access(Failed::Stage1)) => Next::Enter,
-        Err(Refusal::Unsupported) => {
-            let va = cp15::hdfar::read();
-            abort(vcpu, fault(FaultKind::External, va, syndrome.is_write()))
-        }
+        Err(Refusal::Unsupported) => abort(vcpu, external),
     }
 }
 
@@ -320,21 +333,21 @@ fn code(vcpu: &Vcpu, va: u32) -> Option<u16> {
     Some(u16::from_le_bytes(bytes))
 }
 
-/// The instruction that trapped.
-fn fetch(vcpu: &Vcpu) -> Option<Decoded> {
+/// The load or store that trapped: `None` if the code can't be read, `Some(None)` if it is neither.
+fn fetch(vcpu: &Vcpu) -> Option<Option<Decoded>> {
     let pc = vcpu.frame.pc;
     let first = code(vcpu, pc)?;
-    if !vcpu.in_t32() {
-        let second = code(vcpu, pc.wrapping_add(2))?;
-        return Some(decode::a32(u32::from(second) << 16 | u32::from(first)));
-    }
-    let second = if decode::t32_is_wide(first) {
+    let thumb = vcpu.in_t32();
+    let second = if !thumb || decode::t32_is_wide(first) {
         code(vcpu, pc.wrapping_add(2))?
     } else {
         0
     };
-    let it: ItState = it_state(vcpu.frame.cpsr);
-    Some(decode::t32(first, second, it))
+    Some(if thumb {
+        load_store::t32(first, second, it_state(vcpu.frame.cpsr))
+    } else {
+        load_store::a32(u32::from(second) << 16 | u32::from(first))
+    })
 }
 
 /// Why an access of an emulated instruction failed.

@@ -8,7 +8,7 @@ use skep_hyp::platform::Platform;
 use skep_hyp::spec::{SCTLR_RESET, cnthctl, hcptr, hcr, hdcr};
 
 use crate::hw::switch::{Exit, Frame};
-use crate::hw::{banked, cp15, switch, vfp};
+use crate::hw::{banked, cp15, gic, switch, vfp};
 use crate::vgic::ListRegisters;
 use crate::vm::{Start, Vm};
 use crate::{cores, trap};
@@ -87,6 +87,8 @@ impl Vcpu {
             };
         }
         cp15::cntv_ctl::write(0);
+        // The guest may have left it active, in a list register or not yet in one.
+        gic::clear_active(platform.timer.virt);
         self.vm.stopped(self.index);
     }
 

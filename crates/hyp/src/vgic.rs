@@ -51,6 +51,9 @@ impl ListRegisters {
     /// Takes back what the guest has not taken yet, before it looks at or changes the distributor:
     /// an interrupt in a list register has the priority, group and enable of when it got there.
     pub fn recall(&mut self, distributor: &mut Gic, vcpu: usize) {
+        if self.held[..self.count].iter().all(Option::is_none) {
+            return;
+        }
         let empty = gic::empty_lrs();
         for n in 0..self.count {
             let Some(id) = self.held[n] else { continue };
@@ -70,7 +73,11 @@ impl ListRegisters {
 
     /// Brings list registers and distributor together: ended interrupts out, pending ones in.
     pub fn update(&mut self, distributor: &mut Gic, vcpu: usize) {
-        let empty = gic::empty_lrs();
+        let empty = if self.held[..self.count].iter().any(Option::is_some) {
+            gic::empty_lrs()
+        } else {
+            0
+        };
         for n in 0..self.count {
             if self.held[n].is_some() && empty >> n & 1 != 0 {
                 self.release(n, distributor, vcpu);

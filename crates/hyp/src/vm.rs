@@ -255,9 +255,9 @@ impl Vm {
         self.gic.lock().set_spi(map::SPI_UART, level);
     }
 
-    /// Wakes the cores of other vCPUs that have interrupts waiting.
+    /// Wakes the cores of vCPUs whose interrupts are to be looked at, but for `own`.
     pub fn kick_waiting(&self, own: Option<usize>) {
-        let waiting = self.gic.lock().waiting();
+        let waiting = self.gic.lock().concerned();
         for (vcpu, &core) in self.cores.iter().enumerate() {
             if Some(vcpu) != own && waiting >> vcpu & 1 != 0 {
                 cores::kick(core);

@@ -9,6 +9,7 @@
 
 mod a32;
 mod coproc;
+pub mod load_store;
 mod make;
 mod simd;
 mod t16;
@@ -140,7 +141,11 @@ pub fn a32(word: u32) -> Decoded {
     } else {
         A32.find(&ROWS, word)
     };
-    let row = &ROWS[number as usize];
+    decoded_a32(&ROWS[number as usize], number, word)
+}
+
+#[inline]
+fn decoded_a32(row: &Row, number: u16, word: u32) -> Decoded {
     Decoded {
         insn: (row.build)(word),
         cond: Cond::from_bits(word >> 28),
@@ -164,7 +169,12 @@ pub fn t32(hw1: u16, hw2: u16, it: ItState) -> Decoded {
         let word = hw1 as u32;
         (word, T16.find(&ROWS, word))
     };
-    let row = &ROWS[number as usize];
+    decoded_t32(&ROWS[number as usize], number, word, it)
+}
+
+#[inline]
+fn decoded_t32(row: &Row, number: u16, word: u32, it: ItState) -> Decoded {
+    let wide = !matches!(row.set, Set::T16);
     let insn = (row.build)(if row.a32_form { a32_form(word) } else { word });
     Decoded {
         insn: if wide { insn } else { in_it_block(insn, it) },

@@ -5,8 +5,8 @@
 //! list register by [`Gic::finish`]. In between the interrupt is active here, whatever the list
 //! register says. The CPU interfaces of this model are not used.
 
-use super::Gic;
 use super::spec::{INTERNAL, SGIS};
+use super::{Gic, SPI_WORDS};
 
 /// An interrupt for a list register.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,10 +24,36 @@ pub struct Forwarded {
 }
 
 impl Gic {
+    /// Whether, since the last call, anything may have changed of [`concerned`](Self::concerned). Costs
+    /// nothing. Whoever is told looks at all CPUs.
+    pub fn has_changed(&mut self) -> bool {
+        core::mem::take(&mut self.changed)
+    }
+
     /// The CPUs that [`forward`](Self::forward) has an interrupt for, a bit a CPU.
     pub fn waiting(&self) -> u8 {
         (0..self.cpu_count).fold(0, |cpus, cpu| {
             cpus | u8::from(self.best[cpu].is_some()) << cpu
+        })
+    }
+
+    /// The CPUs whose list registers are to be looked at: [`waiting`](Self::waiting), or an interrupt
+    /// that they hold is [pending again](Self::pending_again). A bit a CPU.
+    pub fn concerned(&self) -> u8 {
+        let spis = &self.state.spis;
+        let mut again = [0; SPI_WORDS];
+        for (word, again) in again.iter_mut().enumerate() {
+            *again = spis.latched[word] & spis.enabled[word] & spis.active[word];
+        }
+        (0..self.cpu_count).fold(self.waiting(), |cpus, cpu| {
+            let private = &self.state.cpus[cpu].private;
+            // Levels count again when the interrupt ends.
+            let latched = private.pending() & !(private.lines & !private.edge & !private.latched);
+            let mut pending = latched & private.enabled & private.active;
+            for (word, again) in again.iter().enumerate() {
+                pending |= again & self.targeted[cpu][word];
+            }
+            cpus | u8::from(pending != 0) << cpu
         })
     }
 
@@ -167,11 +193,27 @@ mod tests {
         };
         assert_eq!(gic.forward(0), Some(expected));
         assert_eq!((gic.forward(0), gic.waiting()), (None, 0));
+        assert_eq!(gic.concerned(), 0);
         gic.finish(0, 33);
         assert_eq!(gic.forward(0), Some(expected));
         gic.set_spi(1, false);
         gic.finish(0, 33);
         assert_eq!(gic.forward(0), None);
+    }
+
+    #[test]
+    fn changes_are_told_once() {
+        let mut gic = distributor();
+        assert!(gic.has_changed());
+        assert!(!gic.has_changed());
+        gic.dist_read(0, gicd::TYPER.into(), 4);
+        gic.set_spi(1, false);
+        assert!(!gic.has_changed());
+        gic.set_spi(1, true);
+        assert!(gic.has_changed());
+        assert_eq!(gic.forward(0).map(|f| f.id), Some(33));
+        gic.dist_write(1, gicd::SGIR.into(), 4, 1 << 16 | 5);
+        assert!(gic.has_changed());
     }
 
     #[test]
@@ -220,7 +262,9 @@ mod tests {
         }
         assert_eq!(gic.forward(0).map(|f| (f.id, f.source)), Some((5, 0)));
         assert_eq!(gic.forward(0), None);
+        assert_eq!((gic.waiting(), gic.concerned()), (0, 1));
         assert_eq!(gic.pending_again(0, 5).map(|f| f.source), Some(1));
+        assert_eq!(gic.concerned(), 0);
         gic.put_back(0, 5, 1);
         assert_eq!(gic.pending_again(0, 5).map(|f| f.source), Some(1));
         assert_eq!(gic.pending_again(0, 5), None);

@@ -47,6 +47,8 @@ pub struct Gic {
     best: [Option<Pending>; MAX_CPUS],
     irq: u8,
     fiq: u8,
+    /// Something was found anew since [`Gic::has_changed`] asked.
+    changed: bool,
 }
 
 impl Gic {
@@ -59,6 +61,7 @@ impl Gic {
             best: [None; MAX_CPUS],
             irq: 0,
             fiq: 0,
+            changed: false,
         };
         gic.restore(&GicState::default());
         gic
@@ -189,6 +192,7 @@ impl Gic {
 
     /// Finds anew what to signal to some CPUs, a bit a CPU.
     fn update(&mut self, mut cpus: u8) {
+        self.changed = true;
         cpus &= self.all_cpus();
         while cpus != 0 {
             let cpu = cpus.trailing_zeros() as usize;

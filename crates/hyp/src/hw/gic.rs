@@ -111,6 +111,12 @@ pub fn send(id: u32, targets: u8) {
     d_write(gicd::SGIR, u32::from(targets) << 16 | id);
 }
 
+/// Sends a software-generated interrupt to all cores but this one.
+pub fn send_to_others(id: u32) {
+    super::cp15::dsb();
+    d_write(gicd::SGIR, 1 << 24 | id);
+}
+
 /// Takes the pending interrupt: the value for [`end`] and [`deactivate`], with the ID in the low ten
 /// bits.
 pub fn acknowledge() -> Option<u32> {
@@ -126,6 +132,11 @@ pub fn end(acknowledged: u32) {
 /// Ends an interrupt's activity: it may come again.
 pub fn deactivate(acknowledged: u32) {
     c_write(gicc::DIR, acknowledged);
+}
+
+/// Ends the activity of a private interrupt of this core, whoever was to end it.
+pub fn clear_active(id: u32) {
+    d_write(gicd::ICACTIVER, 1 << (id % 32));
 }
 
 /// How many list registers there are.
