@@ -283,6 +283,7 @@ impl Engine for skep_jit::Vcpu<Board> {
         let config = skep_jit::Config {
             code_cache: 1 << 20,
             threshold: 1,
+            ..skep_jit::Config::default()
         };
         skep_jit::Vcpu::new(state, board, cluster, config).expect("the host has memory for code")
     }

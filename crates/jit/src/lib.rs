@@ -668,7 +668,12 @@ where
             core.stats.instructions = engine.shared.instructions;
         }
         let step = core.execute(&op.decoded);
-        if step == Step::Next {
+        let code_written = core.control.flags() & control::CODE != 0;
+        if step == Step::Next && code_written {
+            // What follows may be another instruction now.
+            core.next_pc = op.pc.wrapping_add(u32::from(op.decoded.len));
+        }
+        if step == Step::Next && !code_written {
             if it.in_block() {
                 core.state.set_it_state(ItState(0));
             }
@@ -697,8 +702,8 @@ where
             core.state.set_it_state(it);
         }
         core.state.regs[15] = match step {
-            Step::Raise | Step::Next => op.pc,
-            Step::Jump | Step::Exit => core.next_pc,
+            Step::Raise => op.pc,
+            Step::Next | Step::Jump | Step::Exit => core.next_pc,
         };
         engine.unpack();
         engine.step = step;

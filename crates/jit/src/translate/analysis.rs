@@ -409,9 +409,9 @@ pub struct Liveness {
     pub joins_next: bool,
 }
 
-/// Works out the liveness of flags in a block, backwards. `exits` gives the flags that must be kept
-/// for where a branch goes.
-pub fn liveness(insns: &[Decoded], exits: impl Fn(usize, &Insn) -> u8, out: &mut Vec<Liveness>) {
+/// Works out the liveness of flags in a block, backwards. Where the block is left an interrupt may be
+/// taken, which keeps them all.
+pub fn liveness(insns: &[Decoded], out: &mut Vec<Liveness>) {
     out.clear();
     out.resize(insns.len(), Liveness::default());
     // Beyond the block anything may be read.
@@ -421,7 +421,7 @@ pub fn liveness(insns: &[Decoded], exits: impl Fn(usize, &Insn) -> u8, out: &mut
         let mut effects = effects(&decoded.insn);
         if let Insn::B { .. } = decoded.insn {
             effects = Effects {
-                reads: exits(i, &decoded.insn),
+                reads: flag::ALL,
                 ..NOTHING
             };
             if !conditional {

@@ -74,12 +74,15 @@ impl Translator<'_> {
     fn jump_direct(&mut self, target: u32) {
         if self.is_backward(target) {
             let repeats = target == self.request.va && self.skip.is_none();
-            if !repeats || self.after_head.is_none() {
-                self.settle_flags(self.live_at(target));
-            }
             let leave = self.asm.label();
             let pc = target | u32::from(self.request.t32);
             self.cold(Cold::Leave { label: leave, pc });
+            let live = self
+                .pending
+                .map_or(0, |recipe| recipe.flags() & self.live_at(target));
+            if (!repeats || self.after_head.is_none()) && live != 0 {
+                self.settle_flags(flag::ALL);
+            }
             self.compare_inputs();
             if target != self.request.va {
                 self.asm.jcc(Cc::Ne, leave);
@@ -158,8 +161,10 @@ impl Translator<'_> {
             }
             self.asm.jcc(cc, label);
         } else {
-            if self.pending.is_some() {
-                self.settle_flags(self.live_at(target));
+            if let Some(recipe) = self.pending
+                && recipe.flags() & self.live_at(target) != 0
+            {
+                self.settle_flags(flag::ALL);
             }
             self.asm.jmp(label);
         }

@@ -270,16 +270,7 @@ impl<'a> Translator<'a> {
             addresses.push(va);
             va = va.wrapping_add(u32::from(decoded.len));
         }
-        liveness(
-            &insns,
-            |i, insn| match (insn, addresses.get(i)) {
-                (Insn::B { offset }, Some(&va)) => {
-                    self.live_at(va.wrapping_add(self.ahead()).wrapping_add_signed(*offset))
-                }
-                _ => flag::ALL,
-            },
-            &mut live,
-        );
+        liveness(&insns, &mut live);
 
         let count = insns.len();
         self.count = count;
@@ -557,6 +548,10 @@ impl<'a> Translator<'a> {
         };
         let mut read = 0;
         for (decoded, live) in rest.iter().zip(live) {
+            if let Insn::It { .. } = decoded.insn {
+                // The run may go on in another IT block.
+                continue;
+            }
             let (insn, effects) = (&decoded.insn, effects(&decoded.insn));
             read |= effects.reads | cond_reads(decoded.cond);
             let lost = effects.writes != 0
@@ -740,7 +735,10 @@ impl<'a> Translator<'a> {
                     site,
                     same_page,
                 } => {
-                    self.place_link(label, pc, site, same_page);
+                    self.asm.bind(label);
+                    // Dead where it leads, but an interrupt may be taken first.
+                    self.place_flags(recipe);
+                    self.place_link(pc, site, same_page);
                 }
                 Cold::Edge {
                     label,
@@ -759,7 +757,8 @@ impl<'a> Translator<'a> {
                     let link = self.asm.label();
                     self.asm.jmp(link);
                     let site = self.asm.code.len() - 4;
-                    self.place_link(link, pc, site, same_page);
+                    self.asm.bind(link);
+                    self.place_link(pc, site, same_page);
                 }
                 Cold::Slow {
                     label,
@@ -851,8 +850,7 @@ impl<'a> Translator<'a> {
         }
     }
 
-    fn place_link(&mut self, label: Label, pc: u32, site: usize, same_page: bool) {
-        self.asm.bind(label);
+    fn place_link(&mut self, pc: u32, site: usize, same_page: bool) {
         let slot = self.shared(offset_of!(Shared, pc));
         self.asm.mov_imm(slot, pc);
         let site = (self.request.offset + site as u32) << 1 | u32::from(same_page);
