@@ -67,7 +67,7 @@ impl Syndrome {
 
     /// Bytes of the instruction: 2 or 4.
     #[must_use]
-    pub const fn len(self) -> u32 {
+    pub const fn instruction_bytes(self) -> u32 {
         if self.0 & 1 << 25 != 0 { 4 } else { 2 }
     }
 
@@ -186,7 +186,7 @@ mod tests {
             })
         );
         assert_eq!(syndrome.abort(), Abort::Translation);
-        assert_eq!(syndrome.len(), 4);
+        assert_eq!(syndrome.instruction_bytes(), 4);
         assert_eq!(
             format!("{syndrome}"),
             "hsr 93030046 (data abort, Translation, level 2)"

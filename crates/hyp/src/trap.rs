@@ -75,7 +75,7 @@ fn conditional(vcpu: &mut Vcpu, syndrome: Syndrome) -> Next {
         None => it_state(cpsr).cond(),
     };
     if !condition.holds(cpsr) {
-        vcpu.advance(syndrome.len());
+        vcpu.advance(syndrome.instruction_bytes());
         return Next::Enter;
     }
     match syndrome.class() {
@@ -94,7 +94,7 @@ fn conditional(vcpu: &mut Vcpu, syndrome: Syndrome) -> Next {
                 vcpu.inject(Exception::Undefined);
                 return Next::Enter;
             }
-            vcpu.advance(syndrome.len());
+            vcpu.advance(syndrome.instruction_bytes());
             Next::Enter
         }
         // Debug registers read as zero: there is no debug architecture to be seen.
@@ -104,7 +104,7 @@ fn conditional(vcpu: &mut Vcpu, syndrome: Syndrome) -> Next {
             if iss & 1 != 0 {
                 vcpu.set_reg(rt, 0);
             }
-            vcpu.advance(syndrome.len());
+            vcpu.advance(syndrome.instruction_bytes());
             Next::Enter
         }
         ec::CP15_64 | ec::CP14_64 | ec::CP14_LDC => {
@@ -112,7 +112,7 @@ fn conditional(vcpu: &mut Vcpu, syndrome: Syndrome) -> Next {
             Next::Enter
         }
         ec::WFX => {
-            vcpu.advance(syndrome.len());
+            vcpu.advance(syndrome.instruction_bytes());
             Next::Interrupts
         }
         _ => unexpected(vcpu, syndrome),
@@ -182,7 +182,7 @@ fn data_abort(vcpu: &mut Vcpu, syndrome: Syndrome) -> Next {
     }
     if syndrome.is_maintenance() {
         // There is nothing in any cache of what is not memory.
-        vcpu.advance(syndrome.len());
+        vcpu.advance(syndrome.instruction_bytes());
         return Next::Enter;
     }
     let Some(access) = syndrome.access() else {
@@ -212,7 +212,7 @@ fn data_abort(vcpu: &mut Vcpu, syndrome: Syndrome) -> Next {
     if !done {
         return abort(vcpu, external(FaultKind::External));
     }
-    vcpu.advance(syndrome.len());
+    vcpu.advance(syndrome.instruction_bytes());
     after_device(vcpu)
 }
 

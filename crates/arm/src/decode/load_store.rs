@@ -85,7 +85,7 @@ mod tests {
     fn scramble(n: u32) -> u32 {
         let mut x = n.wrapping_mul(0x9e37_79b9) ^ 0x1234_5678;
         for shift in [13, 17, 5, 11] {
-            x ^= x << shift | x >> (32 - shift);
+            x ^= x.rotate_left(shift);
             x = x.wrapping_mul(0x85eb_ca6b);
         }
         x

@@ -678,6 +678,15 @@ fn fused_multiplications() {
     }
 }
 
+#[test]
+fn the_status_register_is_stored() {
+    let mut checker = Checker::new();
+    for memory in memories() {
+        let text = operand(Width::B32, Loc::Mem(memory));
+        checker.check(&format!("stmxcsr {text}"), |asm| asm.stmxcsr(memory));
+    }
+}
+
 /// A function that is added to the assembler is checked here.
 #[test]
 fn no_function_is_left_out() {
