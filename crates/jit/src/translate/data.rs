@@ -1,7 +1,7 @@
 //! Data processing, multiplication, and the other instructions between registers.
 
 use super::analysis::{Form, effects, flag, is_logical};
-use super::flags::{NOT_C, Operation, Recipe, Value, shift_constant};
+use super::flags::{NOT_C, Operation, Recipe, Value};
 use super::{Translator, pinned};
 use crate::asm::{Alu, Cc, Gpr, Loc, Mem, Prefix, Sh, Width, Xmm};
 use crate::context::STATE;
@@ -854,172 +854,6 @@ fn is_compare(op: DpOp) -> bool {
     matches!(op, DpOp::Tst | DpOp::Teq | DpOp::Cmp | DpOp::Cmn)
 }
 
-/// What [`simple_value`] finds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Simple {
-    Imm(u32),
-    Reg(Reg),
-    Inverted(Reg),
-    /// The sum of a register and a constant.
-    Sum(Reg, u32),
-    /// The same of two registers.
-    Sums(Reg, Reg),
-    /// Another operation on a register and a constant.
-    Op(Alu, Reg, u32),
-    /// The same on two registers.
-    Ops(Alu, Reg, Reg),
-    /// The same with the second one shifted by a constant (not RRX).
-    Shifts(Alu, Reg, Reg, Shift, u8),
-    /// A register, shifted.
-    Shifted(Reg, Shift, u8),
-    /// The low byte or halfword of a register, extended.
-    Extended(Reg, Extend),
-}
-
-/// The register that an instruction sets, and to what, if that is all it does and is simple.
-pub(super) fn simple_value(insn: &Insn) -> Option<(Reg, Simple)> {
-    let plain = |op| match op {
-        DpOp::Sub => Some(Alu::Sub),
-        DpOp::And => Some(Alu::And),
-        DpOp::Orr => Some(Alu::Or),
-        DpOp::Eor => Some(Alu::Xor),
-        _ => None,
-    };
-    let (rd, value) = match *insn {
-        Insn::DpImm {
-            op,
-            s: false,
-            rd,
-            rn,
-            imm,
-            ..
-        } => {
-            if rn.is_pc() && !matches!(op, DpOp::Mov | DpOp::Mvn) {
-                return None;
-            }
-            let value = match op {
-                DpOp::Mov => Simple::Imm(imm),
-                DpOp::Mvn => Simple::Imm(!imm),
-                DpOp::Add => Simple::Sum(rn, imm),
-                DpOp::Sub => Simple::Sum(rn, imm.wrapping_neg()),
-                DpOp::Bic => Simple::Op(Alu::And, rn, !imm),
-                op => Simple::Op(plain(op)?, rn, imm),
-            };
-            (rd, value)
-        }
-        Insn::DpReg {
-            op,
-            s: false,
-            rd,
-            rn,
-            rm,
-            amount: 0,
-            ..
-        } => {
-            if rm.is_pc() || rn.is_pc() && !matches!(op, DpOp::Mov | DpOp::Mvn) {
-                return None;
-            }
-            let value = match op {
-                DpOp::Mov => Simple::Reg(rm),
-                DpOp::Mvn => Simple::Inverted(rm),
-                DpOp::Add => Simple::Sums(rn, rm),
-                op => Simple::Ops(plain(op)?, rn, rm),
-            };
-            (rd, value)
-        }
-        Insn::DpReg {
-            op,
-            s: false,
-            rd,
-            rn,
-            rm,
-            shift,
-            amount,
-        } if shift != Shift::Rrx && !rm.is_pc() => {
-            let value = match op {
-                DpOp::Mov => Simple::Shifted(rm, shift, amount),
-                _ if rn.is_pc() => return None,
-                DpOp::Add => Simple::Shifts(Alu::Add, rn, rm, shift, amount),
-                op => Simple::Shifts(plain(op)?, rn, rm, shift, amount),
-            };
-            (rd, value)
-        }
-        Insn::Movw { rd, imm } => (rd, Simple::Imm(imm.into())),
-        Insn::Extend {
-            op: op @ (Extend::Sxtb | Extend::Sxth | Extend::Uxtb | Extend::Uxth),
-            rd,
-            rn: None,
-            rm,
-            rotate: 0,
-        } if !rm.is_pc() => (rd, Simple::Extended(rm, op)),
-        _ => return None,
-    };
-    (!rd.is_pc()).then_some((rd, value))
-}
-
-impl Translator<'_> {
-    /// Leaves a value in a register that no guest register lives in. Uses it, and RAX.
-    pub(super) fn value(&mut self, to: Gpr, value: Simple) {
-        match value {
-            Simple::Imm(imm) => self.asm.mov_imm(to, imm),
-            Simple::Reg(reg) => self.get(to, reg),
-            Simple::Inverted(reg) => {
-                self.get(to, reg);
-                self.asm.not(to);
-            }
-            Simple::Sum(reg, imm) => {
-                let base = pinned(reg).unwrap_or_else(|| {
-                    self.get(to, reg);
-                    to
-                });
-                self.asm.lea(to, Mem::at(base, imm as i32));
-            }
-            Simple::Sums(a, b) => {
-                self.get(to, a);
-                match self.loc(b) {
-                    Loc::Reg(b) => self.asm.lea(to, Mem::indexed(to, b, 0, 0)),
-                    b => {
-                        self.asm.alu(B32, Alu::Add, to, b);
-                        self.form = Form::None;
-                    }
-                }
-            }
-            Simple::Op(op, reg, imm) => {
-                self.get(to, reg);
-                self.asm.alu_imm(B32, op, to, imm as i32);
-                self.form = Form::None;
-            }
-            Simple::Shifts(op, a, b, shift, amount) => {
-                self.get(Gpr::Rax, b);
-                shift_constant(self.asm, Gpr::Rax, shift, amount);
-                self.get(to, a);
-                self.asm.alu(B32, op, to, Gpr::Rax);
-                self.form = Form::None;
-            }
-            Simple::Shifted(reg, shift, amount) => {
-                self.get(to, reg);
-                shift_constant(self.asm, to, shift, amount);
-                self.form = Form::None;
-            }
-            Simple::Extended(reg, op) => {
-                let from = byte_of(self.loc(reg));
-                match op {
-                    Extend::Sxtb => self.asm.load_sx(B8, to, from),
-                    Extend::Sxth => self.asm.load_sx(B16, to, from),
-                    Extend::Uxtb => self.asm.load_zx(B8, to, from),
-                    _ => self.asm.load_zx(B16, to, from),
-                }
-            }
-            Simple::Ops(op, a, b) => {
-                self.get(to, a);
-                let b = self.loc(b);
-                self.asm.alu(B32, op, to, b);
-                self.form = Form::None;
-            }
-        }
-    }
-}
-
 /// N and Z of what an instruction left in a register.
 fn result(rd: Reg) -> Recipe {
     Recipe {
@@ -1073,6 +907,6 @@ fn recipe(op: DpOp, rd: Reg, rn: Reg, b: Option<Value>) -> Option<Recipe> {
 
 /// The same place, for an access to its low byte or halfword: guest registers are little-endian in
 /// memory.
-fn byte_of(loc: Loc) -> Loc {
+pub(super) fn byte_of(loc: Loc) -> Loc {
     loc
 }

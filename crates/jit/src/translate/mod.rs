@@ -10,6 +10,7 @@ mod data;
 pub mod flags;
 mod memory;
 pub mod neon;
+mod simple;
 mod system;
 #[cfg(test)]
 mod tests;
@@ -571,7 +572,7 @@ impl<'a> Translator<'a> {
     /// might be mispredicted.
     fn conditional_move(&mut self, decoded: &Decoded, live: &[Liveness]) -> bool {
         let insn = &decoded.insn;
-        let Some((rd, value)) = data::simple_value(insn) else {
+        let Some((rd, value)) = simple::simple_value(insn) else {
             return false;
         };
         if let Some(recipe) = self.pending
