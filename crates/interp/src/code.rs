@@ -18,7 +18,7 @@ const LINE_SHIFT: u32 = 6;
 ///
 /// Who writes stores first and looks then; who decodes marks first and reads then. A page is marked
 /// for the first time in a generation with all vCPUs told of it ([`crate::Core::begin_code`]), so
-/// so that the look at the word, which every store takes, needs no barrier: after that, they look
+/// that the look at the word, which every store takes, needs no barrier: after that, they look
 /// closer, with one.
 ///
 /// Of two who write to a page, the second may find no mark because of the first, and relies on what
