@@ -202,7 +202,8 @@ fn a_guest_that_attacks_hurts_nobody() {
         .expect("[hyp_attack] attack over")
         .expect("hyp_attack: starts again")
         // Memory is scrubbed before it is used again.
-        .expect("[hyp_attack] attack begins; mark 00000000");
-    session.send(b"\necho still $((40 + 2))\n");
+        .expect("[hyp_attack] attack begins; mark 00000000")
+        .expect("~# ");
+    session.send(b"echo still $((40 + 2))\n");
     session.expect("still 42\r\n");
 }
