@@ -141,6 +141,21 @@ pub const EXEMPTIONS: &[Exemption] = &[
         }),
     },
     Exemption {
+        what: "MRC of DBGDSCRint",
+        section: "C11.11.20",
+        reason: "QEMU 7.2 does not let User mode read it",
+        scope: Scope::Instance(|i| {
+            let dbgdscrint = CpReg {
+                coproc: 14,
+                opc1: 0,
+                crn: 0,
+                crm: 1,
+                opc2: 0,
+            };
+            matches!(i.insn, Insn::Mrc { reg, two: false, .. } if reg == dbgdscrint)
+        }),
+    },
+    Exemption {
         what: "MRC of JIDR",
         section: "A2.10",
         reason: "QEMU 7.2 has none of the registers of the trivial Jazelle implementation",
