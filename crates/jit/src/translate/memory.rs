@@ -268,14 +268,7 @@ impl Translator<'_> {
 
     /// Loads RDX with what is added to the address in ECX.
     pub(super) fn look_up(&mut self, write: bool, slow: Label) {
-        let table = if write { tables::WRITE } else { tables::READ };
-        self.asm.store(B32, Gpr::Rdx, Gpr::Rcx);
-        self.asm.shift(B32, Sh::Shr, Gpr::Rdx, 12);
-        self.asm
-            .load(B64, Gpr::Rdx, Mem::indexed(TABLES, Gpr::Rdx, 3, table));
-        self.asm.test(B64, Gpr::Rdx, Gpr::Rdx);
-        self.asm.jcc(Cc::E, slow);
-        self.form = Form::None;
+        self.look_up_aligned(write, Gpr::Rcx, 1, slow);
     }
 
     /// Updates the base register.
