@@ -212,20 +212,7 @@ impl Translator<'_> {
     ) -> Label {
         let done = self.asm.label();
         let slow = self.slow_at(decoded, done, address);
-        if size > 1 {
-            let (label, back) = (self.asm.label(), self.asm.label());
-            self.asm.test_imm8(address, size - 1);
-            self.asm.jcc(Cc::Ne, label);
-            self.asm.bind(back);
-            self.cold(Cold::Unaligned {
-                label,
-                back,
-                slow,
-                size: size.into(),
-                least,
-                address,
-            });
-        }
+        self.check_alignment_at(address, size, size.into(), least, slow);
         self.look_up_aligned(write, address, 1, slow);
         done
     }
@@ -250,9 +237,14 @@ impl Translator<'_> {
 
     /// Lets an address in ECX that is not aligned pass only if the access can be made at once.
     pub(super) fn check_alignment(&mut self, align: u8, size: u32, least: u8, slow: Label) {
+        self.check_alignment_at(Gpr::Rcx, align, size, least, slow);
+    }
+
+    /// The same for an address in another register.
+    fn check_alignment_at(&mut self, address: Gpr, align: u8, size: u32, least: u8, slow: Label) {
         if align > 1 {
             let (unaligned, back) = (self.asm.label(), self.asm.label());
-            self.asm.test_imm8(Gpr::Rcx, align - 1);
+            self.asm.test_imm8(address, align - 1);
             self.asm.jcc(Cc::Ne, unaligned);
             self.asm.bind(back);
             self.cold(Cold::Unaligned {
@@ -261,7 +253,7 @@ impl Translator<'_> {
                 slow,
                 size,
                 least,
-                address: Gpr::Rcx,
+                address,
             });
         }
     }
