@@ -97,3 +97,8 @@ fn code_that_is_mapped_elsewhere_executes_there() {
     never(|engines| written::code_elsewhere(engines, 1, NUMBERS / 4));
     never(|engines| written::code_elsewhere(engines, 3, NUMBERS / 16));
 }
+
+#[test]
+fn an_instruction_is_of_the_two_pages_that_are_mapped() {
+    never(|engines| written::second_half_elsewhere(engines, NUMBERS / 4));
+}

@@ -88,6 +88,8 @@ pub struct Cache {
     used: usize,
     blocks: NumberMap<u64, Block>,
     pages: NumberMap<u32, PageInfo>,
+    /// The second page of blocks that end in another page than they begin in.
+    second_pages: NumberMap<u64, u32>,
     /// Blocks whose code was written, by key: a new translation takes over the jumps to them.
     dead: NumberMap<u64, Block>,
     /// Instructions for the interpreter, by number.
@@ -117,6 +119,7 @@ impl Cache {
             used: 0,
             blocks: NumberMap::default(),
             pages: NumberMap::default(),
+            second_pages: NumberMap::default(),
             dead: NumberMap::default(),
             ops: Vec::new(),
             translated: 0,
@@ -157,14 +160,27 @@ impl Cache {
         self.used = self.fixed;
         self.blocks.clear();
         self.pages.clear();
+        self.second_pages.clear();
         self.dead.clear();
         self.ops.clear();
         self.flushes += 1;
     }
 
-    /// The block for a key.
-    pub fn find(&self, key: Key) -> Option<Block> {
+    /// The block for a key, which ends in another page of direct memory if there is `next_page`.
+    pub fn find(&self, key: Key, next_page: Option<u32>) -> Option<Block> {
+        if let Some(next_page) = next_page
+            && self.second_pages.get(&key.0) != Some(&next_page)
+        {
+            return None;
+        }
         self.blocks.get(&key.0).copied()
+    }
+
+    /// Notes that the block added last ends in this page.
+    pub fn add_second_page(&mut self, key: Key, block: Block, page: u32) {
+        self.second_pages.insert(key.0, page);
+        let info = self.pages.entry(page).or_default();
+        info.blocks.push((key, block));
     }
 
     /// Whether a page of direct memory has been noted as holding code, in this generation.

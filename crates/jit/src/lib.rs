@@ -25,7 +25,7 @@ use asm::Asm;
 use cache::{Cache, Key, Op};
 use context::{JUMPS, Jump, Layout, Leave, NO_TARGET, Shared};
 use listing::Listing;
-use skep_arm::decode::{ItState, rows};
+use skep_arm::decode::{self, ItState, rows};
 use skep_arm::state::{CpuState, Exclusive, psr};
 use skep_interp::{Cluster, DirectMemory, Exit, Machine, Raised, Step, control};
 use std::any::Any;
@@ -534,7 +534,7 @@ where
                 let va = core.state.regs[15];
                 let t32 = core.state.cpsr & psr::T != 0;
                 if let Ok(offset) = core.locate_code(va)
-                    && let Some(block) = self.cache.find(Key::new(offset, va, t32))
+                    && let Some(block) = self.cache.find(Key::new(offset, va, t32), None)
                 {
                     let to = if site & 1 != 0 {
                         block.direct
@@ -753,11 +753,27 @@ where
         let offset = core.locate_code(va)?;
         let context = core.tlb.fetch;
         let key = Key::new(offset, va, t32);
+        // A T32 instruction may end in the next page, wherever that is.
+        let next = if t32 && va & 0xfff == 0xffe {
+            let first = core.machine.memory().load16(offset);
+            decode::t32_is_wide(first)
+                .then(|| core.locate_code(va.wrapping_add(2)))
+                .transpose()?
+        } else {
+            None
+        };
+        let next_page = next.map(|offset| (offset / 4096) as u32);
+        let next_known = next.is_none_or(|offset| self.know_page(offset));
         if self.know_page(offset)
-            && let Some(block) = self.cache.find(key)
+            && next_known
+            && let Some(block) = self.cache.find(key, next_page)
         {
             self.allow_execution(context, va, offset);
-            self.note_jump(va | u32::from(t32), (offset / 4096) as u32, block.checked);
+            if let Some(next) = next {
+                self.allow_execution(context, va.wrapping_add(2), next);
+            } else {
+                self.note_jump(va | u32::from(t32), (offset / 4096) as u32, block.checked);
+            }
             return Ok(Some(block.checked));
         }
         let hash = (offset >> 1 ^ offset >> 15) % HEAT;
@@ -771,10 +787,14 @@ where
                 return Ok(None);
             }
         }
-        let code = self.translate(va, offset, t32, key);
+        let code = self.translate(va, offset, next, t32, key);
         if let Some(code) = code {
             self.allow_execution(context, va, offset);
-            self.note_jump(va | u32::from(t32), (offset / 4096) as u32, code);
+            if let Some(next) = next {
+                self.allow_execution(context, va.wrapping_add(2), next);
+            } else {
+                self.note_jump(va | u32::from(t32), (offset / 4096) as u32, code);
+            }
         }
         Ok(code)
     }
@@ -810,7 +830,14 @@ where
         }
     }
 
-    fn translate(&mut self, va: u32, offset: usize, t32: bool, key: Key) -> Option<u64> {
+    fn translate(
+        &mut self,
+        va: u32,
+        offset: usize,
+        next: Option<usize>,
+        t32: bool,
+        key: Key,
+    ) -> Option<u64> {
         if self.cache.is_full() {
             self.cache.clear();
             self.forget_jumps();
@@ -820,9 +847,15 @@ where
         let page = (offset / 4096) as u32;
         let machine = self.vcpu.core().machine.clone();
         self.know_page(offset);
+        if let Some(next) = next {
+            self.know_page(next);
+        }
         // Lines are marked before they are read, so that no write goes unnoticed.
         let halfword = |at: usize| {
-            let at = (offset & !0xfff) + at;
+            let at = match next {
+                Some(next) if at >= 0x1000 => next,
+                _ => (offset & !0xfff) + at,
+            };
             machine.code().mark(at, 2);
             machine.memory().load16(at)
         };
@@ -831,6 +864,7 @@ where
             va,
             t32,
             page,
+            next_page: next.map(|offset| (offset / 4096) as u32),
             offset: (self.cache.next() - self.cache.memory.origin()) as u32,
             alone: self.vcpu.core().cluster.alone(),
             fma: self.fma,
@@ -851,16 +885,20 @@ where
         );
         let entries = translator.translate()?;
         self.translated_instructions += entries.count as u64;
-        if !self
-            .cache
-            .knows_page(page, machine.code().generation(offset))
-        {
+        let unchanged = |offset: usize| {
+            let generation = machine.code().generation(offset);
+            self.cache.knows_page((offset / 4096) as u32, generation)
+        };
+        if !unchanged(offset) || !next.is_none_or(unchanged) {
             // Written meanwhile.
             return None;
         }
         let block = self
             .cache
             .add(key, page, &self.asm, entries.checked, entries.direct);
+        if let Some(next) = request.next_page {
+            self.cache.add_second_page(key, block, next);
+        }
         if let Some(observer) = &mut self.observer {
             let insns = self.buffers.insns();
             let address = block.checked - entries.checked as u64;

@@ -313,6 +313,31 @@ pub const REMAP_CODE: [u32; 22] = [
     0xe140_0070, // hvc 0
 ];
 
+/// Maps the page at R9 to two pages by turns, by the descriptors R10 and R11 at [R4], and calls the
+/// function at R7, which should return the number's lowest bit; counts in R8 when it does not.
+pub const REMAP_AND_CALL: [u32; 20] = [
+    0xe280_0001, // add r0, r0, #1
+    0xe1a0_c000, // mov ip, r0
+    0xe310_0001, // tst r0, #1
+    0x11a0_100b, // movne r1, fp
+    0x01a0_100a, // moveq r1, sl
+    0xf57f_f04f, // dsb sy
+    0xe584_1000, // str r1, [r4]
+    0xf57f_f04f, // dsb sy
+    0xee08_9f77, // mcr 15, 0, r9, cr8, cr7, {3}
+    0xee07_9fd1, // mcr 15, 0, r9, cr7, cr1, {6}
+    0xf57f_f04f, // dsb sy
+    0xf57f_f06f, // isb sy
+    0xe12f_ff37, // blx r7
+    0xe20c_1001, // and r1, ip, #1
+    0xe150_0001, // cmp r0, r1
+    0x1288_8001, // addne r8, r8, #1
+    0xe1a0_000c, // mov r0, ip
+    0xe150_0006, // cmp r0, r6
+    0x1aff_ffec, // bne . - 72
+    0xe140_0070, // hvc 0
+];
+
 /// Stores numbers to [R3] until [R5] holds the last one, and counts in R8 those that it does not
 /// read back.
 pub const STORE_AND_LOAD: [u32; 9] = [

@@ -152,6 +152,11 @@ pub fn device_writes(
     Ok(left.counted(0) + left.counted(1))
 }
 
+/// The descriptor of a small page: Normal memory, shareable, for everyone.
+fn descriptor(page: u32) -> u32 {
+    page | 1 << 10 | 1 << 6 | 3 << 4 | 3 << 2 | 2
+}
+
 /// A page of code is mapped elsewhere, where a newer function is, while other vCPUs call it.
 ///
 /// # Errors
@@ -159,7 +164,6 @@ pub fn device_writes(
 pub fn code_elsewhere(engines: Engines, callers: usize, n: u32) -> Result<u64, LitmusError> {
     let entry = map::TABLES + map::DATA_TABLES[0];
     let pages = [FUNCTIONS, FUNCTIONS + 0x1000];
-    let descriptor = |page: u32| page | 1 << 10 | 1 << 6 | 3 << 4 | 3 << 2 | 2;
     let writer = [
         (3, map::DATA),
         (4, entry),
@@ -187,6 +191,40 @@ pub fn code_elsewhere(engines: Engines, callers: usize, n: u32) -> Result<u64, L
     };
     let left = run_with(engines, &parts, prepare, |_| {})?;
     Ok((1..=callers).map(|vcpu| left.counted(vcpu)).sum())
+}
+
+/// A T32 instruction has its second halfword in a page that is mapped elsewhere again and again.
+///
+/// # Errors
+/// When there is no result.
+pub fn second_half_elsewhere(engines: Engines, n: u32) -> Result<u64, LitmusError> {
+    let entries = map::DATA_TABLES[0];
+    let second = [FUNCTIONS + 0x1000, FUNCTIONS + 0x2000];
+    let regs = [
+        (4, map::TABLES + entries + 4),
+        (6, n),
+        (7, (map::DATA + 0xffa) | 1),
+        (9, map::DATA + 0x1000),
+        (10, descriptor(second[0])),
+        (11, descriptor(second[1])),
+    ];
+    let prepare = |board: &Board| {
+        let entry = (map::TABLES_PA + entries) as usize;
+        board.memory.store32(entry, descriptor(FUNCTIONS));
+        // B to the instruction; MOVW R0, #number; BX LR.
+        board.memory.store16(FUNCTIONS as usize + 0xffa, 0xe000);
+        board.memory.store16(FUNCTIONS as usize + 0xffe, 0xf240);
+        for (number, page) in (0..).zip(second) {
+            board.memory.store16(page as usize, number);
+            board.memory.store16(page as usize + 2, 0x4770);
+        }
+    };
+    let part = Part {
+        code: &code::REMAP_AND_CALL,
+        regs: &regs,
+    };
+    let left = run_with(engines, &[part], prepare, |_| {})?;
+    Ok(left.counted(0))
 }
 
 /// The loops of the vCPUs do not share a page with what they rewrite.

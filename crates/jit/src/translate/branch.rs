@@ -186,7 +186,7 @@ impl Translator<'_> {
             self.asm.jmp(label);
             let pc = self.pc | u32::from(self.request.t32);
             self.cold(Cold::Leave { label, pc });
-        } else if self.pc == 0 {
+        } else if self.pc < self.request.va {
             // Backwards, from the end of the address space: not without a look at the inputs.
             self.fall_through_from(0);
         } else {

@@ -43,7 +43,8 @@ const AT_SKIP: usize = 2;
 
 /// Reads guest code of one page, in host memory.
 pub struct Source<'a> {
-    /// Reads a halfword at an offset in the page.
+    /// Reads a halfword at an offset in the page; at 4096, with [`Request::next_page`], the first one
+    /// of the next page.
     pub halfword: &'a dyn Fn(usize) -> u16,
 }
 
@@ -56,6 +57,8 @@ pub struct Request {
     pub t32: bool,
     /// The page's number in direct memory.
     pub page: u32,
+    /// The same of the next page, if the first instruction ends there.
+    pub next_page: Option<u32>,
     /// Offset in code memory at which the block will be.
     pub offset: u32,
     /// There is only one vCPU: barriers order nothing.
@@ -245,7 +248,7 @@ impl<'a> Translator<'a> {
             let hw1 = (self.source.halfword)(at);
             if !decode::t32_is_wide(hw1) {
                 Some(decode::t32(hw1, 0, it))
-            } else if at + 2 < 0x1000 {
+            } else if at + 2 < 0x1000 || va == self.request.va && self.request.next_page.is_some() {
                 Some(decode::t32(hw1, (self.source.halfword)(at + 2), it))
             } else {
                 None
@@ -404,7 +407,8 @@ impl<'a> Translator<'a> {
                 it = it_after(&decoded, it);
             }
             va = va.wrapping_add(u32::from(decoded.len));
-            if decoded.cond == Cond::Al && branch::ends_block(&decoded.insn) || va & 0xfff == 0 {
+            let left = (va ^ self.request.va) & !0xfff != 0;
+            if decoded.cond == Cond::Al && branch::ends_block(&decoded.insn) || left {
                 break;
             }
         }
@@ -460,6 +464,13 @@ impl<'a> Translator<'a> {
             pc: va,
         });
         let direct = self.asm.code.len();
+        if let Some(next) = self.request.next_page {
+            let index = (self.request.va >> 12).wrapping_add(1) & 0xf_ffff;
+            let page = Mem::at(TABLES, tables::EXECUTE + index as i32 * 4);
+            self.asm
+                .alu_imm(Width::B32, Alu::Cmp, page, next as i32 + 1);
+            self.asm.jcc(Cc::Ne, elsewhere);
+        }
         self.load_held(self.held_at[AT_START]);
         self.vectors.valid = self.held_at[AT_START];
         self.asm.bind(self.start);

@@ -89,6 +89,7 @@ fn request(va: u32, t32: bool) -> Request {
         va,
         t32,
         page: 5,
+        next_page: None,
         offset: 0,
         alone: true,
         fma: true,
