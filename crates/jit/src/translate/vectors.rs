@@ -70,6 +70,18 @@ fn operands(simd: &Simd, mut each: impl FnMut(Unit)) {
         | Simd::Vstm {
             double, d, count, ..
         } if count <= 4 => (0..count).for_each(|n| each(Unit::scalar(double, d + n))),
+        Simd::AllLanes {
+            interleave: 1,
+            regs,
+            d,
+            ..
+        } => {
+            if d % 2 == 0 && regs == 2 {
+                each(Q(d / 2));
+            } else {
+                (0..regs).for_each(|n| each(D(d + n)));
+            }
+        }
         Simd::Vfp {
             double, d, n, m, ..
         } => [d, n, m]
@@ -303,11 +315,17 @@ impl Translator<'_> {
     }
 
     fn load_unit(&mut self, to: Xmm, unit: Unit) {
-        // MOVSS, MOVSD, MOVDQU.
         match unit {
+            // MOVSS, MOVSD.
             Unit::S(s) => self.asm.sse(Prefix::F3, 0x10, to, self.fp(false, s)),
             Unit::D(d) => self.asm.sse(Prefix::F2, 0x10, to, self.fp(true, d)),
-            Unit::Q(q) => self.asm.sse(Prefix::F3, 0x6f, to, self.fp(true, q * 2)),
+            // MOVQ and MOVHPS: a load of 16 bytes would wait for the stores of its halves, if they
+            // were set one by one, to reach the cache.
+            Unit::Q(q) => {
+                self.asm.sse(Prefix::F3, 0x7e, to, self.fp(true, q * 2));
+                self.asm
+                    .sse(Prefix::None, 0x16, to, self.fp(true, q * 2 + 1));
+            }
         }
     }
 
@@ -325,11 +343,23 @@ impl Translator<'_> {
     /// Notes that the instruction sets a guest register to what a host register has.
     fn hold(&mut self, unit: Unit, from: Xmm) {
         if let Some(i) = self.vectors.index(unit) {
-            // MOVAPS.
-            self.asm.sse(Prefix::None, 0x28, Xmm(FIRST + i as u8), from);
+            let host = Xmm(FIRST + i as u8);
+            if host != from {
+                // MOVAPS.
+                self.asm.sse(Prefix::None, 0x28, host, from);
+            }
             self.vectors.valid |= 1 << i;
             self.vectors.updated |= 1 << i;
         }
+    }
+
+    /// The host register to compute S(`number`) or D(`number`) in, for [`Translator::store_fp`]: the
+    /// one that holds it, whose value memory still has for the slow path, or `other`.
+    pub(super) fn target_fp(&self, double: bool, number: u8, other: Xmm) -> Xmm {
+        let unit = Unit::scalar(double, number);
+        self.vectors
+            .index(unit)
+            .map_or(other, |i| Xmm(FIRST + i as u8))
     }
 
     /// S(`number`) or D(`number`) as an operand of a scalar instruction.
@@ -343,6 +373,7 @@ impl Translator<'_> {
     /// Loads S(`number`) or D(`number`); what is above it may be anything.
     pub(super) fn load_fp(&mut self, to: Xmm, double: bool, number: u8) {
         match self.held(Unit::scalar(double, number)) {
+            Some(host) if host == to => {}
             Some(host) => self.asm.sse(Prefix::None, 0x28, to, host),
             None => self.load_unit(to, Unit::scalar(double, number)),
         }
@@ -358,12 +389,11 @@ impl Translator<'_> {
 
     /// Loads D(`d`), with zeros above, or the Q register that begins there.
     pub(super) fn vector_load(&mut self, to: Xmm, q: bool, d: u8) {
-        // MOVDQU or MOVDQA, MOVQ.
-        let opcode = if q { 0x6f } else { 0x7e };
         match self.held(Unit::vector(q, d)) {
-            Some(host) if q => self.asm.sse(Prefix::P66, opcode, to, host),
-            Some(host) => self.asm.sse(Prefix::F3, opcode, to, host),
-            None => self.asm.sse(Prefix::F3, opcode, to, self.fp(true, d)),
+            // MOVDQA, MOVQ.
+            Some(host) if q => self.asm.sse(Prefix::P66, 0x6f, to, host),
+            Some(host) => self.asm.sse(Prefix::F3, 0x7e, to, host),
+            None => self.load_unit(to, Unit::vector(q, d)),
         }
     }
 

@@ -11,7 +11,7 @@ mod fixed;
 use super::analysis::Form;
 use super::flags::{NOT_C, NZ, V};
 use super::{Cold, Translator, pinned};
-use crate::asm::{Alu, Cc, Gpr, Label, Mem, Prefix, Sh, Width, Xmm};
+use crate::asm::{Alu, Cc, Gpr, Label, Mem, Prefix, Sh, Width, Xmm, XmmLoc};
 use crate::context::{STATE, Shared};
 use skep_arm::insn::simd::{Simd, VfpOp, VfpUnary, vfp_expand_imm};
 use skep_arm::insn::{Decoded, Insn, Reg};
@@ -44,6 +44,8 @@ mod op {
     pub const CONVERT: u8 = 0x5a;
     pub const SUB: u8 = 0x5c;
     pub const DIV: u8 = 0x5e;
+    pub const UNPACK_LOW32: u8 = 0x62;
+    pub const FROM_GPR: u8 = 0x6e;
     pub const TO_GPR: u8 = 0x7e;
 }
 
@@ -126,10 +128,22 @@ impl Translator<'_> {
                 rt2,
             } if !rt.is_pc() && !rt2.is_pc() && (!to_core || rt != rt2) => {
                 self.check_fp();
-                self.core_to_word(to_core, self.fp(true, d), rt);
-                let mut high = self.fp(true, d);
-                high.disp += 4;
-                self.core_to_word(to_core, high, rt2);
+                if to_core {
+                    self.core_to_word(true, self.fp(true, d), rt);
+                    let mut high = self.fp(true, d);
+                    high.disp += 4;
+                    self.core_to_word(true, high, rt2);
+                } else {
+                    // One store, so that a load of all of it does not wait for two.
+                    for (to, from) in [(X0, rt), (X1, rt2)] {
+                        let host = pinned(from).unwrap_or(Gpr::Rax);
+                        self.get(host, from);
+                        self.asm
+                            .sse_gpr(Prefix::P66, false, op::FROM_GPR, to.0, host);
+                    }
+                    self.asm.sse(Prefix::P66, op::UNPACK_LOW32, X0, X1);
+                    self.store_fp(X0, true, d);
+                }
             }
             Simd::VmovToScalar { size, d, index, rt } if !rt.is_pc() && size <= 2 => {
                 self.check_fp();
@@ -433,14 +447,26 @@ impl Translator<'_> {
         let size = if double { 8 } else { 4 };
         let done = self.translate_address(decoded, write, address, size, 4);
         let memory = Mem::indexed(Gpr::Rdx, address, 0, 0);
-        if write {
-            self.load_fp(X0, double, d);
-            self.asm.sse(scalar(double), op::STORE, X0, memory);
-        } else {
-            self.asm.sse(scalar(double), op::LOAD, X0, memory);
-            self.store_fp(X0, double, d);
-        }
+        self.vfp_move(write, double, d, memory);
         self.asm.bind(done);
+    }
+
+    /// Stores S(`d`) or D(`d`) at an address of the host, or loads it.
+    fn vfp_move(&mut self, write: bool, double: bool, d: u8, memory: Mem) {
+        if write {
+            let from = match self.operand_fp(double, d) {
+                XmmLoc::Reg(held) => held,
+                XmmLoc::Mem(_) => {
+                    self.load_fp(X0, double, d);
+                    X0
+                }
+            };
+            self.asm.sse(scalar(double), op::STORE, from, memory);
+        } else {
+            let to = self.target_fp(double, d, X0);
+            self.asm.sse(scalar(double), op::LOAD, to, memory);
+            self.store_fp(to, double, d);
+        }
     }
 
     fn vfp_multiple(
@@ -476,13 +502,7 @@ impl Translator<'_> {
         self.look_up_aligned(write, Gpr::Rcx, 4, slow);
         for n in 0..count {
             let memory = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, i32::from(n) * size);
-            if write {
-                self.load_fp(X0, double, d + n);
-                self.asm.sse(scalar(double), op::STORE, X0, memory);
-            } else {
-                self.asm.sse(scalar(double), op::LOAD, X0, memory);
-                self.store_fp(X0, double, d + n);
-            }
+            self.vfp_move(write, double, d + n, memory);
         }
         if base.wback {
             let op = if base.increment { Alu::Add } else { Alu::Sub };
@@ -603,35 +623,46 @@ impl Translator<'_> {
         self.check_mode(slow, double, flush);
         let prefix = scalar(double);
         let rm = self.operand_fp(double, m);
+        // Memory keeps the operands until the result is found right.
+        let mut to = self.target_fp(double, d, X0);
         if let Some(opcode) = simple {
-            self.load_fp(X0, double, n);
-            self.asm.sse(prefix, opcode, X0, rm);
-            self.check_result(double, X0, slow);
+            if d == m && d != n {
+                to = X0;
+            }
+            self.load_fp(to, double, n);
+            self.asm.sse(prefix, opcode, to, rm);
+            self.check_result(double, to, slow);
             if operation == VfpOp::Vnmul {
-                self.negate(double, X0);
+                self.negate(double, to);
             }
         } else if let Some(opcode) = fused {
-            self.load_fp(X0, double, d);
-            self.load_fp(X1, double, n);
-            self.asm.fused(opcode, double, X0, X1, rm);
-            self.check_result(double, X0, slow);
+            self.load_fp(to, double, d);
+            let rn = match self.operand_fp(double, n) {
+                XmmLoc::Reg(held) => held,
+                XmmLoc::Mem(_) => {
+                    self.load_fp(X1, double, n);
+                    X1
+                }
+            };
+            self.asm.fused(opcode, double, to, rn, rm);
+            self.check_result(double, to, slow);
         } else {
             // Two roundings.
             self.load_fp(X1, double, n);
             self.asm.sse(prefix, op::MUL, X1, rm);
             self.check_result(double, X1, slow);
-            self.load_fp(X0, double, d);
+            self.load_fp(to, double, d);
             if matches!(operation, VfpOp::Vnmla | VfpOp::Vnmls) {
-                self.negate(double, X0);
+                self.negate(double, to);
             }
             let opcode = match operation {
                 VfpOp::Vmla | VfpOp::Vnmls => op::ADD,
                 _ => op::SUB,
             };
-            self.asm.sse(prefix, opcode, X0, X1);
-            self.check_result(double, X0, slow);
+            self.asm.sse(prefix, opcode, to, X1);
+            self.check_result(double, to, slow);
         }
-        self.store_fp(X0, double, d);
+        self.store_fp(to, double, d);
         self.asm.bind(done);
         Some(())
     }

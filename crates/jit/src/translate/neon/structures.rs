@@ -118,8 +118,11 @@ impl Translator<'_> {
                 let done = self.reach(decoded, place)?;
                 for i in 0..interleave {
                     self.load_to_all(size, memory(i << size));
-                    for r in 0..regs {
-                        self.vector_store(X0, false, d + i * spacing + r);
+                    let first = d + i * spacing;
+                    if regs == 2 && first % 2 == 0 {
+                        self.vector_store(X0, true, first);
+                    } else {
+                        (0..regs).for_each(|r| self.vector_store(X0, false, first + r));
                     }
                 }
                 self.leave_structure(place, done);
@@ -209,6 +212,7 @@ impl Translator<'_> {
                 // PSHUFLW.
                 self.asm.sse(Prefix::F2, op::SHUFFLE32, X0, X0);
                 self.asm.immediate(0);
+                self.sse(op::UNPACK_LOW64, X0, X0);
             }
             _ => self.sse_imm(op::SHUFFLE32, X0, X0, 0),
         }
