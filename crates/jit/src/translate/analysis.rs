@@ -410,8 +410,8 @@ pub struct Liveness {
 }
 
 /// Works out the liveness of flags in a block, backwards. Where the block is left an interrupt may be
-/// taken, which keeps them all.
-pub fn liveness(insns: &[Decoded], out: &mut Vec<Liveness>) {
+/// taken, which keeps them all. Returns those that are read before they are set.
+pub fn liveness(insns: &[Decoded], out: &mut Vec<Liveness>) -> u8 {
     out.clear();
     out.resize(insns.len(), Liveness::default());
     // Beyond the block anything may be read.
@@ -444,4 +444,5 @@ pub fn liveness(insns: &[Decoded], out: &mut Vec<Liveness>) {
             next = Some(*decoded);
         }
     }
+    after
 }

@@ -40,6 +40,9 @@ impl Translator<'_> {
                     self.asm.mov_imm8(byte, u8::from(!carry));
                 }
                 let recipe = recipe(op, rd, rn, Some(Value::Imm(imm)));
+                if self.compare_later(op, recipe, live) {
+                    return true;
+                }
                 self.data_processing(op, s, rd, rn, Operand::Imm(imm), recipe, live);
             }
             Insn::DpReg {
@@ -67,15 +70,7 @@ impl Translator<'_> {
                     }
                     return true;
                 }
-                let operand = if rm.is_pc() && amount == 0 {
-                    Operand::Imm(self.pc_value())
-                } else if amount == 0 {
-                    Operand::Loc(self.loc(rm))
-                } else {
-                    let carry = s && is_logical(op) && live & flag::C != 0;
-                    self.shifted(rm, shift, amount, carry);
-                    Operand::Loc(Gpr::Rax.into())
-                };
+                let carry = s && is_logical(op) && amount != 0 && live & flag::C != 0;
                 let value = match (amount, shift) {
                     _ if rm.is_pc() => None,
                     (0, _) => Some(Value::Reg(rm, 0)),
@@ -83,6 +78,17 @@ impl Translator<'_> {
                     _ => Some(Value::Shifted(rm, shift, amount)),
                 };
                 let recipe = recipe(op, rd, rn, value);
+                if !carry && self.compare_later(op, recipe, live) {
+                    return true;
+                }
+                let operand = if rm.is_pc() && amount == 0 {
+                    Operand::Imm(self.pc_value())
+                } else if amount == 0 {
+                    Operand::Loc(self.loc(rm))
+                } else {
+                    self.shifted(rm, shift, amount, carry);
+                    Operand::Loc(Gpr::Rax.into())
+                };
                 self.data_processing(op, s, rd, rn, operand, recipe, live);
             }
             Insn::DpRsr {
@@ -126,6 +132,18 @@ impl Translator<'_> {
             _ => return self.arithmetic(insn, live),
         }
         true
+    }
+
+    /// A comparison is made when its flags are asked for.
+    fn compare_later(&mut self, op: DpOp, recipe: Option<Recipe>, live: u8) -> bool {
+        let later = is_compare(op)
+            && self.skip.is_none()
+            && recipe.is_some_and(|recipe| recipe.flags() & live != 0);
+        if later {
+            self.pending = recipe;
+            self.form = Form::None;
+        }
+        later
     }
 
     /// ADD with a scaled register, as an address computation.
@@ -456,7 +474,7 @@ impl Translator<'_> {
         }
         let (to, from) = (pinned(rd), pinned(rn));
         match (to, from, b) {
-            (_, _, Operand::Imm(imm)) if rd == rn => {
+            (_, from, Operand::Imm(imm)) if rd == rn && (from.is_none() || !self.host_flags()) => {
                 let loc = self.loc(rd);
                 self.asm.alu_imm(B32, Alu::Add, loc, imm as i32);
                 self.form = Form::None;
@@ -471,11 +489,23 @@ impl Translator<'_> {
                 self.asm.lea(to, Mem::indexed(from, b, 0, 0));
                 self.set(rd, to);
             }
+            (_, _, Operand::Loc(b)) if self.host_flags() => {
+                self.get(Gpr::Rdx, rn);
+                self.operand(Gpr::Rcx, Operand::Loc(b));
+                let to = to.unwrap_or(Gpr::Rdx);
+                self.asm.lea(to, Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, 0));
+                self.set(rd, to);
+            }
             _ => {
                 self.two(Alu::Add, rd, rn, b, None);
                 self.form = Form::None;
             }
         }
+    }
+
+    /// The host's flags are worth keeping.
+    fn host_flags(&self) -> bool {
+        self.pending.is_some() && self.form != Form::None
     }
 
     /// `rd = rn op b`, with the host's flags as the operation leaves them. `carry`: how the

@@ -82,6 +82,22 @@ impl Value {
         }
     }
 
+    /// Loads a value that is not just a register's into RAX; false if it is another.
+    fn load(self, asm: &mut Asm, loc: impl Fn(Reg) -> Loc) -> bool {
+        match self {
+            Value::Shifted(reg, shift, amount) => {
+                asm.load(B32, Gpr::Rax, loc(reg));
+                shift_constant(asm, Gpr::Rax, shift, amount);
+            }
+            Value::Reg(reg, plus) if plus != 0 => {
+                asm.load(B32, Gpr::Rax, loc(reg));
+                asm.alu_imm(B32, Alu::Add, Gpr::Rax, plus as i32);
+            }
+            _ => return false,
+        }
+        true
+    }
+
     fn uses(self, registers: u16) -> bool {
         let one = |reg: Reg| registers >> reg.index() & 1 != 0;
         match self {
@@ -113,7 +129,7 @@ impl Recipe {
         }
     }
 
-    fn form(&self) -> Form {
+    pub(super) fn form(&self) -> Form {
         match self.operation {
             Operation::Sub => Form::Sub,
             Operation::Add => Form::Add,
@@ -124,25 +140,29 @@ impl Recipe {
     /// The recipe after an instruction that sets these registers and adds a number to one; None if
     /// the operands are lost.
     pub fn after(mut self, written: u16, moved: Option<(Reg, u32)>) -> Option<Self> {
-        let written = match moved {
-            Some((reg, by)) => {
-                if self.b.uses(1 << reg.index()) {
-                    return None;
+        let mut lost = written;
+        if let Some((reg, by)) = moved {
+            let moves = |value: &mut Value| match value {
+                Value::Reg(a, plus) if *a == reg => {
+                    *plus = plus.wrapping_sub(by);
+                    true
                 }
-                match &mut self.a {
-                    Value::Reg(a, plus) if *a == reg => {
-                        if matches!(self.b, Value::Shifted(..)) {
-                            return None;
-                        }
-                        *plus = plus.wrapping_sub(by);
-                        written & !(1 << reg.index())
-                    }
-                    _ => written,
-                }
+                _ => false,
+            };
+            // Only one of them, beside a plain register or a constant.
+            let plain = |value: Value| matches!(value, Value::Reg(_, 0) | Value::Imm(_));
+            let one = 1 << reg.index();
+            let (a, b) = (self.a.uses(one), self.b.uses(one));
+            let moved = match (a, b) {
+                (true, false) => plain(self.b) && moves(&mut self.a),
+                (false, true) => matches!(self.a, Value::Reg(_, 0)) && moves(&mut self.b),
+                _ => false,
+            };
+            if moved {
+                lost &= !one;
             }
-            None => written,
-        };
-        (!self.a.uses(written) && !self.b.uses(written)).then_some(self)
+        }
+        (!self.a.uses(lost) && !self.b.uses(lost)).then_some(self)
     }
 
     /// Computes the flags anew, in the host's. Uses RAX.
@@ -151,9 +171,9 @@ impl Recipe {
             Some(host) => Loc::Reg(host),
             None => Loc::Mem(register(reg.index())),
         };
-        if let (Value::Reg(a, _), Value::Shifted(b, shift, amount)) = (self.a, self.b) {
-            asm.load(B32, Gpr::Rax, loc(b));
-            shift_constant(asm, Gpr::Rax, shift, amount);
+        if let Value::Reg(a, 0) = self.a
+            && self.b.load(asm, loc)
+        {
             return match (self.operation, loc(a)) {
                 (Operation::Sub, a) => asm.alu_to(B32, Alu::Cmp, a, Gpr::Rax),
                 (Operation::And, a) => asm.test(B32, a, Gpr::Rax),

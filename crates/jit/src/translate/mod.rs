@@ -192,6 +192,8 @@ pub struct Translator<'a> {
     held_at: [u8; 3],
     /// What the flags are computed from, if they are not in memory.
     pending: Option<Recipe>,
+    /// Flags that the block may read before it sets them.
+    live_at_start: u8,
     /// Where the first instruction is that sets all flags, if what stands before it is simple enough
     /// to be repeated (`buffers.head`).
     after_head: Option<Label>,
@@ -233,6 +235,7 @@ impl<'a> Translator<'a> {
             vectors: Vectors::default(),
             held_at: [0; 3],
             pending: None,
+            live_at_start: flag::ALL,
             after_head: None,
             count: 0,
             merged: false,
@@ -274,7 +277,7 @@ impl<'a> Translator<'a> {
             addresses.push(va);
             va = va.wrapping_add(u32::from(decoded.len));
         }
-        liveness(&insns, &mut live);
+        self.live_at_start = liveness(&insns, &mut live);
 
         let count = insns.len();
         self.count = count;
@@ -354,6 +357,9 @@ impl<'a> Translator<'a> {
         let (Some(after), Some(recipe)) = (self.after_head, self.pending) else {
             return self.restart();
         };
+        if recipe.flags() & self.live_at_start == 0 {
+            return self.restart();
+        }
         let head = std::mem::take(&mut self.buffers.head);
         let kept = head.iter().try_fold(recipe, |recipe, decoded| {
             recipe.after(written(&decoded.insn), moved(&decoded.insn))
@@ -416,6 +422,9 @@ impl<'a> Translator<'a> {
 
     /// Flags that code at an address may read before it sets them.
     fn live_at(&self, target: u32) -> u8 {
+        if target == self.request.va {
+            return self.live_at_start;
+        }
         if (target ^ self.request.va) & !0xfff != 0 {
             return flag::ALL;
         }
@@ -515,9 +524,13 @@ impl<'a> Translator<'a> {
             self.skip = Some(skip);
             self.held_at[AT_SKIP] = self.vectors.valid;
         }
-        let live = live.first().copied().unwrap_or_default();
+        let mut next = live.iter().copied();
+        let (mut live, next) = (next.next().unwrap_or_default(), next.next());
         if !conditional {
             self.keep_flags(decoded, live);
+            if live.after == flag::C && takes_host_carry(decoded, rest.get(1), next) {
+                live.after = 0;
+            }
         }
         if self.constant_of_two(decoded, rest.get(1)) {
             return false;
@@ -545,11 +558,13 @@ impl<'a> Translator<'a> {
         let effects = effects(insn);
         let kept = live.after & !effects.writes & recipe.flags();
         let lost = effects.writes != 0 || recipe.after(written(insn), moved(insn)).is_none();
-        let carry = effects.reads_carry
-            && recipe.flags() & flag::C != 0
-            && (self.form == Form::None || !analysis::keeps_host_carry(insn));
-        if lost && kept != 0 || carry || effects.unknown {
-            self.settle_flags(flag::ALL);
+        let carry = effects.reads_carry && recipe.flags() & flag::C != 0;
+        let takes = carry && analysis::keeps_host_carry(insn);
+        if lost && kept != 0 || carry && !takes || effects.unknown {
+            self.settle_flags(kept | effects.reads);
+        } else if takes && self.form == Form::None {
+            recipe.compute(self.asm);
+            self.form = recipe.form();
         }
     }
 
@@ -908,6 +923,19 @@ impl<'a> Translator<'a> {
             self.asm.store(Width::B32, loc, from);
         }
     }
+}
+
+/// Whether an instruction's carry is read by the next one alone, which finds it in the host's flags.
+fn takes_host_carry(decoded: &Decoded, next: Option<&Decoded>, live: Option<Liveness>) -> bool {
+    let (Some(next), Some(live)) = (next, live) else {
+        return false;
+    };
+    let after = effects(&next.insn);
+    matches!(effects(&decoded.insn).form, Form::Add | Form::Sub)
+        && next.cond == Cond::Al
+        && after.reads_carry
+        && analysis::keeps_host_carry(&next.insn)
+        && live.after & flag::C & !after.writes == 0
 }
 
 fn it_after(decoded: &Decoded, it: ItState) -> ItState {
