@@ -1,61 +1,77 @@
 //! The VM's time: runs while the VM runs, stands still while it is paused.
 
 use skep_board::{Clock, map};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A clock that can stand still. Clones show the same time.
 #[derive(Clone)]
 pub struct VmClock {
-    inner: Arc<Mutex<Inner>>,
+    epoch: Instant,
+    /// In one word, so that guests that read the counter all the time take no lock: with
+    /// [`RUNNING`], when the clock would have shown 0, in nanoseconds after `epoch` (modulo 2^63);
+    /// without, what it shows.
+    state: Arc<AtomicU64>,
 }
 
-struct Inner {
-    /// Time that had passed at `since`.
-    passed: Duration,
-    /// When the clock was started; None while it stands still.
-    since: Option<Instant>,
-}
+/// The clock runs.
+const RUNNING: u64 = 1 << 63;
 
 impl VmClock {
     /// A clock at 0, standing still.
     pub fn new() -> Self {
         VmClock {
-            inner: Arc::new(Mutex::new(Inner {
-                passed: Duration::ZERO,
-                since: None,
-            })),
+            epoch: Instant::now(),
+            state: Arc::new(AtomicU64::new(0)),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Nanoseconds since the epoch: enough for 292 years.
+    fn host(&self) -> u64 {
+        let passed = self.epoch.elapsed();
+        passed.as_secs() * 1_000_000_000 + u64::from(passed.subsec_nanos())
+    }
+
+    fn shown(&self, state: u64) -> u64 {
+        if state & RUNNING == 0 {
+            state
+        } else {
+            self.host().wrapping_sub(state) & !RUNNING
+        }
     }
 
     /// Lets time pass.
     pub fn start(&self) {
-        self.lock().since.get_or_insert_with(Instant::now);
+        let host = self.host();
+        let run = |state: u64| {
+            (state & RUNNING == 0).then(|| host.wrapping_sub(state) & !RUNNING | RUNNING)
+        };
+        // It runs already if there is nothing to change.
+        let _ = self
+            .state
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, run);
     }
 
     /// Stops time.
     pub fn stop(&self) {
-        let mut inner = self.lock();
-        if let Some(since) = inner.since.take() {
-            inner.passed += since.elapsed();
-        }
+        let stand = |state: u64| (state & RUNNING != 0).then(|| self.shown(state));
+        // It stands already if there is nothing to change.
+        let _ = self
+            .state
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, stand);
     }
 
     /// Time since the VM started.
     pub fn elapsed(&self) -> Duration {
-        let inner = self.lock();
-        inner.passed + inner.since.map_or(Duration::ZERO, |since| since.elapsed())
+        Duration::from_nanos(self.now_ns())
     }
 
     /// The generic timer's physical count, at [`map::COUNTER_HZ`].
     pub fn count(&self) -> u64 {
         // 16 ns a tick.
-        const NS: u128 = 1_000_000_000 / map::COUNTER_HZ as u128;
-        (self.elapsed().as_nanos() / NS) as u64
+        const NS: u64 = 1_000_000_000 / map::COUNTER_HZ as u64;
+        self.now_ns() / NS
     }
 
     /// How long until the count is `deadline`: zero if it has passed.
@@ -73,7 +89,7 @@ impl Default for VmClock {
 
 impl Clock for VmClock {
     fn now_ns(&self) -> u64 {
-        self.elapsed().as_nanos() as u64
+        self.shown(self.state.load(Ordering::Acquire))
     }
 
     fn unix_seconds(&self) -> u64 {
