@@ -135,3 +135,12 @@ fn an_abort_raises_no_floating_point_exception() {
     let end = a32(&[0xf463_918f], &[(3, HOLE)]);
     assert_eq!((end.outcome, end.fpscr), (Outcome::Abort as u32, 0));
 }
+
+#[test]
+fn a_load_of_the_pc_may_lead_to_the_next_instruction() {
+    // STR PC, [SP, #-4]!; LDR PC, [SP], #4; ADD R0, R0, #1; UDF.
+    let words = [0xe52d_f004, 0xe49d_f004, 0xe280_0001, 0xe7f0_00f0];
+    let end = a32(&words, &[(13, WINDOW_BASE + 0x40)]);
+    assert_eq!(end.outcome, Outcome::Undefined as u32);
+    assert_eq!((end.regs[0], end.regs[15]), (1, PROGRAMS + 12));
+}

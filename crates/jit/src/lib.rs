@@ -722,6 +722,8 @@ where
         if core.next_pc != next
             || (next ^ op.pc) & !0xfff != 0
             || !same_state
+            // Nothing is translated behind a branch, wherever it leads.
+            || translate::ends_block(&op.decoded.insn)
             || core.control.flags() != 0
         {
             return false;

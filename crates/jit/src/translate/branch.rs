@@ -10,7 +10,7 @@ use skep_arm::state::psr;
 use std::mem::offset_of;
 
 /// Nothing behind this instruction is part of its block, unless it is conditional.
-pub(super) fn ends_block(insn: &Insn) -> bool {
+pub fn ends_block(insn: &Insn) -> bool {
     match *insn {
         Insn::B { .. }
         | Insn::Bl { .. }

@@ -22,6 +22,8 @@ use crate::cache::{EXIT_BEFORE, Op};
 use crate::context::{Layout, PINNED, STATE, Shared, TABLES};
 use crate::tables;
 use crate::thunks::{Thunks, register};
+pub use branch::ends_block;
+
 use analysis::{Form, Liveness, cond_reads, effects, flag, liveness, moved, written};
 use flags::Recipe;
 use skep_arm::decode::{self, ItState};
