@@ -668,12 +668,7 @@ where
             core.stats.instructions = engine.shared.instructions;
         }
         let step = core.execute(&op.decoded);
-        let code_written = core.control.flags() & control::CODE != 0;
-        if step == Step::Next && code_written {
-            // What follows may be another instruction now.
-            core.next_pc = op.pc.wrapping_add(u32::from(op.decoded.len));
-        }
-        if step == Step::Next && !code_written {
+        if step == Step::Next {
             if it.in_block() {
                 core.state.set_it_state(ItState(0));
             }

@@ -7,6 +7,7 @@ mod memory;
 mod simd;
 mod system;
 
+use crate::control;
 use crate::core::{Core, Raised, Step};
 use crate::machine::Machine;
 use skep_arm::exception::Exception;
@@ -70,8 +71,8 @@ impl<M: Machine> Core<M> {
                 offset,
                 index,
             } => {
-                let result = self.str_imm(size, rt, rn, offset, index);
-                or_raise(result)
+                let step = or_raise(self.str_imm(size, rt, rn, offset, index));
+                self.behind_store(step, len)
             }
             Insn::B { offset } => self.jump(self.state.regs[15].wrapping_add_signed(offset)),
             Insn::Bl { offset } => self.bl(offset, len),
@@ -96,9 +97,27 @@ impl<M: Machine> Core<M> {
                 self.set_reg(rd, self.reg(rd) & 0xffff | u32::from(imm) << 16);
                 Step::Next
             }
-            Insn::Simd(ref insn) => self.execute_simd(insn),
-            ref insn => or_raise(self.execute_rarer(insn, len)),
+            Insn::Simd(ref insn) => {
+                let step = self.execute_simd(insn);
+                self.behind_store(step, len)
+            }
+            ref insn => {
+                let step = or_raise(self.execute_rarer(insn, len));
+                self.behind_store(step, len)
+            }
         }
+    }
+
+    /// What follows an instruction that may have stored: if it was to code, that is looked at anew,
+    /// as the next instruction may be another one. Programs that write code without the maintenance
+    /// that the architecture asks for run like this on most processors, and in both engines.
+    #[inline(always)]
+    fn behind_store(&mut self, step: Step, len: u8) -> Step {
+        if step as u8 == Step::Next as u8 && self.control.flags() & control::CODE != 0 {
+            self.next_pc = self.pc.wrapping_add(u32::from(len));
+            return Step::Jump;
+        }
+        step
     }
 
     #[inline(never)]
