@@ -40,6 +40,8 @@ pub struct Shared {
     /// The flags, in a form that suits the host: see `translate::flags`. CPSR's are not kept while
     /// generated code runs.
     pub flags: [u8; 4],
+    /// Operands that flags are computed from, within a block.
+    pub saved: [u32; 2],
     /// Where to go on; bit 0 = T32.
     pub pc: u32,
     /// Where MXCSR is stored to be read.

@@ -207,6 +207,7 @@ where
         let control = vcpu.core().control.clone();
         let mut engine = Box::new(Engine {
             shared: Shared {
+                saved: [0; 2],
                 flags: [0; 4],
                 pc: 0,
                 mxcsr: 0,

@@ -503,9 +503,9 @@ impl Translator<'_> {
         }
     }
 
-    /// The host's flags are worth keeping.
+    /// The host's flags are the guest's.
     fn host_flags(&self) -> bool {
-        self.pending.is_some() && self.form != Form::None
+        self.form != Form::None
     }
 
     /// `rd = rn op b`, with the host's flags as the operation leaves them. `carry`: how the

@@ -8,7 +8,7 @@
 use super::analysis::{Form, flag, host_tells};
 use super::{Translator, register};
 use crate::asm::{Alu, Asm, Cc, Gpr, Loc, Mem, Sh, Width};
-use crate::context::Shared;
+use crate::context::{Layout, STATE, Shared};
 use skep_arm::insn::{Cond, Reg, Shift};
 use std::mem::offset_of;
 
@@ -68,40 +68,53 @@ pub enum Value {
     Difference(Reg, Reg),
     /// A register's value, shifted by a constant (not RRX); `b` only, and with a plain `a`.
     Shifted(Reg, Shift, u8),
+    /// What was saved in [`Shared::saved`].
+    Saved(u8),
 }
 
 impl Value {
-    /// The register of what is one; R0 of a constant.
-    fn register(self) -> Reg {
+    /// Where the value is, if it need not be computed.
+    fn place(self, layout: &Layout) -> Option<Loc> {
         match self {
-            Value::Imm(_) => Reg::new(0),
-            Value::Reg(reg, _)
-            | Value::Shifted(reg, ..)
-            | Value::Sum(reg, _)
-            | Value::Difference(reg, _) => reg,
+            Value::Reg(reg, 0) => Some(home(reg)),
+            Value::Saved(n) => Some(Loc::Mem(saved(layout, n))),
+            _ => None,
         }
     }
 
-    /// Loads a value that is not just a register's into RAX; false if it is another.
-    fn load(self, asm: &mut Asm, loc: impl Fn(Reg) -> Loc) -> bool {
+    /// Loads the value into RAX.
+    fn load(self, asm: &mut Asm, layout: &Layout) {
         match self {
+            Value::Imm(imm) => asm.mov_imm(Gpr::Rax, imm),
+            Value::Reg(reg, plus) => match home(reg) {
+                Loc::Reg(host) if plus != 0 => asm.lea(Gpr::Rax, Mem::at(host, plus as i32)),
+                from => {
+                    asm.load(B32, Gpr::Rax, from);
+                    if plus != 0 {
+                        asm.alu_imm(B32, Alu::Add, Gpr::Rax, plus as i32);
+                    }
+                }
+            },
+            Value::Sum(a, b) | Value::Difference(a, b) => {
+                let op = match self {
+                    Value::Sum(..) => Alu::Add,
+                    _ => Alu::Sub,
+                };
+                asm.load(B32, Gpr::Rax, home(a));
+                asm.alu(B32, op, Gpr::Rax, home(b));
+            }
             Value::Shifted(reg, shift, amount) => {
-                asm.load(B32, Gpr::Rax, loc(reg));
+                asm.load(B32, Gpr::Rax, home(reg));
                 shift_constant(asm, Gpr::Rax, shift, amount);
             }
-            Value::Reg(reg, plus) if plus != 0 => {
-                asm.load(B32, Gpr::Rax, loc(reg));
-                asm.alu_imm(B32, Alu::Add, Gpr::Rax, plus as i32);
-            }
-            _ => return false,
+            Value::Saved(n) => asm.load(B32, Gpr::Rax, saved(layout, n)),
         }
-        true
     }
 
     fn uses(self, registers: u16) -> bool {
         let one = |reg: Reg| registers >> reg.index() & 1 != 0;
         match self {
-            Value::Imm(_) => false,
+            Value::Imm(_) | Value::Saved(_) => false,
             Value::Reg(reg, _) | Value::Shifted(reg, ..) => one(reg),
             Value::Sum(a, b) | Value::Difference(a, b) => one(a) || one(b),
         }
@@ -150,12 +163,15 @@ impl Recipe {
                 _ => false,
             };
             // Only one of them, beside a plain register or a constant.
-            let plain = |value: Value| matches!(value, Value::Reg(_, 0) | Value::Imm(_));
+            let plain =
+                |value: Value| matches!(value, Value::Reg(_, 0) | Value::Saved(_) | Value::Imm(_));
             let one = 1 << reg.index();
             let (a, b) = (self.a.uses(one), self.b.uses(one));
             let moved = match (a, b) {
                 (true, false) => plain(self.b) && moves(&mut self.a),
-                (false, true) => matches!(self.a, Value::Reg(_, 0)) && moves(&mut self.b),
+                (false, true) => {
+                    matches!(self.a, Value::Reg(_, 0) | Value::Saved(_)) && moves(&mut self.b)
+                }
                 _ => false,
             };
             if moved {
@@ -166,85 +182,65 @@ impl Recipe {
     }
 
     /// Computes the flags anew, in the host's. Uses RAX.
-    pub(super) fn compute(&self, asm: &mut Asm) {
-        let loc = |reg: Reg| match super::pinned(reg) {
-            Some(host) => Loc::Reg(host),
-            None => Loc::Mem(register(reg.index())),
-        };
-        if let Value::Reg(a, 0) = self.a
-            && self.b.load(asm, loc)
-        {
-            return match (self.operation, loc(a)) {
-                (Operation::Sub, a) => asm.alu_to(B32, Alu::Cmp, a, Gpr::Rax),
-                (Operation::And, a) => asm.test(B32, a, Gpr::Rax),
-                (_, a) => asm.alu(B32, Alu::Add, Gpr::Rax, a),
-            };
-        }
-        let a = match self.a {
-            Value::Reg(reg, 0) if self.operation != Operation::Add => loc(reg),
-            Value::Sum(a, b) | Value::Difference(a, b) => {
-                asm.load(B32, Gpr::Rax, loc(a));
-                let op = match self.a {
-                    Value::Sum(..) => Alu::Add,
-                    _ => Alu::Sub,
-                };
-                asm.alu(B32, op, Gpr::Rax, loc(b));
-                Loc::Reg(Gpr::Rax)
+    pub(super) fn compute(&self, asm: &mut Asm, layout: &Layout) {
+        let (operation, a, b) = (self.operation, self.a.place(layout), self.b.place(layout));
+        match (operation, a, b, self.b) {
+            (Operation::Result, Some(a), ..) => asm.alu_imm(B32, Alu::Cmp, a, 0),
+            (Operation::Result, None, ..) => {
+                self.a.load(asm, layout);
+                asm.test(B32, Gpr::Rax, Gpr::Rax);
             }
-            Value::Reg(reg, plus) => {
-                match loc(reg) {
-                    Loc::Reg(host) if plus != 0 => asm.lea(Gpr::Rax, Mem::at(host, plus as i32)),
-                    from => {
-                        asm.load(B32, Gpr::Rax, from);
-                        if plus != 0 {
-                            asm.alu_imm(B32, Alu::Add, Gpr::Rax, plus as i32);
-                        }
-                    }
+            (Operation::Sub, Some(a), _, Value::Imm(imm)) => {
+                asm.alu_imm(B32, Alu::Cmp, a, imm as i32);
+            }
+            (Operation::Sub, Some(Loc::Reg(a)), Some(b), _) => asm.alu(B32, Alu::Cmp, a, b),
+            (Operation::Sub, Some(a), Some(Loc::Reg(b)), _) => asm.alu_to(B32, Alu::Cmp, a, b),
+            (Operation::And, Some(Loc::Reg(a)), Some(b), _) => asm.test(B32, b, a),
+            (_, _, _, Value::Imm(imm)) => {
+                self.a.load(asm, layout);
+                asm.alu_imm(B32, operation.alu(), Gpr::Rax, imm as i32);
+            }
+            (_, _, Some(b), _) => {
+                self.a.load(asm, layout);
+                asm.alu(B32, operation.alu(), Gpr::Rax, b);
+            }
+            (_, Some(a), None, _) => {
+                self.b.load(asm, layout);
+                match operation {
+                    Operation::Sub => asm.alu_to(B32, Alu::Cmp, a, Gpr::Rax),
+                    _ => asm.alu(B32, operation.alu(), Gpr::Rax, a),
                 }
-                Loc::Reg(Gpr::Rax)
             }
-            Value::Imm(imm) => {
-                asm.mov_imm(Gpr::Rax, imm);
-                Loc::Reg(Gpr::Rax)
-            }
-            // Not without the other case above.
-            Value::Shifted(reg, ..) => loc(reg),
-        };
-        let op = match self.operation {
-            Operation::Sub => Alu::Cmp,
-            Operation::Add => Alu::Add,
-            Operation::Result => return asm.alu_imm(B32, Alu::Cmp, a, 0),
-            Operation::And => return self.compute_and(asm, a, loc),
-        };
-        match (a, self.b) {
-            (a, Value::Imm(imm)) => asm.alu_imm(B32, op, a, imm as i32),
-            (Loc::Reg(a), b) => asm.alu(B32, op, a, loc(b.register())),
-            (a, b) => match loc(b.register()) {
-                Loc::Reg(b) => asm.alu_to(B32, op, a, b),
-                b => {
-                    asm.load(B32, Gpr::Rax, a);
-                    asm.alu(B32, op, Gpr::Rax, b);
-                }
-            },
+            // One of the two has a place.
+            (_, None, None, _) => {}
         }
     }
+}
 
-    fn compute_and(&self, asm: &mut Asm, a: Loc, loc: impl Fn(Reg) -> Loc) {
-        match (a, self.b) {
-            (Loc::Reg(Gpr::Rax), Value::Imm(imm)) => {
-                asm.alu_imm(B32, Alu::And, Gpr::Rax, imm as i32);
-            }
-            (a, Value::Imm(imm)) => {
-                asm.mov_imm(Gpr::Rax, imm);
-                asm.test(B32, a, Gpr::Rax);
-            }
-            (Loc::Reg(a), b) => asm.test(B32, loc(b.register()), a),
-            (a, b) => {
-                asm.load(B32, Gpr::Rax, a);
-                asm.test(B32, loc(b.register()), Gpr::Rax);
-            }
+impl Operation {
+    /// The host's operation on RAX, whose value is of no use afterwards.
+    fn alu(self) -> Alu {
+        match self {
+            Operation::Sub | Operation::Result => Alu::Cmp,
+            Operation::Add => Alu::Add,
+            Operation::And => Alu::And,
         }
     }
+}
+
+/// Where a register that is not the PC lives.
+fn home(reg: Reg) -> Loc {
+    match super::pinned(reg) {
+        Some(host) => Loc::Reg(host),
+        None => Loc::Mem(register(reg.index())),
+    }
+}
+
+fn saved(layout: &Layout, n: u8) -> Mem {
+    Mem::at(
+        STATE,
+        layout.shared(offset_of!(Shared, saved) + 4 * usize::from(n)),
+    )
 }
 
 /// Stores flags that are in the host's, and returns what the host's hold then. Uses RAX.
@@ -315,17 +311,43 @@ impl Translator<'_> {
             return;
         }
         if self.form == Form::None {
-            recipe.compute(self.asm);
+            recipe.compute(self.asm, &self.layout);
             self.form = recipe.form();
         }
         let flags = self.flag_byte(0);
         self.form = store(self.asm, flags, self.form, live & recipe.flags());
     }
 
+    /// Before instructions that set these registers: saves the operands of the pending recipe that
+    /// would be lost. Uses RAX.
+    pub(super) fn save_operands(&mut self, written: u16) {
+        let Some(mut recipe) = self.pending else {
+            return;
+        };
+        for (n, value) in (0..).zip([&mut recipe.a, &mut recipe.b]) {
+            if !value.uses(written) {
+                continue;
+            }
+            let from = match value.place(&self.layout) {
+                Some(Loc::Reg(host)) => host,
+                place => {
+                    value.load(self.asm, &self.layout);
+                    if place.is_none() {
+                        self.form = Form::None;
+                    }
+                    Gpr::Rax
+                }
+            };
+            self.asm.store(B32, saved(&self.layout, n), from);
+            *value = Value::Saved(n);
+        }
+        self.pending = Some(recipe);
+    }
+
     /// The same in cold code, where nothing is known of the host's flags.
     pub(super) fn place_flags(&mut self, recipe: Option<Recipe>) {
         if let Some(recipe) = recipe {
-            recipe.compute(self.asm);
+            recipe.compute(self.asm, &self.layout);
             let flags = self.flag_byte(0);
             store(self.asm, flags, recipe.form(), recipe.flags());
         }
@@ -337,7 +359,7 @@ impl Translator<'_> {
             && let Some(recipe) = self.pending
             && (host_tells(recipe.form(), cond) || recipe.form() == Form::Add)
         {
-            recipe.compute(self.asm);
+            recipe.compute(self.asm, &self.layout);
             self.form = recipe.form();
         }
         if self.form == Form::Add && !host_tells(Form::Add, cond) {

@@ -37,6 +37,8 @@ const LONGEST: usize = 64;
 const LOOKAHEAD: usize = 4;
 /// How many instructions a loop repeats at most.
 const LONGEST_HEAD: usize = 8;
+/// How far to look for the instruction that sets all flags anew.
+const LONGEST_KEPT: usize = 16;
 
 /// Indices of [`Translator::held_at`].
 const AT_START: usize = 0;
@@ -514,7 +516,7 @@ impl<'a> Translator<'a> {
         if conditional
             && self.skip.is_none()
             && live.first().is_some_and(|live| !live.joins_next)
-            && self.conditional_move(decoded, live)
+            && self.conditional_move(rest, live)
         {
             return false;
         }
@@ -529,7 +531,7 @@ impl<'a> Translator<'a> {
         let mut next = live.iter().copied();
         let (mut live, next) = (next.next().unwrap_or_default(), next.next());
         if !conditional {
-            self.keep_flags(decoded, live);
+            self.keep_flags(rest, live);
             if live.after == flag::C && takes_host_carry(decoded, rest.get(1), next) {
                 live.after = 0;
             }
@@ -550,23 +552,41 @@ impl<'a> Translator<'a> {
         left && !conditional
     }
 
-    /// Before an instruction: flags in memory that are still of use afterwards, if their recipe is
-    /// not, or that it reads there.
-    fn keep_flags(&mut self, decoded: &Decoded, live: Liveness) {
-        let Some(recipe) = self.pending else {
+    /// Before an instruction: keeps the flags that are still of use, if their recipe is not or the
+    /// instruction reads them in memory.
+    fn keep_flags(&mut self, rest: &[Decoded], live: Liveness) {
+        let (Some(recipe), Some(decoded)) = (self.pending, rest.first()) else {
             return;
         };
         let insn = &decoded.insn;
         let effects = effects(insn);
         let kept = live.after & !effects.writes & recipe.flags();
-        let lost = effects.writes != 0 || recipe.after(written(insn), moved(insn)).is_none();
         let carry = effects.reads_carry && recipe.flags() & flag::C != 0;
         let takes = carry && analysis::keeps_host_carry(insn);
-        if lost && kept != 0 || carry && !takes || effects.unknown {
-            self.settle_flags(kept | effects.reads);
-        } else if takes && self.form == Form::None {
-            recipe.compute(self.asm);
+        if effects.writes != 0 && kept != 0 || carry && !takes || effects.unknown {
+            return self.settle_flags(kept | effects.reads);
+        }
+        let lost = recipe.after(written(insn), moved(insn)).is_none();
+        if lost && kept != 0 {
+            self.keep_recipe(written(insn), rest, kept | effects.reads);
+        }
+        if takes && self.form == Form::None {
+            recipe.compute(self.asm, &self.layout);
             self.form = recipe.form();
+        }
+    }
+
+    /// Before instructions that set registers of the pending recipe: saves its operands, if all
+    /// flags are set anew in this block, or else has the flags in memory.
+    fn keep_recipe(&mut self, written: u16, rest: &[Decoded], live: u8) {
+        let set_anew =
+            rest.iter().skip(1).take(LONGEST_KEPT).any(|decoded| {
+                decoded.cond == Cond::Al && effects(&decoded.insn).writes == flag::ALL
+            });
+        if set_anew {
+            self.save_operands(written);
+        } else {
+            self.settle_flags(live);
         }
     }
 
@@ -575,7 +595,7 @@ impl<'a> Translator<'a> {
         let Some(recipe) = self.pending else {
             return;
         };
-        let mut read = 0;
+        let (mut read, mut set, mut after) = (0, 0, 0);
         for (decoded, live) in rest.iter().zip(live) {
             if let Insn::It { .. } = decoded.insn {
                 // The run may go on in another IT block.
@@ -583,22 +603,26 @@ impl<'a> Translator<'a> {
             }
             let (insn, effects) = (&decoded.insn, effects(&decoded.insn));
             read |= effects.reads | cond_reads(decoded.cond);
-            let lost = effects.writes != 0
-                || effects.unknown
-                || effects.reads_carry
-                || recipe.after(written(insn), None).is_none();
-            if lost {
+            if effects.writes != 0 || effects.unknown || effects.reads_carry {
                 return self.settle_flags(read | live.after);
             }
+            set |= written(insn);
+            after = live.after;
             if !live.joins_next {
                 break;
             }
+        }
+        if recipe.after(set, None).is_none() {
+            self.keep_recipe(set, rest, read | after);
         }
     }
 
     /// A conditional instruction that only computes a register's value: without a branch, which
     /// might be mispredicted.
-    fn conditional_move(&mut self, decoded: &Decoded, live: &[Liveness]) -> bool {
+    fn conditional_move(&mut self, rest: &[Decoded], live: &[Liveness]) -> bool {
+        let Some(decoded) = rest.first() else {
+            return false;
+        };
         let insn = &decoded.insn;
         let Some((rd, value)) = simple::simple_value(insn) else {
             return false;
@@ -606,7 +630,8 @@ impl<'a> Translator<'a> {
         if let Some(recipe) = self.pending
             && recipe.after(1 << rd.index(), None).is_none()
         {
-            self.settle_flags(cond_reads(decoded.cond) | live.first().map_or(0, |live| live.after));
+            let live = cond_reads(decoded.cond) | live.first().map_or(0, |live| live.after);
+            self.keep_recipe(1 << rd.index(), rest, live);
         }
         self.value(Gpr::Rdx, value);
         let cc = self.test(decoded.cond);
