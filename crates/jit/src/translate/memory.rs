@@ -135,7 +135,7 @@ impl Translator<'_> {
         match offset {
             Offset::Imm(offset) => {
                 if rn.is_pc() {
-                    let va = (self.pc_value() & !3).wrapping_add_signed(offset);
+                    let va = self.literal(offset);
                     self.asm.mov_imm(Gpr::Rcx, va);
                     return Some(Gpr::Rcx);
                 }
@@ -217,6 +217,32 @@ impl Translator<'_> {
         done
     }
 
+    /// The same for a load from a known address, which goes to ECX; not if it is not aligned.
+    pub(super) fn translate_literal(
+        &mut self,
+        decoded: &Decoded,
+        va: u32,
+        size: u8,
+    ) -> Option<Label> {
+        if va & (u32::from(size) - 1) != 0 {
+            return None;
+        }
+        let done = self.asm.label();
+        let slow = self.slow(decoded, done);
+        self.asm.mov_imm(Gpr::Rcx, va);
+        let entry = Mem::at(TABLES, tables::READ + (va >> 12) as i32 * 8);
+        self.asm.load(B64, Gpr::Rdx, entry);
+        self.asm.test(B64, Gpr::Rdx, Gpr::Rdx);
+        self.asm.jcc(Cc::E, slow);
+        self.form = Form::None;
+        Some(done)
+    }
+
+    /// The address of what an instruction has at this offset from the PC.
+    pub(super) fn literal(&self, offset: i32) -> u32 {
+        (self.pc_value() & !3).wrapping_add_signed(offset)
+    }
+
     /// Loads RDX with what is added to the address in a register, which must be a multiple of
     /// `align`. (To fold the test of alignment into the table's index, by a rotation, was measured:
     /// it makes dependent loads slower and others no faster.)
@@ -261,6 +287,20 @@ impl Translator<'_> {
     /// Loads RDX with what is added to the address in ECX.
     pub(super) fn look_up(&mut self, write: bool, slow: Label) {
         self.look_up_aligned(write, Gpr::Rcx, 1, slow);
+    }
+
+    /// Sets a base register to ECX, which had it or an address below it, plus a number.
+    pub(super) fn move_base(&mut self, rn: Reg, by: i32) {
+        match pinned(rn) {
+            Some(base) => self.asm.lea(base, Mem::at(Gpr::Rcx, by)),
+            None => {
+                // Sooner done than adding to what is in memory.
+                if by != 0 {
+                    self.asm.alu_imm(B32, Alu::Add, Gpr::Rcx, by);
+                }
+                self.set(rn, Gpr::Rcx);
+            }
+        }
     }
 
     /// Updates the base register.
@@ -309,8 +349,21 @@ impl Translator<'_> {
         {
             return None;
         }
-        let address = self.address(rn, offset, index)?;
-        let done = self.translate_address(decoded, false, address, size_of_access(size), 1);
+        let bytes = size_of_access(size);
+        let literal = match offset {
+            Offset::Imm(offset) if rn.is_pc() && index == Index::Offset => {
+                self.translate_literal(decoded, self.literal(offset), bytes)
+            }
+            _ => None,
+        };
+        let (address, done) = match literal {
+            Some(done) => (Gpr::Rcx, done),
+            None => {
+                let address = self.address(rn, offset, index)?;
+                let done = self.translate_address(decoded, false, address, bytes, 1);
+                (address, done)
+            }
+        };
         let from = Mem::indexed(Gpr::Rdx, address, 0, 0);
         let to = pinned(rt).unwrap_or(Gpr::Rax);
         match size {

@@ -781,18 +781,19 @@ impl Translator<'_> {
         for n in (0..regs).step_by(if q { 2 } else { 1 }) {
             let memory = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, i32::from(n) * 8);
             if write {
-                self.vector_load(X0, q, d + n);
+                let from = self.vector_operand(q, d + n, X0);
                 let (prefix, opcode) = if q { (Prefix::F3, 0x7f) } else { (P66, 0xd6) };
-                self.asm.sse(prefix, opcode, X0, memory);
+                self.asm.sse(prefix, opcode, from, memory);
             } else {
                 let opcode = if q { 0x6f } else { 0x7e };
-                self.asm.sse(Prefix::F3, opcode, X0, memory);
-                self.vector_store(X0, q, d + n);
+                let to = self.vector_target(q, d + n, X0);
+                self.asm.sse(Prefix::F3, opcode, to, memory);
+                self.vector_store(to, q, d + n);
             }
         }
         match wback {
             Wback::None => {}
-            Wback::Size => self.asm.alu_imm(B32, Alu::Add, base, length),
+            Wback::Size => self.move_base(rn, length),
             Wback::Reg(rm) => {
                 let host = pinned(rm).unwrap_or(Gpr::Rax);
                 self.get(host, rm);

@@ -143,6 +143,8 @@ fn check(code: &[u8], va: u32) -> usize {
     let (mut indexed, mut address) = (Register::None, Register::None);
     // RAX holds a byte, extended with zeros.
     let mut byte_in_rax = false;
+    // The address that was moved to ECX.
+    let mut literal = None::<u32>;
     let (mut accesses, end) = (0, ORIGIN + code.len() as u64);
     let mut decoder = Decoder::with_ip(64, code, ORIGIN, DecoderOptions::NONE);
     while decoder.can_decode() {
@@ -212,6 +214,12 @@ fn check(code: &[u8], va: u32) -> usize {
                     assert!(byte_in_rax && !writes, "{place}");
                     assert_eq!(insn.memory_index_scale(), 1, "{place}");
                 }
+                // What is added to an address that is known.
+                (Register::R15, Register::None) if insn.op0_register() == Register::RDX => {
+                    let entry = |va: u32| READ + (va >> 12) as i32 * 8;
+                    assert_eq!(Some(disp), literal.map(entry), "{place}");
+                    assert!(!writes, "{place}");
+                }
                 (Register::R15, Register::None) => {
                     assert_eq!(disp, EXECUTE + (va >> 12) as i32 * 4, "{place}");
                     assert!(!writes, "{place}");
@@ -265,7 +273,8 @@ fn check(code: &[u8], va: u32) -> usize {
             let look_up = insn.mnemonic() == Mnemonic::Mov && base == Register::R15;
             let adds_address = insn.mnemonic() == Mnemonic::Add && insn.op1_register() == address;
             absolute = if adds_address { addend } else { Addend::None };
-            address = indexed;
+            let known = look_up && insn.memory_index() == Register::None;
+            address = if known { Register::RCX } else { indexed };
             indexed = match insn.mnemonic() {
                 Mnemonic::Mov if insn.op1_kind() == OpKind::Register => {
                     insn.op1_register().full_register()
@@ -274,10 +283,15 @@ fn check(code: &[u8], va: u32) -> usize {
                 _ => Register::None,
             };
             addend = match disp {
+                _ if known => Addend::Load,
                 READ if look_up => Addend::Load,
                 WRITE if look_up => Addend::Store,
                 _ => Addend::None,
             };
+        }
+        if changes(Register::RCX) {
+            let moved = insn.code() == Code::Mov_r32_imm32;
+            literal = moved.then(|| insn.immediate32());
         }
         if indexed != Register::None && changes(indexed) {
             indexed = Register::None;

@@ -282,6 +282,11 @@ impl Vectors {
         self.units.iter().position(|held| *held == Some(unit))
     }
 
+    /// The host register that is to hold a guest register, or `other` if none is.
+    fn target(&self, unit: Unit, other: Xmm) -> Xmm {
+        self.index(unit).map_or(other, |i| Xmm(FIRST + i as u8))
+    }
+
     /// Before an instruction.
     pub fn begin(&mut self) {
         self.updated = 0;
@@ -356,10 +361,7 @@ impl Translator<'_> {
     /// The host register to compute S(`number`) or D(`number`) in, for [`Translator::store_fp`]: the
     /// one that holds it, whose value memory still has for the slow path, or `other`.
     pub(super) fn target_fp(&self, double: bool, number: u8, other: Xmm) -> Xmm {
-        let unit = Unit::scalar(double, number);
-        self.vectors
-            .index(unit)
-            .map_or(other, |i| Xmm(FIRST + i as u8))
+        self.vectors.target(Unit::scalar(double, number), other)
     }
 
     /// S(`number`) or D(`number`) as an operand of a scalar instruction.
@@ -395,6 +397,22 @@ impl Translator<'_> {
             Some(host) => self.asm.sse(Prefix::F3, 0x7e, to, host),
             None => self.load_unit(to, Unit::vector(q, d)),
         }
+    }
+
+    /// The host register that holds it, or `other`, where it is loaded.
+    pub(super) fn vector_operand(&mut self, q: bool, d: u8, other: Xmm) -> Xmm {
+        match self.held(Unit::vector(q, d)) {
+            Some(held) => held,
+            None => {
+                self.load_unit(other, Unit::vector(q, d));
+                other
+            }
+        }
+    }
+
+    /// The host register to load it into, for [`Translator::vector_store`].
+    pub(super) fn vector_target(&self, q: bool, d: u8, other: Xmm) -> Xmm {
+        self.vectors.target(Unit::vector(q, d), other)
     }
 
     /// Sets D(`d`), or the Q register that begins there.

@@ -425,30 +425,42 @@ impl Translator<'_> {
     ) {
         self.check_fp();
         let offset = i32::from(offset);
-        let address = match (rn.is_pc(), pinned(rn)) {
+        let size = if double { 8 } else { 4 };
+        let literal = if rn.is_pc() && !write {
+            self.translate_literal(decoded, self.literal(offset), size)
+        } else {
+            None
+        };
+        let (address, done) = match literal {
+            Some(done) => (Gpr::Rcx, done),
+            None => {
+                let address = self.vfp_address(rn, offset);
+                let done = self.translate_address(decoded, write, address, size, 4);
+                (address, done)
+            }
+        };
+        let memory = Mem::indexed(Gpr::Rdx, address, 0, 0);
+        self.vfp_move(write, double, d, memory);
+        self.asm.bind(done);
+    }
+
+    /// The register that holds an address: the base's own, or ECX.
+    fn vfp_address(&mut self, rn: Reg, offset: i32) -> Gpr {
+        match (rn.is_pc(), pinned(rn)) {
             (true, _) => {
-                let va = (self.pc_value() & !3).wrapping_add_signed(offset);
+                let va = self.literal(offset);
                 self.asm.mov_imm(Gpr::Rcx, va);
-                Gpr::Rcx
             }
-            (false, Some(base)) if offset == 0 => base,
-            (false, Some(base)) => {
-                self.asm.lea(Gpr::Rcx, Mem::at(base, offset));
-                Gpr::Rcx
-            }
+            (false, Some(base)) if offset == 0 => return base,
+            (false, Some(base)) => self.asm.lea(Gpr::Rcx, Mem::at(base, offset)),
             (false, None) => {
                 self.get(Gpr::Rcx, rn);
                 if offset != 0 {
                     self.asm.alu_imm(B32, Alu::Add, Gpr::Rcx, offset);
                 }
-                Gpr::Rcx
             }
-        };
-        let size = if double { 8 } else { 4 };
-        let done = self.translate_address(decoded, write, address, size, 4);
-        let memory = Mem::indexed(Gpr::Rdx, address, 0, 0);
-        self.vfp_move(write, double, d, memory);
-        self.asm.bind(done);
+        }
+        Gpr::Rcx
     }
 
     /// Stores S(`d`) or D(`d`) at an address of the host, or loads it.
@@ -505,8 +517,7 @@ impl Translator<'_> {
             self.vfp_move(write, double, d + n, memory);
         }
         if base.wback {
-            let op = if base.increment { Alu::Add } else { Alu::Sub };
-            self.asm.alu_imm(B32, op, rn, moved);
+            self.move_base(base.rn, if base.increment { moved } else { 0 });
         }
         self.asm.bind(done);
         Some(())

@@ -159,8 +159,7 @@ impl Translator<'_> {
         match place.wback {
             Wback::None => {}
             Wback::Size => {
-                let length = i32::from(place.length);
-                self.asm.alu_imm(Width::B32, Alu::Add, base, length);
+                self.move_base(place.rn, i32::from(place.length));
             }
             Wback::Reg(rm) => {
                 let host = pinned(rm).unwrap_or(Gpr::Rax);
