@@ -67,7 +67,7 @@ fn linux(name: &str, cores: &[u8]) -> Vm<Vec<u8>> {
 fn start(vms: Vec<Vm<Vec<u8>>>) -> (Session, tempfile::TempDir) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("bundle");
-    let bundle = pack(&System { vms }).expect("it can be packed");
+    let bundle = pack(&System::from(vms)).expect("it can be packed");
     std::fs::write(&path, bundle).expect("the directory is writable");
     (Session::spawn(board(VIRT, Some(&path))), directory)
 }
@@ -113,7 +113,7 @@ fn in_another_mode_it_says_so() {
 fn a_damaged_bundle_is_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("bundle");
-    let mut bundle = pack(&System::<Vec<u8>> { vms: Vec::new() }).expect("it can be packed");
+    let mut bundle = pack(&System::<Vec<u8>>::from(Vec::new())).expect("it can be packed");
     bundle.truncate(100);
     std::fs::write(&path, bundle).expect("the directory is writable");
     let mut session = Session::spawn(board(VIRT, Some(&path)));

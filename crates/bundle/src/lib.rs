@@ -25,8 +25,12 @@ use core::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+mod schedule;
+
+pub use schedule::{CoreSchedule, Policies, Policy, ScheduleError, Share};
+
 /// The format that this crate writes and reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 const MAGIC: [u8; 8] = *b"SKEPBNDL";
 const HEADER: usize = 24;
 const PAGE: usize = 4096;
@@ -45,6 +49,9 @@ pub struct File {
 pub struct System<F = File> {
     /// The virtual machines.
     pub vms: Vec<Vm<F>>,
+    /// How each core is used, by the index of the CPU in the board's device tree. Cores beyond the
+    /// list are [partitioned](CoreSchedule::Partitioned): an empty list is the default.
+    pub cores: Vec<CoreSchedule>,
 }
 
 /// A virtual machine.
@@ -56,10 +63,43 @@ pub struct Vm<F = File> {
     pub memory_mib: u32,
     /// For each vCPU, the core that it runs on: an index of the CPUs in the board's device tree.
     pub cores: Vec<u8>,
+    /// For each vCPU, its share of a core that is time-shared. vCPUs beyond the list have
+    /// [`Share::default`]: an empty list is the default.
+    pub shares: Vec<Share>,
+    /// What becomes of it when it ends.
+    pub policies: Policies,
+    /// It does not start by itself, but from the hypervisor's shell. The default is false.
+    pub halted: bool,
     /// What is loaded before the guest starts: kernel, initial RAM disk, device tree.
     pub files: Vec<Placed<F>>,
     /// How the first vCPU starts.
     pub entry: Entry,
+}
+
+impl<F> From<Vec<Vm<F>>> for System<F> {
+    /// These VMs, on cores that are partitioned.
+    fn from(vms: Vec<Vm<F>>) -> Self {
+        System {
+            vms,
+            cores: Vec::new(),
+        }
+    }
+}
+
+impl<F> System<F> {
+    /// How a core is used.
+    #[must_use]
+    pub fn core(&self, core: usize) -> CoreSchedule {
+        self.cores.get(core).copied().unwrap_or_default()
+    }
+}
+
+impl<F> Vm<F> {
+    /// A vCPU's share of its core, if that is time-shared.
+    #[must_use]
+    pub fn share(&self, vcpu: usize) -> Share {
+        self.shares.get(vcpu).copied().unwrap_or_default()
+    }
 }
 
 /// A file in guest memory.
@@ -198,6 +238,9 @@ pub fn pack<F: AsRef<[u8]>>(system: &System<F>) -> Result<Vec<u8>, BundleError> 
                 name: vm.name.clone(),
                 memory_mib: vm.memory_mib,
                 cores: vm.cores.clone(),
+                shares: vm.shares.clone(),
+                policies: vm.policies,
+                halted: vm.halted,
                 files: vm
                     .files
                     .iter()
@@ -211,7 +254,8 @@ pub fn pack<F: AsRef<[u8]>>(system: &System<F>) -> Result<Vec<u8>, BundleError> 
                 entry: vm.entry,
             });
         }
-        let system = System { vms };
+        let cores = system.cores.clone();
+        let system = System { vms, cores };
         let bytes = postcard::to_allocvec(&system).map_err(|_| too_large())?;
         Ok((system, bytes))
     };
@@ -261,6 +305,16 @@ mod tests {
             name: "one".into(),
             memory_mib: 64,
             cores: vec![0, 1],
+            shares: vec![Share {
+                priority: 7,
+                budget_us: 2_000,
+                period_us: 10_000,
+            }],
+            policies: Policies {
+                fault: Policy::Reset { limit: Some(3) },
+                ..Policies::default()
+            },
+            halted: false,
             files: files.iter().enumerate().map(place).collect(),
             entry: Entry {
                 pc: 0x4001_0000,
@@ -274,6 +328,10 @@ mod tests {
         };
         System {
             vms: vec![vm, second],
+            cores: vec![
+                CoreSchedule::Partitioned,
+                CoreSchedule::Shared { slice_us: 1_000 },
+            ],
         }
     }
 
@@ -284,6 +342,11 @@ mod tests {
         let vm = &bundle.system.vms[1];
         assert_eq!((vm.name.as_str(), vm.memory_mib), ("two", 64));
         assert_eq!(vm.cores, [0, 1]);
+        assert_eq!((vm.share(0).priority, vm.share(1)), (7, Share::default()));
+        assert_eq!(vm.policies.fault, Policy::Reset { limit: Some(3) });
+        let core = |n| bundle.system.core(n);
+        assert_eq!(core(1), CoreSchedule::Shared { slice_us: 1_000 });
+        assert_eq!(core(2), CoreSchedule::Partitioned);
         assert_eq!(bundle.file(vm.files[0].file), [1; 5000]);
         assert_eq!(bundle.file(vm.files[1].file), [2; 3]);
         assert_eq!(vm.files[1].address, 0x4010_0000);

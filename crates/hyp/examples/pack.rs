@@ -31,6 +31,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             cmdline: part("command line").unwrap_or_default(),
         })?);
     }
-    std::fs::write(out, pack(&System { vms })?)?;
+    std::fs::write(out, pack(&System::from(vms))?)?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use skep_board::map;
-use skep_bundle::{Entry, Placed, Vm};
+use skep_bundle::{Entry, Placed, Policies, Vm};
 use skep_loader::fdt::{self, BoardConfig};
 use skep_loader::{BootError, DeviceTree, Kernel, KernelError, prepare};
 
@@ -43,7 +43,8 @@ pub enum DescribeError {
     Boot(#[from] BootError),
 }
 
-/// Places a guest's files in its memory, its device tree among them.
+/// Places a guest's files in its memory, its device tree among them. Shares of cores and policies are
+/// the defaults, and can be changed in what is returned.
 ///
 /// # Errors
 ///
@@ -73,6 +74,9 @@ pub fn describe(request: &Request<'_>) -> Result<Vm<Vec<u8>>, DescribeError> {
         name: request.name.into(),
         memory_mib: request.memory_mib,
         cores: request.cores.into(),
+        shares: Vec::new(),
+        policies: Policies::default(),
+        halted: false,
         files: boot
             .blobs
             .into_iter()
