@@ -26,7 +26,7 @@ pub fn emulate(vcpu: &mut Vcpu, iss: u32) -> bool {
         // DCISW, DCCSW, DCCISW. A core that sees the memory without its caches must see what was
         // written with them: everything is cleaned, by address, since others share the cache.
         (7, 0, 6 | 10 | 14, 2) if !read => {
-            vcpu.vm.ram.clean();
+            vcpu.vm.ram.clean(0, u32::MAX);
             return true;
         }
         // L2CTLR, L2ECTLR.

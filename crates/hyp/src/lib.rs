@@ -17,6 +17,7 @@ pub mod emulate;
 pub mod guest;
 pub mod platform;
 pub mod ram;
+pub mod schedule;
 pub mod spec;
 pub mod syndrome;
 pub mod tables;

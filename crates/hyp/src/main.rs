@@ -9,6 +9,7 @@ mod cores;
 mod cp15_trap;
 mod hw;
 mod mux;
+mod shell;
 mod trap;
 mod vcpu;
 mod vgic;
@@ -31,6 +32,8 @@ use spin::Once;
 
 /// The board, once its device tree is read.
 static PLATFORM: Once<Platform> = Once::new();
+/// RAM that no VM has, bytes.
+static FREE: Once<u64> = Once::new();
 /// Cores that have started.
 static CORES: AtomicU32 = AtomicU32::new(0);
 
@@ -147,13 +150,14 @@ fn boot(dtb: usize, offset: u32, mode: u32) -> Result<(), Reason> {
         ram.reserve(*range);
     }
     let platform = PLATFORM.call_once(|| platform);
-    let vms = make_vms(platform, &mut ram, offset)?;
+    let system = make_system(platform, &mut ram, offset)?;
     log!(
         "{} MiB of memory free, {} KiB of heap used",
         ram.available() >> 20,
-        memory::heap_used() / 1024
+        memory::heap().0 / 1024
     );
-    cores::publish(vms);
+    FREE.call_once(|| ram.available());
+    cores::publish(system);
     Ok(())
 }
 
@@ -188,7 +192,7 @@ fn init_devices(platform: &Platform) -> Result<(), Reason> {
 }
 
 /// Makes the virtual machines of the bundle that came as initial RAM disk.
-fn make_vms(platform: &Platform, ram: &mut Ram, offset: u32) -> Result<Vec<Arc<vm::Vm>>, Reason> {
+fn make_system(platform: &Platform, ram: &mut Ram, offset: u32) -> Result<cores::System, Reason> {
     use alloc::format;
     let range = platform
         .initrd
@@ -196,6 +200,10 @@ fn make_vms(platform: &Platform, ram: &mut Ram, offset: u32) -> Result<Vec<Arc<v
     // SAFETY: RAM that is mapped and reserved.
     let bytes = unsafe { hw::loaded(range.base as usize, range.size as usize) };
     let bundle = Arc::new(Bundle::open(bytes).map_err(|error| format!("{error}"))?);
+    bundle
+        .system
+        .check_schedule()
+        .map_err(|error| format!("{error}"))?;
     let mut vms = Vec::new();
     for description in &bundle.system.vms {
         let vm = vm::Vm::new(
@@ -219,7 +227,10 @@ fn make_vms(platform: &Platform, ram: &mut Ram, offset: u32) -> Result<Vec<Arc<v
     if vms.is_empty() {
         return Err("the bundle has no virtual machine".into());
     }
-    Ok(vms)
+    Ok(cores::System {
+        vms,
+        schedules: bundle.system.cores.clone(),
+    })
 }
 
 /// Starts all other cores, and waits for each.
@@ -247,9 +258,9 @@ fn start_cores(platform: &Platform, entry: u32) {
 /// What a core does from now on. The board is known before there are VMs.
 fn run() -> ! {
     loop {
-        let vms = cores::wait_for_vms();
+        let system = cores::wait_for_system();
         if let Some(platform) = PLATFORM.get() {
-            cores::run(platform, vms)
+            cores::run(platform, system)
         }
     }
 }

@@ -1,10 +1,12 @@
 //! The console multiplexer: one serial port for the hypervisor and all guests.
 //!
-//! One VM has the focus: what is typed goes to it, and what it prints is printed as it comes. Of the
-//! others whole lines are printed, with the VM's name before them. `Ctrl-A` is the escape key:
-//! a digit gives that VM the focus, `n` the next one, `a` sends `Ctrl-A`, `h` tells.
+//! One VM, or the hypervisor's shell, has the focus: what is typed goes to it, and what it prints is
+//! printed as it comes. Of the others whole lines are printed, with the VM's name before them.
+//! `Ctrl-A` is the escape key: a digit gives that VM the focus, `n` the next one, `h` the shell,
+//! `a` sends `Ctrl-A`, `?` tells.
 
 use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -21,8 +23,14 @@ const LINE: usize = 256;
 /// Input that a guest does not take is kept, up to this many bytes; then the newest is lost.
 const INPUT: usize = 1024;
 
+/// A command of the shell is not longer, in bytes.
+const COMMAND: usize = 80;
+
 struct Mux {
-    focus: usize,
+    /// The VM that has the focus; the shell, if none.
+    focus: Option<usize>,
+    /// What was typed of a command.
+    command: String,
     /// The focused VM's output is at the start of a line.
     at_start: bool,
     /// Unfinished lines of the VMs.
@@ -33,7 +41,8 @@ struct Mux {
 }
 
 static MUX: Mutex<Mux> = Mutex::new(Mux {
-    focus: 0,
+    focus: Some(0),
+    command: String::new(),
     at_start: true,
     lines: Vec::new(),
     names: Vec::new(),
@@ -54,7 +63,7 @@ pub fn init(vms: &[Arc<Vm>]) {
 /// A guest's output.
 pub fn put(vm: usize, byte: u8) {
     let mut mux = MUX.lock();
-    if vm == mux.focus {
+    if mux.focus == Some(vm) {
         mux.at_start = byte == b'\n';
         console::write(&[byte]);
         return;
@@ -82,14 +91,22 @@ impl Mux {
         console::print(format_args!("{start}{line}\n"));
     }
 
-    fn command(&mut self, key: u8) {
+    fn switch(&mut self, key: u8) {
         let count = self.names.len();
         let focus = match key {
             b'0'..=b'9' => usize::from(key - b'0'),
-            b'n' if count > 0 => (self.focus + 1) % count,
+            b'n' if count > 0 => self.focus.map_or(0, |focus| (focus + 1) % count),
+            b'h' => {
+                self.focus = None;
+                self.waiting.clear();
+                self.print(format_args!("skep: the hypervisor's shell; help tells"));
+                self.prompt();
+                return;
+            }
             _ => {
                 self.print(format_args!(
-                    "skep: Ctrl-A 0 to 9: console of that VM, n: of the next, a: send Ctrl-A"
+                    "skep: Ctrl-A 0 to 9: console of that VM, n: of the next, \
+                     h: the hypervisor's shell, a: send Ctrl-A"
                 ));
                 return;
             }
@@ -101,7 +118,7 @@ impl Mux {
             ));
             return;
         }
-        self.focus = focus;
+        self.focus = Some(focus);
         self.print(format_args!("skep: console of {}", self.name(focus)));
         self.at_start = true;
         let line = self.lines.get_mut(focus).map(core::mem::take);
@@ -111,36 +128,81 @@ impl Mux {
         }
     }
 
-    /// A typed byte.
-    fn typed(&mut self, byte: u8) {
+    /// Shows that the shell waits, with what has been typed.
+    fn prompt(&mut self) {
+        self.at_start = false;
+        console::print(format_args!("skep> {}", self.command));
+    }
+
+    /// A typed byte; returns a command for the shell when that is complete.
+    fn typed(&mut self, byte: u8) -> Option<String> {
         let for_guest = match (self.escape, byte) {
             (false, ESCAPE) => {
                 self.escape = true;
-                return;
+                return None;
             }
             (true, b'a' | ESCAPE) => ESCAPE,
             (true, key) => {
                 self.escape = false;
-                self.command(key);
-                return;
+                self.switch(key);
+                return None;
             }
             (false, byte) => byte,
         };
         self.escape = false;
+        if self.focus.is_none() {
+            return self.edit(byte);
+        }
         if self.waiting.len() < INPUT {
             self.waiting.push_back(for_guest);
         }
+        None
+    }
+
+    /// A byte that was typed to the shell.
+    fn edit(&mut self, byte: u8) -> Option<String> {
+        match byte {
+            b'\r' | b'\n' => {
+                console::print(format_args!("\n"));
+                self.at_start = true;
+                return Some(core::mem::take(&mut self.command));
+            }
+            0x08 | 0x7f => {
+                if self.command.pop().is_some() {
+                    console::write(b"\x08 \x08");
+                }
+            }
+            b' '..=b'~' if self.command.len() < COMMAND => {
+                self.command.push(char::from(byte));
+                console::write(&[byte]);
+            }
+            _ => {}
+        }
+        None
     }
 }
 
-/// Takes what was typed, and gives the focused VM as much as it has room for.
+/// Shows that the shell waits for a command, if it has the focus.
+pub fn prompt() {
+    let mut mux = MUX.lock();
+    if mux.focus.is_none() {
+        mux.prompt();
+    }
+}
+
+/// Takes what was typed: executes commands for the shell, and gives the VM that has the focus as much
+/// as it has room for.
 pub fn input() {
-    let target = {
-        let mut mux = MUX.lock();
-        while let Some(byte) = console::read() {
-            mux.typed(byte);
+    while let Some(byte) = console::read() {
+        let command = MUX.lock().typed(byte);
+        if let Some(command) = command {
+            crate::shell::execute(&command);
+            prompt();
         }
-        mux.names.get(mux.focus).cloned()
+    }
+    let target = {
+        let mux = MUX.lock();
+        mux.focus.and_then(|focus| mux.names.get(focus).cloned())
     };
     if let Some(vm) = target {
         feed(&vm);
@@ -153,7 +215,7 @@ pub fn feed(vm: &Vm) {
     loop {
         let byte = {
             let mut mux = MUX.lock();
-            if mux.focus != vm.index {
+            if mux.focus != Some(vm.index) {
                 break;
             }
             match mux.waiting.pop_front() {
@@ -173,7 +235,7 @@ pub fn feed(vm: &Vm) {
 
 /// After a guest used its devices: gives it the input that it had no room for.
 pub fn feed_if_waiting(vm: &Vm) {
-    if WAITING.load(Ordering::Relaxed) && MUX.lock().focus == vm.index {
+    if WAITING.load(Ordering::Relaxed) && MUX.lock().focus == Some(vm.index) {
         feed(vm);
     }
 }

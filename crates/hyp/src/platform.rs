@@ -69,6 +69,8 @@ pub struct Uart {
 /// Interrupt IDs of the generic timer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Timer {
+    /// The physical timer's PPI (Non-secure).
+    pub phys: u32,
     /// The virtual timer's PPI.
     pub virt: u32,
     /// The hypervisor timer's PPI.
@@ -328,8 +330,9 @@ fn gic(root: &Node) -> Result<Gic, PlatformError> {
 /// Interrupts are in the order secure physical, physical, virtual, hypervisor.
 fn timer(root: &Node) -> Option<Timer> {
     let device = devices(root).find(|device| device.is(&["arm,armv7-timer", "arm,armv8-timer"]))?;
-    let mut intids = device.intids().skip(2);
+    let mut intids = device.intids().skip(1);
     Some(Timer {
+        phys: intids.next()?,
         virt: intids.next()?,
         hyp: intids.next()?,
     })
@@ -433,7 +436,11 @@ mod tests {
                     registers: at(0x0900_0000, 0x1000),
                     intid: Some(33),
                 }),
-                timer: Timer { virt: 27, hyp: 26 },
+                timer: Timer {
+                    phys: 30,
+                    virt: 27,
+                    hyp: 26
+                },
                 psci: Some(Conduit::Smc),
                 initrd: Some(at(0x4800_0000, 0x1234)),
             }

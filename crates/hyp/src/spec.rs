@@ -87,6 +87,14 @@ pub mod cnthctl {
     pub const PL1PCEN: u32 = 1 << 1;
 }
 
+/// CNTV_CTL, CNTP_CTL, CNTHP_CTL.
+#[allow(missing_docs)]
+pub mod timer {
+    pub const ENABLE: u32 = 1 << 0;
+    pub const IMASK: u32 = 1 << 1;
+    pub const ISTATUS: u32 = 1 << 2;
+}
+
 /// SCTLR of a guest after reset: MMU and caches off.
 pub const SCTLR_RESET: u32 = 0x00c5_0078;
 

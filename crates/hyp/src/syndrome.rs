@@ -141,24 +141,30 @@ impl Syndrome {
     }
 }
 
+/// What an exception class is called.
+#[must_use]
+pub const fn class_name(class: u32) -> &'static str {
+    match class {
+        ec::UNKNOWN => "unknown reason",
+        ec::WFX => "WFI or WFE",
+        ec::CP15_32 => "MCR or MRC of CP15",
+        ec::CP15_64 => "MCRR or MRRC of CP15",
+        ec::CP14_32 | ec::CP14_64 | ec::CP14_LDC => "access to CP14",
+        ec::HCPTR => "coprocessor access",
+        ec::CP10_VMRS => "VMRS",
+        ec::JAZELLE => "BXJ",
+        ec::SVC => "SVC",
+        ec::HVC => "HVC",
+        ec::SMC => "SMC",
+        ec::PREFETCH_ABORT | ec::PREFETCH_ABORT_HYP => "prefetch abort",
+        ec::DATA_ABORT | ec::DATA_ABORT_HYP => "data abort",
+        _ => "reserved class",
+    }
+}
+
 impl fmt::Display for Syndrome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let class = match self.class() {
-            ec::UNKNOWN => "unknown reason",
-            ec::WFX => "WFI or WFE",
-            ec::CP15_32 => "MCR or MRC of CP15",
-            ec::CP15_64 => "MCRR or MRRC of CP15",
-            ec::CP14_32 | ec::CP14_64 | ec::CP14_LDC => "access to CP14",
-            ec::HCPTR => "coprocessor access",
-            ec::CP10_VMRS => "VMRS",
-            ec::JAZELLE => "BXJ",
-            ec::SVC => "SVC",
-            ec::HVC => "HVC",
-            ec::SMC => "SMC",
-            ec::PREFETCH_ABORT | ec::PREFETCH_ABORT_HYP => "prefetch abort",
-            ec::DATA_ABORT | ec::DATA_ABORT_HYP => "data abort",
-            _ => "reserved class",
-        };
+        let class = class_name(self.class());
         write!(f, "hsr {:08x} ({class}", self.0)?;
         if matches!(self.class(), 0x20..=0x25) {
             write!(f, ", {:?}, level {}", self.abort(), self.0 & 3)?;

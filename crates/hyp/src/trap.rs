@@ -1,8 +1,6 @@
 //! What makes guests trap, and what is done about it: emulated, turned into the exception that the
 //! architecture has for it, or a fault that stops this VM alone.
 
-use core::sync::atomic::Ordering;
-
 use skep_arm::decode::{self, load_store};
 use skep_arm::exception::Fault;
 use skep_arm::insn::{Cond, Decoded, Reg};
@@ -17,13 +15,12 @@ use skep_hyp::spec::{PAR_F, hypercall};
 use skep_hyp::syndrome::{Abort, Syndrome, ec};
 
 use crate::hw::{cp15, vfp};
-use crate::log;
 use crate::vcpu::{Next, Vcpu, it_state};
-use crate::vm::{End, Start};
+use crate::vm::{End, Fault as VmFault, Start};
 
-/// Handles what the guest trapped on.
-pub fn handle(vcpu: &mut Vcpu) -> Next {
-    let syndrome = Syndrome(cp15::hsr::read());
+/// Handles what the guest trapped on, by the value of HSR.
+pub fn handle(vcpu: &mut Vcpu, hsr: u32) -> Next {
+    let syndrome = Syndrome(hsr);
     match syndrome.class() {
         ec::HVC => {
             if vcpu.frame.r[0] == hypercall::NOTHING {
@@ -44,8 +41,13 @@ pub fn handle(vcpu: &mut Vcpu) -> Next {
                 Abort::Alignment => FaultKind::Alignment,
                 _ => FaultKind::External,
             };
-            let fault = fault(kind, cp15::hifar::read(), false);
-            vcpu.inject(Exception::PrefetchAbort(fault));
+            let va = cp15::hifar::read();
+            let at = (vcpu.frame.pc, vcpu.mode());
+            vcpu.inject(Exception::PrefetchAbort(fault(kind, va, false)));
+            if at == (vcpu.frame.pc, vcpu.mode()) {
+                // It would take the same exception again, for ever.
+                return fail(vcpu, syndrome, "can't execute its vector of aborts");
+            }
             Next::Enter
         }
         1..0x10 => conditional(vcpu, syndrome),
@@ -53,18 +55,32 @@ pub fn handle(vcpu: &mut Vcpu) -> Next {
     }
 }
 
-/// Stops the VM: what the guest did has no meaning that could be given to it.
-fn unexpected(vcpu: &mut Vcpu, syndrome: Syndrome) -> Next {
-    vcpu.vm.faults.fetch_add(1, Ordering::Relaxed);
-    log!(
-        "{}: vCPU {} stops with {syndrome} at {:08x}, cpsr {:08x}",
-        vcpu.vm.name,
-        vcpu.index,
-        vcpu.frame.pc,
-        vcpu.frame.cpsr
-    );
-    vcpu.vm.stop(End::Off);
+/// Ends the VM: what the guest did has no meaning that could be given to it.
+fn fail(vcpu: &mut Vcpu, syndrome: Syndrome, what: &'static str) -> Next {
+    let va = match syndrome.class() {
+        ec::PREFETCH_ABORT => Some(cp15::hifar::read()),
+        ec::DATA_ABORT => Some(cp15::hdfar::read()),
+        _ => None,
+    };
+    vcpu.vm.fail(VmFault {
+        vcpu: vcpu.index,
+        what,
+        pc: vcpu.frame.pc,
+        cpsr: vcpu.frame.cpsr,
+        syndrome,
+        ipa: va.map(faulting_ipa),
+    });
     Next::Interrupts
+}
+
+/// The exit has a reason that no guest can have.
+fn unexpected(vcpu: &mut Vcpu, syndrome: Syndrome) -> Next {
+    fail(vcpu, syndrome, "came to the hypervisor for no known reason")
+}
+
+/// The address of a stage-2 fault of translation, by HPFAR and the virtual address.
+fn faulting_ipa(va: u32) -> u64 {
+    u64::from(cp15::hpfar::read() & !0xf) << 8 | u64::from(va & 0xfff)
 }
 
 /// A trapped instruction that has a condition.
@@ -83,10 +99,9 @@ fn conditional(vcpu: &mut Vcpu, syndrome: Syndrome) -> Next {
             let coprocessor = syndrome.iss() & 15;
             let simd = syndrome.iss() & 1 << 5 != 0;
             if simd || matches!(coprocessor, 10 | 11) {
-                vfp::on();
-            } else {
-                vcpu.inject(Exception::Undefined);
+                return Next::Simd;
             }
+            vcpu.inject(Exception::Undefined);
             Next::Enter
         }
         ec::CP15_32 => {
@@ -113,7 +128,7 @@ fn conditional(vcpu: &mut Vcpu, syndrome: Syndrome) -> Next {
         }
         ec::WFX => {
             vcpu.advance(syndrome.instruction_bytes());
-            Next::Interrupts
+            Next::Wait
         }
         _ => unexpected(vcpu, syndrome),
     }
@@ -136,11 +151,15 @@ fn firmware(vcpu: &mut Vcpu) -> Next {
                 entry,
                 thumb: t32,
                 registers: [context, 0, 0],
+                prepare: None,
             };
             vcpu.vm.cpu_on(cpu, start);
         }
         Outcome::CpuOff => return Next::Off,
-        Outcome::CpuSuspend => vcpu.frame.r[0] = 0,
+        Outcome::CpuSuspend => {
+            vcpu.frame.r[0] = 0;
+            return Next::Wait;
+        }
         Outcome::SystemOff => {
             vcpu.vm.stop(End::Off);
             return Next::Off;
@@ -188,7 +207,9 @@ fn data_abort(vcpu: &mut Vcpu, syndrome: Syndrome) -> Next {
     let Some(access) = syndrome.access() else {
         return by_instruction(vcpu, syndrome);
     };
-    let ipa = (cp15::hpfar::read() & !0xf) << 8 | va & 0xfff;
+    let Ok(ipa) = u32::try_from(faulting_ipa(va)) else {
+        return abort(vcpu, external(FaultKind::External));
+    };
     if !ipa.is_multiple_of(access.size.into()) {
         return abort(vcpu, external(FaultKind::Alignment));
     }
@@ -389,7 +410,7 @@ impl Emulated<'_> {
 
     fn load_one(&mut self, va: u32, size: u32) -> Result<u64, Failed> {
         let ipa = self.ipa(va, size, false)?;
-        let value = if self.vcpu.vm.ram.contains(ipa) {
+        let value = if self.vcpu.vm.ram.contains(ipa, size as usize) {
             let mut bytes = [0; 8];
             let read = bytes
                 .get_mut(..size as usize)
@@ -405,7 +426,7 @@ impl Emulated<'_> {
     fn store_one(&mut self, va: u32, size: u32, value: u64) -> Result<(), Failed> {
         let ipa = self.ipa(va, size, true)?;
         let value = swap(value, size as u8, self.big_endian());
-        let done = if self.vcpu.vm.ram.contains(ipa) {
+        let done = if self.vcpu.vm.ram.contains(ipa, size as usize) {
             let bytes = value.to_le_bytes();
             bytes
                 .get(..size as usize)

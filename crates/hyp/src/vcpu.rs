@@ -1,17 +1,20 @@
-//! A vCPU: loading it into the core, and its run loop.
+//! A vCPU: its registers while it is not loaded, loading it into the core, and its run loop.
 
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use skep_arm::state::psr;
 use skep_arm::{Exception, Mode};
-use skep_hyp::platform::Platform;
-use skep_hyp::spec::{SCTLR_RESET, cnthctl, hcptr, hcr, hdcr};
+use skep_hyp::schedule::Demand;
+use skep_hyp::spec::hcr;
 
+use crate::cores::Core;
+use crate::hw::context::Context;
 use crate::hw::switch::{Exit, Frame};
-use crate::hw::{banked, cp15, gic, switch, vfp};
+use crate::hw::{banked, context, cp15, switch};
+use crate::trap;
 use crate::vgic::ListRegisters;
-use crate::vm::{Start, Vm};
-use crate::{cores, trap};
+use crate::vm::{Preparation, Start, Vm, signal};
 
 /// What every guest traps on, and what it doesn't: WFI is its own while it owns its core.
 const HCR: u32 = hcr::VM
@@ -34,8 +37,52 @@ pub enum Next {
     Enter,
     /// The same, after a look at the interrupts: the distributor may have changed.
     Interrupts,
+    /// The same, with the floating-point registers.
+    Simd,
+    /// The vCPU waits for an interrupt.
+    Wait,
     /// The vCPU is off.
     Off,
+}
+
+/// What a vCPU is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Off,
+    /// It is to run, once the VM's memory is filled.
+    Preparing(Preparation),
+    /// It runs, or would.
+    Ready,
+    /// It waits for an interrupt.
+    Waiting,
+}
+
+/// How often a vCPU came to Hyp mode, by reason: the exception classes of HSR, then interrupts.
+pub struct Exits([AtomicU32; 65]);
+
+impl Exits {
+    /// The place of interrupts, behind the exception classes.
+    pub const INTERRUPT: usize = 64;
+
+    /// None yet.
+    pub fn new() -> Self {
+        Exits([const { AtomicU32::new(0) }; 65])
+    }
+
+    /// Counts one; only the vCPU's core does.
+    fn count(&self, reason: usize) {
+        if let Some(counter) = self.0.get(reason) {
+            counter.store(
+                counter.load(Ordering::Relaxed).wrapping_add(1),
+                Ordering::Relaxed,
+            );
+        }
+    }
+
+    /// The counters.
+    pub fn all(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().map(|counter| counter.load(Ordering::Relaxed))
+    }
 }
 
 /// A vCPU. Only its own core uses it.
@@ -46,120 +93,209 @@ pub struct Vcpu {
     pub index: usize,
     /// The registers that an exit saves.
     pub frame: Frame,
-    /// The list registers, while it is loaded.
+    /// Its place among the vCPUs of its core.
+    slot: usize,
+    state: State,
+    /// It was reset since it was loaded last.
+    fresh: bool,
+    context: Context,
     lists: ListRegisters,
+    exits: Arc<Exits>,
 }
 
 impl Vcpu {
     /// A vCPU that is off.
-    pub fn new(vm: Arc<Vm>, index: usize) -> Self {
+    pub fn new(vm: Arc<Vm>, index: usize, slot: usize, core: &Core) -> Self {
         Vcpu {
+            exits: vm.exits(index),
             vm,
             index,
             frame: Frame::default(),
-            lists: ListRegisters::none(),
+            slot,
+            state: State::Off,
+            fresh: true,
+            context: Context::reset(),
+            lists: ListRegisters::reset(core.timers()),
         }
     }
 
-    /// Starts the vCPU on this core, and returns when it is off.
-    pub fn run(&mut self, start: Start, platform: &Platform) {
-        self.reset(start);
-        self.lists = ListRegisters::init(platform.timer.virt);
+    /// Whether its registers are in the core.
+    fn is_loaded(&self, core: &Core) -> bool {
+        core.loaded == Some(self.slot)
+    }
+
+    /// Does what others want of this vCPU: to start, to stop, to pause, to show its registers.
+    pub fn attend(&mut self, core: &mut Core) {
+        let signals = self.vm.signals(self.index);
+        if signals == 0 {
+            return;
+        }
+        if signals & signal::STOP != 0 && self.state != State::Off {
+            self.switch_off(core);
+        }
+        if signals & signal::PAUSE != 0 {
+            self.unload(core);
+            self.vm.has_parked(self.index);
+        } else if let Some(start) = self.vm.take_start(self.index) {
+            self.reset(start, core);
+        }
+        if signals & signal::report(self.index) != 0 {
+            self.unload(core);
+            self.vm.has_reported(self.index);
+            let on = self.state != State::Off;
+            let shown = on.then_some((&self.frame, &self.context));
+            crate::shell::registers(&self.vm, self.index, shown);
+        }
+    }
+
+    /// What it wants of its core.
+    pub fn demand(&self, core: &Core) -> Demand {
+        if self.vm.signals(self.index) & signal::PAUSE != 0 {
+            return Demand::Nothing;
+        }
+        match self.state {
+            State::Off => Demand::Nothing,
+            State::Preparing(_) | State::Ready => Demand::Now,
+            State::Waiting => {
+                let loaded = self.is_loaded(core);
+                let concerned = self.vm.gic.lock().concerned() >> self.index & 1 != 0;
+                if concerned || self.lists.is_pending(loaded) {
+                    return Demand::Now;
+                }
+                if loaded {
+                    // Its timers are the core's, and interrupt it.
+                    return Demand::Nothing;
+                }
+                let virt = self.context.virt.deadline();
+                let virt = virt.map(|time| time.saturating_add(self.vm.counter_offset()));
+                let deadlines = virt.into_iter().chain(self.context.phys.deadline());
+                deadlines.min().map_or(Demand::Nothing, Demand::At)
+            }
+        }
+    }
+
+    /// Puts the vCPU into the core, which has none loaded.
+    pub fn load(&mut self, core: &mut Core) {
+        let (root, vmid) = self.vm.stage2();
+        let trap_wait = if core.is_shared() { hcr::TWI } else { 0 };
+        // SAFETY: the tables map the VM's own memory and the virtual CPU interface, and nothing else.
+        unsafe { cp15::set_stage2(root, vmid, HCR | trap_wait) };
+        // Another vCPU of the VM has the same VMID and other tables.
+        let last = core.loaded_before(self.vm.index, self.index);
+        if self.fresh || last {
+            cp15::drop_translations_of_vm();
+            self.fresh = false;
+        }
+        cp15::cntvoff::write(self.vm.counter_offset());
+        cp15::vmpidr::write(1 << 31 | self.index as u32);
+        self.context.load(core.timers());
+        self.lists.load();
+        core.simd.loaded(self.slot);
+        cp15::clear_exclusive();
+        cp15::isb();
+        core.loaded = Some(self.slot);
+    }
+
+    /// Takes the vCPU's registers out of the core, if they are there.
+    pub fn unload(&mut self, core: &mut Core) {
+        if self.is_loaded(core) {
+            self.context.save(core.timers());
+            self.lists.save();
+            core.loaded = None;
+        }
+    }
+
+    /// Runs the vCPU, which is loaded, until it waits, or is off, or its core has something else to
+    /// do.
+    pub fn run(&mut self, core: &mut Core) {
+        if let State::Preparing(preparation) = self.state {
+            self.prepare(preparation, core);
+            return;
+        }
+        self.state = State::Ready;
         let mut next = Next::Interrupts;
         loop {
             match next {
                 Next::Enter => {}
-                Next::Interrupts => {
-                    if self.vm.is_stopping() {
-                        break;
+                Next::Interrupts | Next::Wait => {
+                    if self.vm.signals(self.index) != 0 {
+                        return;
                     }
                     self.lists.update(&mut self.vm.gic.lock(), self.index);
                     self.vm.kick_waiting(Some(self.index));
+                    if next == Next::Wait && !self.lists.is_pending(true) {
+                        self.state = State::Waiting;
+                        return;
+                    }
                 }
-                Next::Off => break,
+                Next::Simd => core.simd.claim(self.slot),
+                Next::Off => {
+                    self.switch_off(core);
+                    return;
+                }
             }
             next = match switch::enter(&mut self.frame) {
-                Exit::Trap => trap::handle(self),
+                Exit::Trap => {
+                    let syndrome = cp15::hsr::read();
+                    self.exits.count((syndrome >> 26) as usize);
+                    trap::handle(self, syndrome)
+                }
                 Exit::Interrupt | Exit::Other => {
-                    cores::interrupt(platform, Some(self));
+                    self.exits.count(Exits::INTERRUPT);
+                    core.interrupt(Some(self));
+                    if core.has_to_decide() {
+                        return;
+                    }
                     Next::Interrupts
                 }
             };
         }
-        cp15::cntv_ctl::write(0);
-        // The guest may have left it active, in a list register or not yet in one.
-        gic::clear_active(platform.timer.virt);
+    }
+
+    /// Fills the VM's memory, piece by piece, as long as the core has nothing else to do.
+    fn prepare(&mut self, mut preparation: Preparation, core: &mut Core) {
+        loop {
+            preparation = match self.vm.prepare(preparation) {
+                Some(further) => further,
+                None => {
+                    // The guest's time begins now.
+                    cp15::cntvoff::write(self.vm.counter_offset());
+                    self.state = State::Ready;
+                    return;
+                }
+            };
+            self.state = State::Preparing(preparation);
+            core.interrupt(None);
+            if core.has_to_decide() || self.vm.signals(self.index) != 0 {
+                return;
+            }
+        }
+    }
+
+    fn switch_off(&mut self, core: &mut Core) {
+        if self.is_loaded(core) {
+            // The guest may have left interrupts active, in a list register or not yet in one.
+            context::forget(core.timers());
+            self.lists.save();
+            core.loaded = None;
+        }
+        core.simd.forget(self.slot);
+        self.state = State::Off;
         self.vm.stopped(self.index);
     }
 
-    /// Puts the core into the state that a guest starts with: Supervisor mode, MMU and caches off.
-    fn reset(&mut self, start: Start) {
-        let (root, vmid) = self.vm.stage2();
-        // SAFETY: the tables map the VM's own memory and the virtual CPU interface, and nothing else.
-        unsafe { cp15::set_stage2(root, vmid, HCR) };
-        cp15::drop_guest_translations();
-        let counters = cp15::hdcr::read() & hdcr::HPMN;
-        cp15::hdcr::write(
-            counters | hdcr::TPMCR | hdcr::TPM | hdcr::TDA | hdcr::TDOSA | hdcr::TDRA,
-        );
-        cp15::hcptr::write(hcptr::TCP10 | hcptr::TCP11 | hcptr::OTHERS | hcptr::TTA);
-        cp15::hstr::write(0);
-        cp15::cnthctl::write(cnthctl::PL1PCTEN);
-        cp15::cntvoff::write(self.vm.counter_offset());
-        cp15::vpidr::write(cp15::midr::read());
-        cp15::vmpidr::write(1 << 31 | self.index as u32);
-        for zero in [
-            cp15::csselr::write,
-            cp15::cpacr::write,
-            cp15::ttbcr::write,
-            cp15::dacr::write,
-            cp15::dfsr::write,
-            cp15::ifsr::write,
-            cp15::adfsr::write,
-            cp15::aifsr::write,
-            cp15::dfar::write,
-            cp15::ifar::write,
-            cp15::mair0::write,
-            cp15::mair1::write,
-            cp15::amair0::write,
-            cp15::amair1::write,
-            cp15::vbar::write,
-            cp15::contextidr::write,
-            cp15::tpidrurw::write,
-            cp15::tpidruro::write,
-            cp15::tpidrprw::write,
-            cp15::cntkctl::write,
-            cp15::cntv_ctl::write,
-        ] {
-            zero(0);
-        }
-        for zero in [
-            cp15::ttbr0::write,
-            cp15::ttbr1::write,
-            cp15::par::write,
-            cp15::cntv_cval::write,
-        ] {
-            zero(0);
-        }
-        cp15::sctlr::write(SCTLR_RESET);
-        for mode in banked::MODES {
-            for n in 8..15 {
-                banked::write(mode, n, 0);
-            }
-            banked::write_spsr(mode, 0);
-        }
+    /// The state that a guest starts with: Supervisor mode, MMU and caches off.
+    fn reset(&mut self, start: Start, core: &mut Core) {
         let thumb = if start.thumb { psr::T } else { 0 };
         let cpsr = Mode::Supervisor as u32 | psr::A | psr::I | psr::F | thumb;
         self.frame = Frame::start(start.entry, cpsr, start.registers);
-        // The registers may hold another guest's values.
-        vfp::on();
-        vfp::restore(&skep_arm::state::SimdState {
-            d: [0; 32],
-            fpscr: 0,
-            fpexc: 0,
-        });
-        vfp::off();
-        cp15::isb();
+        self.context = Context::reset();
+        self.lists = ListRegisters::reset(core.timers());
+        core.simd.forget(self.slot);
+        self.fresh = true;
+        self.state = start
+            .prepare
+            .map_or(State::Ready, |()| State::Preparing(Preparation::default()));
     }
 
     /// Makes the distributor know all that the list registers know, before the guest looks at it.

@@ -7,44 +7,77 @@
 //! must be seen, since the line may still be high.
 
 use skep_board::gic::{Forwarded, Gic};
-use skep_board::map::INTID_TIMER_VIRT;
+use skep_board::map::{INTID_TIMER_PHYS, INTID_TIMER_VIRT};
 use skep_hyp::spec::gich;
 
+use crate::hw::context::Intids;
 use crate::hw::gic;
 
-/// What this core's list registers hold.
+/// The most list registers that there can be.
+const MOST: usize = 64;
+
+/// What a vCPU has in its core's list registers, or will have when it is loaded.
 pub struct ListRegisters {
-    /// The interrupt in each; 64 are the most that there can be.
-    held: [Option<u16>; 64],
+    /// The interrupt in each.
+    held: [Option<u16>; MOST],
     count: usize,
-    /// The ID of the virtual timer's physical interrupt, which is linked to the virtual one.
-    timer: u32,
+    /// The physical interrupts that the timers' are linked to.
+    timers: Intids,
+    /// While the vCPU is not loaded: the list registers that hold something, GICH_VMCR, GICH_APR.
+    saved: [u32; MOST],
+    control: u32,
+    active: u32,
 }
 
 impl ListRegisters {
-    /// None: of a vCPU that is not loaded.
-    pub fn none() -> Self {
+    /// Nothing: of a vCPU after reset.
+    pub fn reset(timers: Intids) -> Self {
         ListRegisters {
-            held: [None; 64],
-            count: 0,
-            timer: 0,
+            held: [None; MOST],
+            count: gic::list_registers().min(MOST),
+            timers,
+            saved: [0; MOST],
+            control: 0,
+            active: 0,
         }
     }
 
-    /// Turns the virtual interface of this core on, with nothing in it. The virtual timer's PPI has
-    /// the ID `timer` on the board.
-    pub fn init(timer: u32) -> Self {
-        let count = gic::list_registers().min(64);
-        for n in 0..count {
-            gic::set_lr(n, 0);
+    /// Takes the virtual interface's state from the core, and turns it off.
+    pub fn save(&mut self) {
+        for n in 0..self.count {
+            if self.held[n].is_some() {
+                self.saved[n] = gic::lr(n);
+            }
         }
-        gic::h_write(gich::APR, 0);
-        gic::h_write(gich::VMCR, 0);
+        self.control = gic::h_read(gich::VMCR);
+        self.active = gic::h_read(gich::APR);
+        gic::h_write(gich::HCR, 0);
+    }
+
+    /// Puts the virtual interface's state into the core.
+    pub fn load(&self) {
+        for n in 0..self.count {
+            gic::set_lr(n, self.held[n].map_or(0, |_| self.saved[n]));
+        }
+        gic::h_write(gich::APR, self.active);
+        gic::h_write(gich::VMCR, self.control);
         gic::h_write(gich::HCR, gich::HCR_EN);
-        ListRegisters {
-            held: [None; 64],
-            count,
-            timer,
+    }
+
+    /// Whether an interrupt that it holds waits for the guest. `loaded` tells where to look.
+    pub fn is_pending(&self, loaded: bool) -> bool {
+        (0..self.count).any(|n| {
+            let lr = || if loaded { gic::lr(n) } else { self.saved[n] };
+            self.held[n].is_some() && lr() & gich::LR_PENDING != 0
+        })
+    }
+
+    /// The physical interrupt that a guest's interrupt is linked to.
+    fn linked(&self, id: u32) -> Option<u32> {
+        match id {
+            INTID_TIMER_VIRT => Some(self.timers.virt),
+            INTID_TIMER_PHYS => Some(self.timers.phys),
+            _ => None,
         }
     }
 
@@ -86,8 +119,8 @@ impl ListRegisters {
         let mut room = true;
         for n in 0..self.count {
             let Some(id) = self.held[n] else { continue };
-            // The timer's comes again only after its end, by the hardware.
-            if u32::from(id) != INTID_TIMER_VIRT {
+            // A timer's comes again only after its end, by the hardware.
+            if self.linked(id.into()).is_none() {
                 room &= self.add_again(id.into(), distributor, vcpu);
             }
         }
@@ -147,8 +180,8 @@ impl ListRegisters {
         if forwarded.group1 {
             lr |= gich::LR_GROUP1;
         }
-        if forwarded.id == INTID_TIMER_VIRT {
-            lr |= gich::LR_HW | self.timer << gich::LR_PHYSICAL_SHIFT;
+        if let Some(physical) = self.linked(forwarded.id) {
+            lr |= gich::LR_HW | physical << gich::LR_PHYSICAL_SHIFT;
         } else {
             lr |= u32::from(forwarded.source) << gich::LR_PHYSICAL_SHIFT;
             if forwarded.level {

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use skep_board::gic::Gic;
@@ -10,15 +11,17 @@ use skep_board::map;
 use skep_board::pl011::{ConsoleOut, Pl011};
 use skep_board::psci::PowerState;
 use skep_board::{IrqLine, MmioDevice};
-use skep_bundle::{Bundle, Vm as Description};
+use skep_bundle::{Bundle, Policies, Policy, Share, Vm as Description};
 use skep_hyp::platform::{Platform, Range};
 use skep_hyp::ram::Ram;
+use skep_hyp::syndrome::Syndrome;
 use skep_hyp::tables::{Attributes, BLOCK_2, PAGE, Tables};
 use spin::Mutex;
 
+use crate::hw::cp15;
 use crate::hw::guest_ram::GuestRam;
-use crate::hw::{cp15, gic};
 use crate::log;
+use crate::vcpu::Exits;
 use crate::{cores, mux};
 
 /// A vCPU's power, with what it starts with.
@@ -41,15 +44,123 @@ pub struct Start {
     pub thumb: bool,
     /// r0 to r2.
     pub registers: [u32; 3],
+    /// The VM's memory is to be filled before.
+    pub prepare: Option<()>,
 }
 
-/// What becomes of a VM once its vCPUs have stopped.
+/// How far the filling of a VM's memory is: bytes scrubbed, files loaded, bytes cleaned from caches.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Preparation {
+    scrubbed: u32,
+    files: usize,
+    cleaned: u32,
+}
+
+/// How a VM ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
-    /// It stays off.
+    /// It switched itself off.
     Off,
-    /// It starts again from its kernel.
+    /// It asked for a reset.
     Reset,
+    /// It did what has no meaning.
+    Fault,
+    /// Somebody at the shell stopped it.
+    Stopped,
+    /// Somebody at the shell reset it.
+    Restarted,
+}
+
+/// What a VM did that has no meaning.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault {
+    /// The vCPU.
+    pub vcpu: usize,
+    /// What it was, as the rest of a sentence that begins with the vCPU.
+    pub what: &'static str,
+    /// Where its code was.
+    pub pc: u32,
+    /// Its CPSR.
+    pub cpsr: u32,
+    /// HSR.
+    pub syndrome: Syndrome,
+    /// The intermediate physical address, of an abort.
+    pub ipa: Option<u64>,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "vCPU {} {} at pc {:08x}, cpsr {:08x}: {}",
+            self.vcpu, self.what, self.pc, self.cpsr, self.syndrome
+        )?;
+        self.ipa.map_or(Ok(()), |ipa| write!(f, ", ipa {ipa:x}"))
+    }
+}
+
+/// What is wanted of vCPUs by others: bits of a word.
+pub mod signal {
+    /// To stop.
+    pub const STOP: u32 = 1 << 0;
+    /// Not to run until this ends.
+    pub const PAUSE: u32 = 1 << 1;
+
+    /// A vCPU is to start.
+    pub const fn start(vcpu: usize) -> u32 {
+        1 << (8 + vcpu)
+    }
+
+    /// A vCPU is to show its registers.
+    pub const fn report(vcpu: usize) -> u32 {
+        1 << (16 + vcpu)
+    }
+}
+
+/// A VM's life so far.
+#[derive(Default)]
+struct Life {
+    /// How it is ending.
+    ending: Option<End>,
+    /// It switched itself off, and is not to start again.
+    ended: bool,
+    /// It stays off after a fault.
+    failed: bool,
+    /// The fault that it had last.
+    fault: Option<Fault>,
+    /// How often it started again, after faults, resets, and switching itself off.
+    restarts: [u32; 3],
+    /// vCPUs that don't run while it is paused, a bit each.
+    parked: u32,
+    /// The physical counter when all of them had parked.
+    paused_at: Option<u64>,
+}
+
+/// What a VM is doing, for people.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Condition {
+    /// All vCPUs are off.
+    Off,
+    /// All vCPUs are off, because of a fault.
+    Failed,
+    /// It runs.
+    Running,
+    /// It runs no more than until its vCPUs have seen that they are to stop.
+    Stopping,
+    /// It is paused.
+    Paused,
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Condition::Off => "off",
+            Condition::Failed => "failed",
+            Condition::Running => "running",
+            Condition::Stopping => "stopping",
+            Condition::Paused => "paused",
+        })
+    }
 }
 
 struct UartLine(Arc<AtomicBool>);
@@ -86,16 +197,17 @@ pub struct Vm {
     /// The physical counter when the guest started: its virtual counter's zero.
     epoch: AtomicU64,
     power: Mutex<Vec<Power>>,
-    /// Set while the vCPUs are to stop.
-    stopping: AtomicBool,
-    ending: Mutex<Option<End>>,
+    /// What others want of the vCPUs, see [`signal`].
+    signals: AtomicU32,
+    /// Locked after `power`, if both are.
+    life: Mutex<Life>,
     uart: Mutex<Pl011<UartLine, Output>>,
     uart_line: Arc<AtomicBool>,
     stage2: Tables,
     description: Description,
     bundle: Arc<Bundle<'static>>,
-    /// Exits by reason are counted by vCPUs; here are the faults that stopped it.
-    pub faults: AtomicU32,
+    /// Exits of each vCPU.
+    exits: Vec<Arc<Exits>>,
 }
 
 /// Why a VM can't be made, as a sentence.
@@ -105,7 +217,7 @@ type Reason = String;
 const GICV_SIZE: u64 = 2 * PAGE;
 
 impl Vm {
-    /// Makes a VM as described, with memory from `ram`, and loads it.
+    /// Makes a VM as described, with memory from `ram`, that is to start unless it is to wait.
     pub fn new(
         index: usize,
         description: &Description,
@@ -163,8 +275,8 @@ impl Vm {
             gic: Mutex::new(Gic::new(cpus)),
             epoch: AtomicU64::new(0),
             power: Mutex::new(alloc::vec![Power::Off; cpus]),
-            stopping: AtomicBool::new(false),
-            ending: Mutex::new(None),
+            signals: AtomicU32::new(0),
+            life: Mutex::new(Life::default()),
             uart: Mutex::new(Pl011::new(
                 UartLine(uart_line.clone()),
                 Output { vm: index },
@@ -173,33 +285,76 @@ impl Vm {
             stage2,
             description: description.clone(),
             bundle: bundle.clone(),
-            faults: AtomicU32::new(0),
+            exits: (0..cpus).map(|_| Arc::new(Exits::new())).collect(),
         };
-        vm.start()?;
+        for placed in &description.files {
+            let size = bundle.file(placed.file).len();
+            if !vm.ram.contains(placed.address, size) {
+                return Err(format!(
+                    "a file of {size} bytes at {:#x} is outside its memory",
+                    placed.address
+                ));
+            }
+        }
+        if !description.halted {
+            vm.start();
+        }
         Ok(vm)
     }
 
-    /// Loads the guest into scrubbed memory, and lets the first vCPU start.
-    fn start(&self) -> Result<(), Reason> {
-        use alloc::format;
-        self.ram.scrub();
-        for placed in &self.description.files {
-            self.ram
-                .load(placed.address, self.bundle.file(placed.file))
-                .map_err(|_| format!("a file at {:#x} is outside its memory", placed.address))?;
-        }
-        self.ram.clean();
+    /// Resets the devices, and lets the first vCPU start, on its core. All vCPUs are off.
+    fn start(&self) {
         *self.gic.lock() = Gic::new(self.cores.len());
         self.uart.lock().reset();
-        self.stopping.store(false, Ordering::Release);
-        self.epoch.store(cp15::cntpct::read(), Ordering::Relaxed);
         let entry = self.description.entry;
-        self.power.lock()[0] = Power::Starting(Start {
+        let start = Start {
             entry: entry.pc,
             thumb: entry.thumb,
             registers: entry.registers,
-        });
-        Ok(())
+            prepare: Some(()),
+        };
+        {
+            let mut life = self.life.lock();
+            (life.ended, life.failed) = (false, false);
+        }
+        self.cpu_on(0, start);
+    }
+
+    /// Does a piece of what is to be done before the guest starts, and returns how far it is now: its
+    /// memory is scrubbed, its files are copied, and all is written to where a guest with its caches
+    /// off sees it. `None` when that is done, and the guest's time begins.
+    pub fn prepare(&self, done: Preparation) -> Option<Preparation> {
+        /// Bytes: what takes a core some tens of microseconds.
+        const PIECE: u32 = 64 << 10;
+        let mut done = done;
+        let size = self.ram.size();
+        if done.scrubbed < size {
+            self.ram.scrub(done.scrubbed, PIECE);
+            done.scrubbed += PIECE;
+        } else if let Some(placed) = self.description.files.get(done.files) {
+            // It is inside the memory: that was checked.
+            let _ = self.ram.load(placed.address, self.bundle.file(placed.file));
+            done.files += 1;
+        } else if done.cleaned < size {
+            self.ram.clean(done.cleaned, PIECE);
+            done.cleaned += PIECE;
+        } else {
+            self.epoch.store(cp15::cntpct::read(), Ordering::Relaxed);
+            return None;
+        }
+        Some(done)
+    }
+
+    /// A vCPU's share of its core.
+    pub fn share(&self, vcpu: usize) -> Share {
+        self.description.share(vcpu)
+    }
+
+    /// The counters of a vCPU's exits.
+    pub fn exits(&self, vcpu: usize) -> Arc<Exits> {
+        self.exits
+            .get(vcpu)
+            .map_or_else(|| Arc::new(Exits::new()), Clone::clone)
     }
 
     /// Physical minus virtual counter.
@@ -210,6 +365,11 @@ impl Vm {
     /// The physical address of the stage-2 tables, and the VMID.
     pub fn stage2(&self) -> (u64, u8) {
         (self.stage2.root(), self.index as u8 + 1)
+    }
+
+    /// Bytes of its stage-2 tables.
+    pub fn tables_size(&self) -> usize {
+        self.stage2.size()
     }
 
     /// A guest's load from a device: the value, or `None` if there is no device.
@@ -283,10 +443,18 @@ impl Vm {
     pub fn cpu_on(&self, vcpu: usize, start: Start) {
         if let Some(power @ Power::Off) = self.power.lock().get_mut(vcpu) {
             *power = Power::Starting(start);
+            self.signals
+                .fetch_or(signal::start(vcpu), Ordering::Release);
         }
         if let Some(&core) = self.cores.get(vcpu) {
             cores::kick(core);
         }
+    }
+
+    /// What others want of a vCPU: bits of [`signal`].
+    pub fn signals(&self, vcpu: usize) -> u32 {
+        let own = signal::STOP | signal::PAUSE | signal::start(vcpu) | signal::report(vcpu);
+        self.signals.load(Ordering::Acquire) & own
     }
 
     /// What a vCPU that is to start starts with; it is on from now.
@@ -296,7 +464,10 @@ impl Vm {
         let Power::Starting(start) = *slot else {
             return None;
         };
-        if self.is_stopping() {
+        let before = self
+            .signals
+            .fetch_and(!signal::start(vcpu), Ordering::AcqRel);
+        if before & signal::STOP != 0 {
             *slot = Power::Off;
             return None;
         }
@@ -306,50 +477,186 @@ impl Vm {
 
     /// A vCPU has stopped. The last one of a VM that ends ends it.
     pub fn stopped(&self, vcpu: usize) {
-        let all_off = {
+        let end = {
             let mut power = self.power.lock();
             if let Some(slot) = power.get_mut(vcpu) {
                 *slot = Power::Off;
             }
-            if self.is_stopping() {
+            if self.signals.load(Ordering::Acquire) & signal::STOP != 0 {
                 for slot in power.iter_mut() {
                     if matches!(slot, Power::Starting(_)) {
                         *slot = Power::Off;
                     }
                 }
             }
-            power.iter().all(|power| matches!(power, Power::Off))
+            if !power.iter().all(|power| matches!(power, Power::Off)) {
+                return;
+            }
+            let mut life = self.life.lock();
+            (life.parked, life.paused_at) = (0, None);
+            self.signals.store(0, Ordering::Release);
+            // vCPUs that switched themselves off, one after the other, did as the machine does.
+            life.ending.take().unwrap_or(End::Off)
         };
-        if !all_off {
+        let Policies { fault, reset, off } = self.description.policies;
+        let (policy, reason, name) = match end {
+            End::Fault => (fault, 0, "fault"),
+            End::Reset => (reset, 1, "reset"),
+            End::Off => (off, 2, "power off"),
+            End::Restarted => (Policy::Reset { limit: None }, 3, ""),
+            End::Stopped => (Policy::Stop, 3, ""),
+        };
+        let mut life = self.life.lock();
+        let count = life.restarts.get(reason).copied().unwrap_or(0);
+        let again = match policy {
+            Policy::Reset { limit } => limit.is_none_or(|limit| count < limit),
+            Policy::Stop => false,
+        };
+        if again {
+            if let Some(count) = life.restarts.get_mut(reason) {
+                *count = count.saturating_add(1);
+            }
+            drop(life);
+            match policy {
+                Policy::Reset { limit: Some(limit) } => {
+                    log!(
+                        "{}: starts again ({name} {} of {limit})",
+                        self.name,
+                        count + 1
+                    );
+                }
+                _ => log!("{}: starts again", self.name),
+            }
+            self.start();
             return;
         }
-        let end = self.ending.lock().take();
-        if end == Some(End::Reset) {
-            log!("{}: starts again", self.name);
-            match self.start() {
-                Ok(()) => {
-                    cores::kick(self.cores[0]);
-                    return;
-                }
-                Err(reason) => log!("{}: {reason}", self.name),
-            }
-        }
+        life.ended = matches!(end, End::Off | End::Reset);
+        life.failed = end == End::Fault;
+        let ended = life.ended;
+        drop(life);
         log!("{}: off", self.name);
-        cores::vm_ended();
+        if ended {
+            cores::vm_ended();
+        }
     }
 
-    /// Stops all vCPUs, each at its next exit.
-    pub fn stop(&self, end: End) {
-        self.ending.lock().get_or_insert(end);
-        self.stopping.store(true, Ordering::Release);
+    /// Stops all vCPUs, each at its next exit. False if all are off.
+    pub fn stop(&self, end: End) -> bool {
+        {
+            let power = self.power.lock();
+            if power.iter().all(|power| matches!(power, Power::Off)) {
+                return false;
+            }
+            self.life.lock().ending.get_or_insert(end);
+            self.signals.fetch_or(signal::STOP, Ordering::AcqRel);
+        }
+        self.kick_all();
+        true
+    }
+
+    /// Stops it for what it did, which is remembered.
+    pub fn fail(&self, fault: Fault) {
+        log!("{}: {fault}", self.name);
+        self.life.lock().fault = Some(fault);
+        self.stop(End::Fault);
+    }
+
+    /// Starts it, if all its vCPUs are off; false if not. Restarts are counted from 0.
+    pub fn start_again(&self) -> bool {
+        if self.condition().0 != Condition::Off && self.condition().0 != Condition::Failed {
+            return false;
+        }
+        *self.life.lock() = Life::default();
+        self.start();
+        true
+    }
+
+    /// Pauses it: its vCPUs don't run, each from its next exit on. False if it doesn't run.
+    pub fn pause(&self) -> bool {
+        if self.condition().0 != Condition::Running {
+            return false;
+        }
+        self.life.lock().parked = 0;
+        self.signals.fetch_or(signal::PAUSE, Ordering::AcqRel);
+        self.kick_all();
+        true
+    }
+
+    /// A vCPU does not run any more, because of [`pause`](Self::pause).
+    pub fn has_parked(&self, vcpu: usize) {
+        let mut life = self.life.lock();
+        life.parked |= 1 << vcpu;
+        if life.parked.count_ones() as usize == self.cores.len() && life.paused_at.is_none() {
+            life.paused_at = Some(cp15::cntpct::read());
+        }
+    }
+
+    /// Ends a pause; its virtual counter goes on where it was. False if it isn't paused.
+    pub fn resume(&self) -> bool {
+        {
+            let mut life = self.life.lock();
+            if self.signals.load(Ordering::Acquire) & signal::PAUSE == 0 {
+                return false;
+            }
+            // vCPUs that go on after others never stopped must have the same time as those.
+            if let Some(since) = life.paused_at.take() {
+                let pause = cp15::cntpct::read().wrapping_sub(since);
+                self.epoch.fetch_add(pause, Ordering::Relaxed);
+            }
+            self.signals.fetch_and(!signal::PAUSE, Ordering::AcqRel);
+        }
+        self.kick_all();
+        true
+    }
+
+    /// Has a vCPU's core show its registers. False if there is no such vCPU.
+    pub fn report(&self, vcpu: usize) -> bool {
+        let Some(&core) = self.cores.get(vcpu) else {
+            return false;
+        };
+        self.signals
+            .fetch_or(signal::report(vcpu), Ordering::AcqRel);
+        cores::kick(core);
+        true
+    }
+
+    /// The registers of a vCPU are about to be shown.
+    pub fn has_reported(&self, vcpu: usize) {
+        self.signals
+            .fetch_and(!signal::report(vcpu), Ordering::AcqRel);
+    }
+
+    fn kick_all(&self) {
         for &core in &self.cores {
             cores::kick(core);
         }
     }
 
-    /// Whether the vCPUs are to stop.
-    pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
+    /// Whether it has switched itself off, and stays so.
+    pub fn has_ended(&self) -> bool {
+        self.life.lock().ended
+    }
+
+    /// The fault that it had last.
+    pub fn fault(&self) -> Option<Fault> {
+        self.life.lock().fault
+    }
+
+    /// What it does, how many of its vCPUs are on, and how often it started again by itself.
+    pub fn condition(&self) -> (Condition, usize, u32) {
+        let power = self.power.lock();
+        let life = self.life.lock();
+        let on = |power: &&Power| !matches!(power, Power::Off);
+        let on = power.iter().filter(on).count();
+        let signals = self.signals.load(Ordering::Acquire);
+        let condition = match () {
+            () if on == 0 && life.failed => Condition::Failed,
+            () if on == 0 => Condition::Off,
+            () if signals & signal::STOP != 0 => Condition::Stopping,
+            () if signals & signal::PAUSE != 0 => Condition::Paused,
+            () => Condition::Running,
+        };
+        (condition, on, life.restarts.iter().sum())
     }
 }
 
@@ -357,12 +664,4 @@ fn within(range: map::Range, address: u64) -> Option<u64> {
     address
         .checked_sub(range.base)
         .filter(|&offset| offset < range.size)
-}
-
-/// What all VMs have in common: the timer's interrupts come to the cores.
-pub fn init_core(platform: &Platform) {
-    gic::enable(platform.timer.virt, 0);
-    gic::enable(platform.gic.maintenance, 0);
-    gic::enable(cores::KICK, 0);
-    cp15::drop_guest_translations();
 }

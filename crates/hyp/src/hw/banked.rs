@@ -87,12 +87,47 @@ pub fn write_spsr(mode: Mode, value: u32) {
     }
 }
 
-/// The modes that have registers of their own.
-pub const MODES: [Mode; 6] = [
-    Mode::User,
-    Mode::Supervisor,
-    Mode::Abort,
-    Mode::Undefined,
-    Mode::Irq,
-    Mode::Fiq,
-];
+macro_rules! bank {
+    ($($index:literal $name:literal,)*) => {
+        /// Names of the registers of a [`Bank`], in its order.
+        pub const NAMES: [&str; 21] = [$($name,)*];
+
+        /// Reads all of them.
+        pub fn save(bank: &mut Bank) {
+            $(bank.0[$index] = mrs!($name);)*
+        }
+
+        /// Writes all of them.
+        pub fn load(bank: &Bank) {
+            $(msr!($name, bank.0[$index]);)*
+        }
+    };
+}
+
+/// All registers that are banked by mode, of a vCPU that is not loaded.
+#[derive(Clone, Copy, Default)]
+pub struct Bank(pub [u32; 21]);
+
+bank!(
+    0 "sp_usr",
+    1 "sp_svc",
+    2 "lr_svc",
+    3 "spsr_svc",
+    4 "sp_abt",
+    5 "lr_abt",
+    6 "spsr_abt",
+    7 "sp_und",
+    8 "lr_und",
+    9 "spsr_und",
+    10 "sp_irq",
+    11 "lr_irq",
+    12 "spsr_irq",
+    13 "r8_fiq",
+    14 "r9_fiq",
+    15 "r10_fiq",
+    16 "r11_fiq",
+    17 "r12_fiq",
+    18 "sp_fiq",
+    19 "lr_fiq",
+    20 "spsr_fiq",
+);

@@ -94,10 +94,60 @@ pub fn print_last_words(message: fmt::Arguments<'_>) {
     }
 }
 
+/// Bytes of the log that are kept.
+const LOG: usize = 4096;
+
+/// The hypervisor's last messages: a ring.
+struct Log {
+    bytes: [u8; LOG],
+    /// Bytes that were ever written.
+    written: usize,
+}
+
+static KEPT: Mutex<Log> = Mutex::new(Log {
+    bytes: [0; LOG],
+    written: 0,
+});
+
+impl Write for Log {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            self.bytes[self.written % LOG] = byte;
+            self.written += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Prints a message of the hypervisor, and keeps it.
+pub fn log(message: fmt::Arguments<'_>) {
+    let _ = KEPT.lock().write_fmt(message);
+    print(message);
+}
+
+/// Prints the messages that are kept, from the first whole line on.
+pub fn print_log() {
+    let log = KEPT.lock();
+    let from = log.written.saturating_sub(LOG);
+    let bytes = (from..log.written).map(|n| log.bytes[n % LOG]);
+    let mut torn = from > 0;
+    if let Some(uart) = CONSOLE.lock().as_mut() {
+        for byte in bytes {
+            if !torn {
+                if byte == b'\n' {
+                    put(uart, b'\r');
+                }
+                put(uart, byte);
+            }
+            torn &= byte != b'\n';
+        }
+    }
+}
+
 /// Prints a line of the hypervisor.
 #[macro_export]
 macro_rules! log {
     ($($arg:tt)*) => {
-        $crate::hw::console::print(format_args!("skep: {}\n", format_args!($($arg)*)))
+        $crate::hw::console::log(format_args!("skep: {}\n", format_args!($($arg)*)))
     };
 }

@@ -248,6 +248,31 @@ register!(
     cntv_ctl,
     "p15, 0, {}, c14, c3, 1"
 );
+register!(
+    #[doc = "CNTP_CTL: the physical timer."]
+    cntp_ctl,
+    "p15, 0, {}, c14, c2, 1"
+);
+register!(
+    #[doc = "CNTHP_CTL: the hypervisor's timer."]
+    cnthp_ctl,
+    "p15, 4, {}, c14, c2, 1"
+);
+register!(
+    #[doc = "TEECR."]
+    teecr,
+    "p14, 6, {}, c0, c0, 0"
+);
+register!(
+    #[doc = "TEEHBR."]
+    teehbr,
+    "p14, 6, {}, c1, c0, 0"
+);
+register!(
+    #[doc = "CNTFRQ: ticks of the counter in a second."]
+    cntfrq,
+    "p15, 0, {}, c14, c0, 0"
+);
 // Address translation for the guest that is loaded; the result is in PAR.
 register!(
     #[doc = "ATS1CPR: stage 1, privileged read."]
@@ -317,6 +342,16 @@ register64!(
     "p15, 3, {}, {}, c14"
 );
 register64!(
+    #[doc = "CNTP_CVAL: when the physical timer fires."]
+    cntp_cval,
+    "p15, 2, {}, {}, c14"
+);
+register64!(
+    #[doc = "CNTHP_CVAL: when the hypervisor's timer fires."]
+    cnthp_cval,
+    "p15, 6, {}, {}, c14"
+);
+register64!(
     #[doc = "CNTVOFF: physical minus virtual counter."]
     cntvoff,
     "p15, 4, {}, {}, c14"
@@ -345,8 +380,8 @@ pub unsafe fn set_stage2(root: u64, vmid: u8, hcr: u32) {
     }
 }
 
-/// Drops all translations of all VMs on this core, after stage-2 tables were made or changed.
-pub fn drop_guest_translations() {
+/// Drops the translations of all VMs on this core.
+pub fn drop_all_guest_translations() {
     // SAFETY: TLBIALLNSNH only makes the hardware walk tables again.
     unsafe {
         asm!(
@@ -358,6 +393,30 @@ pub fn drop_guest_translations() {
             options(nostack, preserves_flags)
         );
     }
+}
+
+/// Drops what this core has of the VM whose stage 2 is set: translations, and instructions in
+/// caches.
+pub fn drop_translations_of_vm() {
+    // SAFETY: TLBIALL, which in Hyp mode is for the PL1&0 regime with the current VMID (manual
+    // B3.10.5), and ICIALLU only make the hardware look again.
+    unsafe {
+        asm!(
+            "dsb",
+            "mcr p15, 0, {zero}, c8, c7, 0",
+            "mcr p15, 0, {zero}, c7, c5, 0",
+            "dsb",
+            "isb",
+            zero = in(reg) 0,
+            options(nostack, preserves_flags)
+        );
+    }
+}
+
+/// CLREX: an exclusive store of another vCPU must not succeed by the reservation of this one.
+pub fn clear_exclusive() {
+    // SAFETY: a hint to the monitor of this core.
+    unsafe { asm!("clrex", options(nostack, preserves_flags)) };
 }
 
 /// Reads HSCTLR.

@@ -139,6 +139,16 @@ pub fn clear_active(id: u32) {
     d_write(gicd::ICACTIVER, 1 << (id % 32));
 }
 
+/// Whether a private interrupt of this core is active: taken, and not ended.
+pub fn is_active(id: u32) -> bool {
+    d_read(gicd::ISACTIVER) & 1 << (id % 32) != 0
+}
+
+/// Makes a private interrupt of this core active: it does not come until it is ended.
+pub fn set_active(id: u32) {
+    d_write(gicd::ISACTIVER, 1 << (id % 32));
+}
+
 /// How many list registers there are.
 pub fn list_registers() -> usize {
     (h_read(gich::VTR) & 0x3f) as usize + 1

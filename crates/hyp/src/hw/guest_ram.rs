@@ -61,9 +61,9 @@ impl GuestRam {
         Ok(ptr::with_exposed_provenance_mut(address))
     }
 
-    /// Whether an address is in it.
-    pub fn contains(&self, ipa: u32) -> bool {
-        self.pointer(ipa, 1).is_ok()
+    /// Whether so many bytes from an address on are in it.
+    pub fn contains(&self, ipa: u32, length: usize) -> bool {
+        self.pointer(ipa, length).is_ok()
     }
 
     /// Reads bytes.
@@ -95,23 +95,33 @@ impl GuestRam {
         Ok(())
     }
 
-    /// Fills the memory with zeros; no vCPU of the guest runs.
-    pub fn scrub(&self) {
-        if let Ok(start) = self.pointer(self.ipa, self.size as usize) {
-            // SAFETY: all of the memory.
-            unsafe { ptr::write_bytes(start, 0, self.size as usize) };
-        }
+    /// Bytes.
+    pub fn size(&self) -> u32 {
+        self.size
     }
 
-    /// Writes what caches hold of the memory to RAM, and drops it from the caches: a guest that has
-    /// its caches off sees the memory itself.
-    pub fn clean(&self) {
-        let end = self.physical as usize + self.size as usize;
-        for line in (self.physical as usize..end).step_by(LINE) {
+    /// Where a part is in Hyp mode's address space, as far as it is in the memory.
+    fn part(&self, offset: u32, length: u32) -> core::ops::Range<usize> {
+        let start = self.size.min(offset);
+        let end = self.size.min(offset.saturating_add(length));
+        let base = self.physical as usize;
+        base + start as usize..base + end as usize
+    }
+
+    /// Fills a part of the memory with zeros; no vCPU of the guest runs.
+    pub fn scrub(&self, offset: u32, length: u32) {
+        let part = self.part(offset, length);
+        let start: *mut u8 = ptr::with_exposed_provenance_mut(part.start);
+        // SAFETY: a part of the memory.
+        unsafe { ptr::write_bytes(start, 0, part.len()) };
+    }
+
+    /// Writes what caches hold of a part of the memory to RAM, and drops it from the caches: a guest
+    /// that has its caches off sees the memory itself.
+    pub fn clean(&self, offset: u32, length: u32) {
+        for line in self.part(offset, length).step_by(LINE) {
             cp15::dccimvac::write(line as u32);
         }
         cp15::dsb();
-        cp15::iciallu::write(0);
-        cp15::isb();
     }
 }

@@ -47,9 +47,9 @@ pub unsafe fn init_heap() {
     unsafe { ALLOCATOR.lock().init(HEAP_MEMORY.0.get().cast(), HEAP) };
 }
 
-/// Bytes of the heap in use.
-pub fn heap_used() -> usize {
-    ALLOCATOR.lock().used()
+/// Bytes of the heap in use, and of the whole.
+pub fn heap() -> (usize, usize) {
+    (ALLOCATOR.lock().used(), HEAP)
 }
 
 /// Hyp mode's address space.

@@ -2,6 +2,7 @@
 
 pub mod banked;
 pub mod console;
+pub mod context;
 pub mod cp15;
 pub mod gic;
 pub mod guest_ram;

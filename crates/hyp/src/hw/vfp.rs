@@ -1,6 +1,7 @@
 //! Floating-point and Advanced SIMD registers of guests. The hypervisor itself has none: it is
 //! compiled for soft float, and its use would trap (manual B1.11.3).
 
+use alloc::vec::Vec;
 use core::arch::asm;
 
 use skep_arm::state::SimdState;
@@ -67,5 +68,60 @@ pub fn restore(state: &SimdState) {
             enable = out(reg) _,
             options(nostack)
         );
+    }
+}
+
+/// Whose floating-point registers are in the core. A vCPU that uses them first after another one takes
+/// them: they are not switched for those that don't.
+pub struct Bank {
+    states: Vec<SimdState>,
+    owner: Option<usize>,
+}
+
+const RESET: SimdState = SimdState {
+    d: [0; 32],
+    fpscr: 0,
+    fpexc: 0,
+};
+
+impl Bank {
+    /// For so many vCPUs, with registers that are zero.
+    pub fn new(vcpus: usize) -> Self {
+        Bank {
+            states: alloc::vec![RESET; vcpus],
+            owner: None,
+        }
+    }
+
+    /// This vCPU has been loaded: it can use the registers if they are its own.
+    pub fn loaded(&self, vcpu: usize) {
+        if self.owner == Some(vcpu) {
+            on();
+        } else {
+            off();
+        }
+    }
+
+    /// The vCPU that is loaded uses the registers.
+    pub fn claim(&mut self, vcpu: usize) {
+        on();
+        if let Some(state) = self.owner.and_then(|owner| self.states.get_mut(owner)) {
+            save(state);
+        }
+        if let Some(state) = self.states.get(vcpu) {
+            restore(state);
+            self.owner = Some(vcpu);
+        }
+    }
+
+    /// The vCPU is off: what it had in the registers is lost.
+    pub fn forget(&mut self, vcpu: usize) {
+        if self.owner == Some(vcpu) {
+            self.owner = None;
+            off();
+        }
+        if let Some(state) = self.states.get_mut(vcpu) {
+            *state = RESET;
+        }
     }
 }
