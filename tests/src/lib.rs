@@ -139,6 +139,13 @@ impl Session {
         }
     }
 
+    /// Waits as [`expect`](Self::expect); returns whether `other` has not come before.
+    pub fn expect_before(&mut self, text: &str, other: &str) -> bool {
+        let from = self.matched;
+        self.expect(text);
+        find(&self.seen[from..self.matched], other.as_bytes()).is_none()
+    }
+
     /// Waits for a line on standard error.
     pub fn error_line(&mut self) -> String {
         let mut line = Vec::new();

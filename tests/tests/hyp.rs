@@ -1,9 +1,9 @@
 //! The bare-metal hypervisor, on QEMU's emulation of a board with the Virtualization Extensions.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use skep_bundle::{System, Vm, pack};
+use skep_bundle::{CoreSchedule, Policies, Policy, Share, System, Vm, pack};
 use skep_hyp::guest::{Request, describe};
 use skep_tests::Session;
 use skep_tests::transcript::{compare_transcripts, guest, lines, qemu_transcript, target};
@@ -63,13 +63,33 @@ fn linux(name: &str, cores: &[u8]) -> Vm<Vec<u8>> {
     describe(&request).expect("the guest can start")
 }
 
-/// Starts a board with these VMs.
+/// Starts a board with these VMs, each vCPU on a core of its own.
 fn start(vms: Vec<Vm<Vec<u8>>>) -> (Session, tempfile::TempDir) {
+    start_system(&System::from(vms))
+}
+
+/// Starts a board with this system.
+fn start_system(system: &System<Vec<u8>>) -> (Session, tempfile::TempDir) {
+    let (path, directory) = written(system);
+    (Session::spawn(board(VIRT, Some(&path))), directory)
+}
+
+/// The bundle of a system, in a directory of its own.
+fn written(system: &System<Vec<u8>>) -> (PathBuf, tempfile::TempDir) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("bundle");
-    let bundle = pack(&System::from(vms)).expect("it can be packed");
+    let bundle = pack(system).expect("it can be packed");
     std::fs::write(&path, bundle).expect("the directory is writable");
-    (Session::spawn(board(VIRT, Some(&path))), directory)
+    (path, directory)
+}
+
+/// These VMs, with both cores time-shared.
+fn shared(vms: Vec<Vm<Vec<u8>>>) -> System<Vec<u8>> {
+    let slice_us = CoreSchedule::SLICE_US;
+    System {
+        vms,
+        cores: vec![CoreSchedule::Shared { slice_us }; 2],
+    }
 }
 
 /// The transcripts of a guest under the hypervisor and under QEMU's own emulation of the same board
@@ -206,4 +226,196 @@ fn a_guest_that_attacks_hurts_nobody() {
         .expect("~# ");
     session.send(b"echo still $((40 + 2))\n");
     session.expect("still 42\r\n");
+}
+
+#[test]
+fn two_linux_guests_share_both_cores() {
+    let system = shared(vec![linux("one", &[0, 1]), linux("two", &[1, 0])]);
+    let (mut session, _directory) = start_system(&system);
+    session.expect("[two] BusyBox");
+    session.send(b"\n");
+    session.expect("~# ");
+    // Busy loops for both CPUs of both guests, whose results are right.
+    let sums = "for n in 1 2; do seq 1 20000 | awk '{ s += $1 } END { print s }' & done; wait";
+    session.send(format!("{sums}; grep -c ^processor /proc/cpuinfo\n").as_bytes());
+    session.send(b"\x01n");
+    session.expect("console of two");
+    session.send(format!("{sums}; sleep 1; echo sle''pt\n").as_bytes());
+    session
+        .expect("200010000")
+        .expect("200010000")
+        .expect("slept");
+    session.send(b"\x010\n");
+    session.expect("console of one").expect("~# ");
+    session.send(b"uptime; grep -c ^processor /proc/cpuinfo; poweroff -f\n");
+    session.expect("2\r\n").expect("one: off");
+    session.send(b"\x011poweroff -f\n");
+    session.expect("all virtual machines are off");
+    assert!(session.finish().status.success());
+}
+
+#[test]
+fn a_guest_keeps_its_registers_while_another_one_has_its_core() {
+    let mut system = shared(vec![
+        bare_metal("hyp_switch", &[1]),
+        bare_metal("hyp_switch", &[1]),
+    ]);
+    system.vms[1].name = "second".into();
+    system.cores[1] = CoreSchedule::Shared { slice_us: 300 };
+    let (session, _directory) = start_system(&system);
+    let output = lines("hyp_switch", &session.finish());
+    for prefix in ["", "[second] "] {
+        for expected in [
+            "registers checked; away: true",
+            "timer 27: 0 early, 0 late, 0 wrong",
+            "timer 30: 0 early, 0 late, 0 wrong",
+        ] {
+            let line = format!("{prefix}{expected}");
+            assert!(output.contains(&line), "no {line:?} in {output:#?}");
+        }
+    }
+    // A register that changed would have a line of its own.
+    let changed = output.iter().find(|line| line.contains("instead of"));
+    assert_eq!(changed, None, "{output:#?}");
+}
+
+#[test]
+fn a_budget_is_kept_and_equals_share_equally() {
+    // Instruction counting: what guests get does not depend on this machine's load.
+    let share = |share: &[Share], slice_us| {
+        let mut vms = vec![bare_metal("hyp_share", &[0]), bare_metal("hyp_share", &[0])];
+        vms[1].name = "second".into();
+        for vm in &mut vms {
+            // Filled soon, so that they run at the same time.
+            vm.memory_mib = 8;
+        }
+        for (vm, &share) in vms.iter_mut().zip(share) {
+            vm.shares = vec![share];
+        }
+        let mut system = shared(vms);
+        system.cores[0] = CoreSchedule::Shared { slice_us };
+        let (path, directory) = written(&system);
+        let mut command = board(VIRT, Some(&path));
+        command.args(["-icount", "shift=1,sleep=off", "-smp", "1"]);
+        let session = Session::spawn(command);
+        let output = lines("hyp_share", &session.finish());
+        drop(directory);
+        // The share and the longest absence, as each guest saw it second: the other one was busy.
+        ["share ", "[second] share "].map(|prefix| {
+            let mut lines = output.iter().filter_map(|line| line.strip_prefix(prefix));
+            let line = lines.nth(1);
+            let line = line.unwrap_or_else(|| panic!("no {prefix:?} in {output:#?}"));
+            let numbers: Vec<u32> = line
+                .split(' ')
+                .filter_map(|word| word.parse().ok())
+                .collect();
+            (numbers[0], numbers[1])
+        })
+    };
+    let limited = Share {
+        priority: 200,
+        budget_us: 2_000,
+        period_us: 10_000,
+    };
+    let [(first, away), (second, behind)] = share(&[limited], 5_000);
+    assert!((19..=20).contains(&first), "{first} % of 2 ms in 10 ms");
+    assert!((79..=80).contains(&second), "{second} % of what is left");
+    assert!((7_990..=8_020).contains(&away), "away for {away} us");
+    assert!((1_990..=2_020).contains(&behind), "behind for {behind} us");
+    let [(first, away), (second, _)] = share(&[], 1_000);
+    assert!((49..=51).contains(&first), "{first} % of equals");
+    assert!((49..=51).contains(&second), "{second} % of equals");
+    assert!((990..=1_020).contains(&away), "away for {away} us");
+}
+
+#[test]
+fn a_core_for_one_is_not_given_to_two() {
+    let vms = vec![bare_metal("memory", &[0]), bare_metal("memory", &[0])];
+    let (mut session, _directory) = start(vms);
+    session.expect("core 0 is partitioned, so that it can't have vCPUs of memory and of memory");
+}
+
+#[test]
+fn a_guest_that_crashes_restarts_up_to_its_limit() {
+    let mut crash = bare_metal("hyp_crash", &[1]);
+    crash.policies = Policies {
+        fault: Policy::Reset { limit: Some(2) },
+        ..Policies::default()
+    };
+    let system = shared(vec![linux("beside", &[0, 1]), crash]);
+    let (mut session, _directory) = start_system(&system);
+    for restart in 1..=2 {
+        session
+            .expect("crash begins")
+            .expect("hyp_crash: vCPU 0 can't execute its vector of aborts at pc 0000000c")
+            .expect("(prefetch abort, Translation")
+            .expect(&format!("hyp_crash: starts again (fault {restart} of 2)"));
+    }
+    session.expect("crash begins").expect("hyp_crash: off");
+    // The board stays on: somebody may want to look.
+    session.expect("~# ");
+    session.send(b"\x01hvms\n");
+    session
+        .expect("0  beside        running    2/2         0")
+        .expect("1  hyp_crash     failed     0/1         2");
+    session.send(b"regs hyp_crash\nstart hyp_crash\n");
+    session
+        .expect("last fault: vCPU 0 can't execute")
+        .expect("vCPU 0 of hyp_crash is off.")
+        .expect("crash begins")
+        .expect("(fault 1 of 2)");
+    session.send(b"\x010echo still $((40 + 2)); dmesg | grep -ci -e stall -e lockup\n");
+    session.expect("still 42\r\n").expect("0\r\n");
+}
+
+#[test]
+fn the_shell_stops_and_pauses_guests() {
+    let mut waiting = bare_metal("hyp_cost", &[1]);
+    waiting.halted = true;
+    let system = shared(vec![linux("linux", &[0, 1]), waiting]);
+    let (mut session, _directory) = start_system(&system);
+    session.expect("~# ");
+    session.send(b"while true; do echo al''ive; sleep 0.05; done\n");
+    session.expect("alive").expect("alive");
+    session.send(b"\x01h");
+    session.expect("skep> ").expect("[linux] alive");
+    session.send(b"pause linux\nregs linux 1\n");
+    session.expect("vCPU 1 of linux: pc ").expect("ttbr0");
+    // Nothing is said while it is paused, though the counter goes on.
+    session.send(b"start hyp_cost\n");
+    let quiet = session.expect_before("[hyp_cost] timer interrupt: ", "alive");
+    assert!(quiet, "a paused guest runs");
+    session.send(b"vms\n");
+    session.expect("linux         paused     2/2");
+    session.send(b"resume linux\n");
+    session.expect("[linux] alive").expect("[linux] alive");
+    for (command, answer) in [
+        ("exits 0", "WFI or WFE"),
+        ("cores", "1: time-shared, slices of 5000 us, "),
+        ("mem", "linux; "),
+        ("log", "skep: hypervisor "),
+        ("help", "exits VM"),
+        ("pause hyp_cost", "hyp_cost does not run."),
+        ("resume 0", "linux is not paused."),
+        ("start 0", "linux is not off: stop it first, or reset it."),
+        ("stop nobody", "There is no VM nobody; vms lists them."),
+        ("stop", "Say which VM; vms lists them."),
+        ("regs 0 2", "There is no vCPU 2 in linux: it has 0 to 1."),
+        ("mem 1", "1 is too much for this command; see help."),
+        (
+            "brew",
+            "There is no command brew; help lists those that there are.",
+        ),
+        // Backspace.
+        ("brex\x08\x08\x08\x08vms", "hyp_cost      off        0/1"),
+        ("reset 0", "linux: starts again"),
+    ] {
+        session.send(format!("{command}\n").as_bytes());
+        session.expect(answer);
+    }
+    session.expect("[linux] BusyBox");
+    session.send(b"stop linux\n");
+    session.expect("linux: off");
+    session.send(b"off\n");
+    assert!(session.finish().status.success());
 }

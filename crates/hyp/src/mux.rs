@@ -9,7 +9,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use spin::Mutex;
 
@@ -37,7 +37,8 @@ struct Mux {
     lines: Vec<Vec<u8>>,
     names: Vec<Arc<Vm>>,
     escape: bool,
-    waiting: VecDeque<u8>,
+    /// What the VMs have not taken yet of what was typed to them.
+    waiting: Vec<VecDeque<u8>>,
 }
 
 static MUX: Mutex<Mux> = Mutex::new(Mux {
@@ -47,17 +48,18 @@ static MUX: Mutex<Mux> = Mutex::new(Mux {
     lines: Vec::new(),
     names: Vec::new(),
     escape: false,
-    waiting: VecDeque::new(),
+    waiting: Vec::new(),
 });
 
-/// There is input that a guest had no room for.
-static WAITING: AtomicBool = AtomicBool::new(false);
+/// VMs that there is input for which they had no room for, a bit each.
+static WAITING: AtomicU32 = AtomicU32::new(0);
 
 /// The VMs whose consoles these are; the first has the focus.
 pub fn init(vms: &[Arc<Vm>]) {
     let mut mux = MUX.lock();
     mux.names = vms.to_vec();
     mux.lines = vms.iter().map(|_| Vec::new()).collect();
+    mux.waiting = vms.iter().map(|_| VecDeque::new()).collect();
 }
 
 /// A guest's output.
@@ -98,7 +100,6 @@ impl Mux {
             b'n' if count > 0 => self.focus.map_or(0, |focus| (focus + 1) % count),
             b'h' => {
                 self.focus = None;
-                self.waiting.clear();
                 self.print(format_args!("skep: the hypervisor's shell; help tells"));
                 self.prompt();
                 return;
@@ -150,11 +151,15 @@ impl Mux {
             (false, byte) => byte,
         };
         self.escape = false;
-        if self.focus.is_none() {
+        let Some(focus) = self.focus else {
             return self.edit(byte);
-        }
-        if self.waiting.len() < INPUT {
-            self.waiting.push_back(for_guest);
+        };
+        if let Some(waiting) = self
+            .waiting
+            .get_mut(focus)
+            .filter(|waiting| waiting.len() < INPUT)
+        {
+            waiting.push_back(for_guest);
         }
         None
     }
@@ -190,52 +195,47 @@ pub fn prompt() {
     }
 }
 
-/// Takes what was typed: executes commands for the shell, and gives the VM that has the focus as much
-/// as it has room for.
+/// Takes what was typed: executes commands for the shell, and gives VMs as much as they have room
+/// for.
 pub fn input() {
     while let Some(byte) = console::read() {
-        let command = MUX.lock().typed(byte);
+        let (command, target) = {
+            let mut mux = MUX.lock();
+            let command = mux.typed(byte);
+            let target = mux.focus.and_then(|focus| mux.names.get(focus).cloned());
+            (command, target)
+        };
         if let Some(command) = command {
             crate::shell::execute(&command);
             prompt();
+        } else if let Some(vm) = target {
+            feed(&vm);
         }
-    }
-    let target = {
-        let mux = MUX.lock();
-        mux.focus.and_then(|focus| mux.names.get(focus).cloned())
-    };
-    if let Some(vm) = target {
-        feed(&vm);
     }
 }
 
-/// Gives a VM the input that waits for it, if it has the focus.
-pub fn feed(vm: &Vm) {
+/// Gives a VM the input that waits for it.
+fn feed(vm: &Vm) {
     // The console's lock is below the UART's: input goes one byte at a time between them.
-    loop {
-        let byte = {
-            let mut mux = MUX.lock();
-            if mux.focus != Some(vm.index) {
-                break;
-            }
-            match mux.waiting.pop_front() {
-                Some(byte) => byte,
-                None => break,
-            }
-        };
+    let next = || MUX.lock().waiting.get_mut(vm.index)?.pop_front();
+    let bit = 1u32.checked_shl(vm.index as u32).unwrap_or(0);
+    while let Some(byte) = next() {
         if vm.console_input(&[byte]) == 0 {
-            MUX.lock().waiting.push_front(byte);
-            break;
+            if let Some(waiting) = MUX.lock().waiting.get_mut(vm.index) {
+                waiting.push_front(byte);
+            }
+            WAITING.fetch_or(bit, Ordering::Relaxed);
+            vm.kick_waiting(None);
+            return;
         }
     }
-    let waiting = !MUX.lock().waiting.is_empty();
-    WAITING.store(waiting, Ordering::Relaxed);
+    WAITING.fetch_and(!bit, Ordering::Relaxed);
     vm.kick_waiting(None);
 }
 
 /// After a guest used its devices: gives it the input that it had no room for.
 pub fn feed_if_waiting(vm: &Vm) {
-    if WAITING.load(Ordering::Relaxed) && MUX.lock().focus == Some(vm.index) {
+    if WAITING.load(Ordering::Relaxed) & 1u32.checked_shl(vm.index as u32).unwrap_or(0) != 0 {
         feed(vm);
     }
 }

@@ -48,11 +48,13 @@ pub struct Start {
     pub prepare: Option<()>,
 }
 
-/// How far the filling of a VM's memory is: bytes scrubbed, files loaded, bytes cleaned from caches.
+/// How far the filling of a VM's memory is: bytes scrubbed, files loaded and bytes of the next one,
+/// bytes cleaned from caches.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Preparation {
     scrubbed: u32,
     files: usize,
+    copied: usize,
     cleaned: u32,
 }
 
@@ -324,17 +326,25 @@ impl Vm {
     /// memory is scrubbed, its files are copied, and all is written to where a guest with its caches
     /// off sees it. `None` when that is done, and the guest's time begins.
     pub fn prepare(&self, done: Preparation) -> Option<Preparation> {
-        /// Bytes: what takes a core some tens of microseconds.
-        const PIECE: u32 = 64 << 10;
+        /// Bytes: what takes a core some microseconds.
+        const PIECE: u32 = 16 << 10;
         let mut done = done;
         let size = self.ram.size();
         if done.scrubbed < size {
             self.ram.scrub(done.scrubbed, PIECE);
             done.scrubbed += PIECE;
         } else if let Some(placed) = self.description.files.get(done.files) {
+            let file = self.bundle.file(placed.file);
+            let rest = file.get(done.copied..).unwrap_or_default();
+            let piece = &rest[..rest.len().min(PIECE as usize)];
+            let address = placed.address.wrapping_add(done.copied as u32);
             // It is inside the memory: that was checked.
-            let _ = self.ram.load(placed.address, self.bundle.file(placed.file));
-            done.files += 1;
+            let _ = self.ram.load(address, piece);
+            done.copied += piece.len();
+            if done.copied >= file.len() {
+                done.files += 1;
+                done.copied = 0;
+            }
         } else if done.cleaned < size {
             self.ram.clean(done.cleaned, PIECE);
             done.cleaned += PIECE;
