@@ -185,7 +185,7 @@ impl<'a> Bundle<'a> {
             .get(HEADER..)
             .and_then(|rest| rest.get(..length))
             .ok_or(BundleError::Damaged("its description is longer than it"))?;
-        if crc32fast::hash(description) != crc {
+        if checksum(description) != crc {
             return Err(BundleError::Damaged("its description's checksum is wrong"));
         }
         let system: System = postcard::from_bytes(description)
@@ -202,6 +202,11 @@ impl<'a> Bundle<'a> {
     pub fn file(&self, file: File) -> &'a [u8] {
         self.bytes.get(range(file)).unwrap_or_default()
     }
+}
+
+/// CRC-32, without a table: descriptions are short, and the hypervisor is to be small.
+fn checksum(bytes: &[u8]) -> u32 {
+    crc::Crc::<u32, crc::NoTable>::new(&crc::CRC_32_ISO_HDLC).checksum(bytes)
 }
 
 fn range(file: File) -> Range<usize> {
@@ -274,7 +279,7 @@ pub fn pack<F: AsRef<[u8]>>(system: &System<F>) -> Result<Vec<u8>, BundleError> 
     for word in [
         VERSION,
         u32::try_from(description.len()).map_err(|_| too_large())?,
-        crc32fast::hash(&description),
+        checksum(&description),
         total,
     ] {
         out.extend(word.to_le_bytes());

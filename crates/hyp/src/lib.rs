@@ -1,7 +1,7 @@
 //! The bare-metal hypervisor for ARMv7-A with the Virtualization Extensions: what of it needs no
 //! hardware, and can be tested anywhere.
 //!
-//! The image itself is this package's binary (feature `image`, target `armv7a-none-eabi`): it owns
+//! The image itself is this package's binary (feature `image`, target `thumbv7a-none-eabi`): it owns
 //! the hardware, and with it all unsafe code.
 //!
 //! "The manual" is the *ARM Architecture Reference Manual, ARMv7-A and ARMv7-R edition*

@@ -111,15 +111,16 @@ impl Field {
     /// The field's value in a word.
     #[inline(always)]
     pub const fn of(self, word: u32) -> u32 {
-        let mut value = 0;
-        let mut i = 0;
-        while i < Field::RUNS {
-            let (shift, len) = self.runs[i];
-            value = value << len | (word >> shift & ((1u64 << len) - 1) as u32);
-            i += 1;
-        }
-        value
+        // Without a loop: what is constant here is a shift and a mask, however the compiler optimises.
+        let [a, b, c, d] = self.runs;
+        take(take(take(take(0, word, a), word, b), word, c), word, d)
     }
+}
+
+/// Puts a run of a word's bits behind a value.
+#[inline(always)]
+const fn take(value: u32, word: u32, (shift, len): (u8, u8)) -> u32 {
+    value << len | (word >> shift & ((1u64 << len) - 1) as u32)
 }
 
 /// How many bits a pattern describes.

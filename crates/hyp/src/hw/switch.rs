@@ -53,6 +53,8 @@ global_asm!(
     ".arm",
     ".arch_extension virt",
     ".balign 32",
+    // What T32 code calls: the linker must know that this is A32.
+    ".type guest_enter, %function",
     ".global guest_enter",
     "guest_enter:",
     "    push {{r4-r11, lr}}",
