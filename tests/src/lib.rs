@@ -139,11 +139,12 @@ impl Session {
         }
     }
 
-    /// Waits as [`expect`](Self::expect); returns whether `other` has not come before.
-    pub fn expect_before(&mut self, text: &str, other: &str) -> bool {
+    /// Waits as [`expect`](Self::expect), and returns what came before `text`.
+    pub fn until(&mut self, text: &str) -> String {
         let from = self.matched;
         self.expect(text);
-        find(&self.seen[from..self.matched], other.as_bytes()).is_none()
+        let found = &self.seen[from..self.matched - text.len()];
+        String::from_utf8_lossy(found).into_owned()
     }
 
     /// Waits for a line on standard error.

@@ -19,6 +19,7 @@ tasks:
   bare-metal   compile the model crates for armv7a-none-eabi
   guests       compile the bare-metal guests of the tests
   hyp          build the bare-metal hypervisor's image, target/hyp/skep-hyp.img
+  bench-hyp    what the bare-metal hypervisor costs, in instructions and exits
   e2e          boot real guests
   fuzz         run the fuzz targets guided by coverage: fuzz [TARGET] [--seconds N]
   fidelity     compare the processor with QEMU, or (fidelity blocks) the engines: --help
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         "bare-metal" => bare_metal(),
         "guests" => bare_metal::guests(),
         "hyp" => bare_metal::hyp().map(|image| println!("{}", image.display())),
+        "bench-hyp" => bench_hyp(),
         "e2e" => e2e(),
         "fuzz" => fuzz::run(std::env::args().skip(2)),
         "fidelity" => fidelity(std::env::args().skip(2).collect()),
@@ -131,6 +133,23 @@ fn e2e() -> Result<(), Failure> {
     test(&[], "auto")?;
     // What only privileged code sees, in the other engine, too.
     test(&["--test", "system"], "interp")
+}
+
+/// The figures of the bare-metal hypervisor.
+fn bench_hyp() -> Result<(), Failure> {
+    packages::require(&[("qemu-system-arm", "/usr/bin/qemu-system-arm")])?;
+    bare_metal::guests()?;
+    bare_metal::hyp()?;
+    cargo(&["build", "--release", "--package", "skep-cli"])?;
+    let test = [
+        "test",
+        "--release",
+        "--package",
+        "skep-tests",
+        "--test",
+        "hyp",
+    ];
+    cargo(&[&test[..], &["--", "--ignored", "--nocapture", "figures"]].concat())
 }
 
 /// What comparing with QEMU needs.

@@ -165,11 +165,11 @@ fn list_cores(system: &System) {
         }
         let schedule = system.schedules.get(number).copied().unwrap_or_default();
         let switches = core.switches.load(Ordering::Relaxed);
-        let ticks = core.switching.load(Ordering::Relaxed) / switches.max(1);
+        let ticks = core.switching.load(Ordering::Relaxed);
         match schedule {
             CoreSchedule::Partitioned => say!("{number}: partitioned"),
             CoreSchedule::Shared { slice_us } => say!(
-                "{number}: time-shared, slices of {slice_us} us, {switches} switches, {ticks} ticks each"
+                "{number}: time-shared, slices of {slice_us} us, {switches} switches took {ticks} ticks"
             ),
         }
     }
@@ -194,6 +194,13 @@ fn list_memory(system: &System) {
 }
 
 fn exits(vm: &Arc<Vm>) {
+    let time = vm.time_ms();
+    say!(
+        "{}: {}.{:03} s since its start",
+        vm.name,
+        time / 1000,
+        time % 1000
+    );
     for vcpu in 0..vm.cores.len() {
         for (reason, count) in vm.exits(vcpu).all().enumerate() {
             if count > 0 {

@@ -372,6 +372,12 @@ impl Vm {
         self.epoch.load(Ordering::Relaxed)
     }
 
+    /// Its virtual counter, in milliseconds.
+    pub fn time_ms(&self) -> u64 {
+        let ticks = cp15::cntpct::read().wrapping_sub(self.counter_offset());
+        ticks / (u64::from(cp15::cntfrq::read()) / 1000).max(1)
+    }
+
     /// The physical address of the stage-2 tables, and the VMID.
     pub fn stage2(&self) -> (u64, u8) {
         (self.stage2.root(), self.index as u8 + 1)
