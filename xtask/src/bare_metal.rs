@@ -56,7 +56,8 @@ pub fn hyp() -> Result<PathBuf, Failure> {
         .arg(directory);
     for setting in [
         "linker = 'arm-none-eabi-ld'",
-        "rustflags = ['-Clinker-flavor=ld', '-Clink-arg=-zmax-page-size=4096']",
+        // The least of the processors that have Hyp mode; it divides in hardware.
+        "rustflags = ['-Ctarget-cpu=cortex-a7', '-Clinker-flavor=ld', '-Clink-arg=-zmax-page-size=4096']",
     ] {
         command.args(["--config", &format!("target.{HYP_TARGET}.{setting}")]);
     }

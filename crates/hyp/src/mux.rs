@@ -225,12 +225,12 @@ fn feed(vm: &Vm) {
                 waiting.push_front(byte);
             }
             WAITING.fetch_or(bit, Ordering::Relaxed);
-            vm.kick_waiting(None);
+            vm.kick_waiting();
             return;
         }
     }
     WAITING.fetch_and(!bit, Ordering::Relaxed);
-    vm.kick_waiting(None);
+    vm.kick_waiting();
 }
 
 /// After a guest used its devices: gives it the input that it had no room for.

@@ -221,8 +221,7 @@ impl Vcpu {
                     if self.vm.signals(self.index) != 0 {
                         return;
                     }
-                    self.lists.update(&mut self.vm.gic.lock(), self.index);
-                    self.vm.kick_waiting(Some(self.index));
+                    self.look_at_interrupts();
                     if next == Next::Wait && !self.lists.is_pending(true) {
                         self.state = State::Waiting;
                         return;
@@ -249,6 +248,23 @@ impl Vcpu {
                     Next::Interrupts
                 }
             };
+        }
+    }
+
+    /// Brings list registers and distributor together, and wakes the cores of other vCPUs that have an
+    /// interrupt.
+    fn look_at_interrupts(&mut self) {
+        let others = {
+            let mut gic = self.vm.gic.lock();
+            self.lists.update(&mut gic, self.index);
+            if gic.cpus() > 1 {
+                gic.concerned() & !(1 << self.index)
+            } else {
+                0
+            }
+        };
+        if others != 0 {
+            self.vm.kick(others);
         }
     }
 

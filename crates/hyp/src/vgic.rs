@@ -147,7 +147,7 @@ impl ListRegisters {
     fn release(&mut self, n: usize, distributor: &mut Gic, vcpu: usize) {
         gic::set_lr(n, 0);
         if let Some(id) = self.held[n].take()
-            && !self.held.contains(&Some(id))
+            && !self.held[..self.count].contains(&Some(id))
         {
             distributor.finish(vcpu, id.into());
         }

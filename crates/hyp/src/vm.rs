@@ -431,11 +431,16 @@ impl Vm {
         self.gic.lock().set_spi(map::SPI_UART, level);
     }
 
-    /// Wakes the cores of vCPUs whose interrupts are to be looked at, but for `own`.
-    pub fn kick_waiting(&self, own: Option<usize>) {
+    /// Wakes the cores of vCPUs whose interrupts are to be looked at.
+    pub fn kick_waiting(&self) {
         let waiting = self.gic.lock().concerned();
+        self.kick(waiting);
+    }
+
+    /// Wakes the cores of some vCPUs, a bit each.
+    pub fn kick(&self, vcpus: u8) {
         for (vcpu, &core) in self.cores.iter().enumerate() {
-            if Some(vcpu) != own && waiting >> vcpu & 1 != 0 {
+            if vcpus >> vcpu & 1 != 0 {
                 cores::kick(core);
             }
         }
