@@ -188,13 +188,20 @@ fn sources() {
 
 fn image() {
     let elf = target().join("hyp/thumbv7a-none-eabi/image/skep-hyp");
-    let output = Command::new("arm-none-eabi-size")
-        .arg("-A")
-        .arg(elf)
-        .output();
+    let output = Command::new("arm-none-eabi-nm").arg(elf).output();
     let output = String::from_utf8_lossy(&output.expect("binutils").stdout).into_owned();
-    let (text, rodata) = (number(&output, ".text"), number(&output, ".rodata"));
-    row("image: code and constants, KiB", (text + rodata) / 1024);
+    let address = |symbol: &str| {
+        let line = output.lines().find(|line| line.ends_with(symbol));
+        let address = line.and_then(|line| line.split(' ').next());
+        let address = address.and_then(|address| u64::from_str_radix(address, 16).ok());
+        address.unwrap_or_else(|| panic!("no {symbol}"))
+    };
+    let text = address(" __text_used") - address(" __image_start");
+    let constants = address(" __rodata_used") - address(" __text_end");
+    row(
+        "image: code and constants, KiB",
+        format!("{:.1}", (text + constants) as f64 / 1024.0),
+    );
 }
 
 #[test]
