@@ -265,9 +265,11 @@ fn a_guest_keeps_its_registers_while_another_one_has_its_core() {
     ]);
     system.vms[1].name = "second".into();
     system.cores[1] = CoreSchedule::Shared { slice_us: 300 };
-    let (session, _directory) = start_system(&system);
+    let (mut session, _directory) = start_system(&system);
+    // The shell has the focus: lines of guests are whole.
+    session.send(b"\x01h");
     let output = lines("hyp_switch", &session.finish());
-    for prefix in ["", "[second] "] {
+    for prefix in ["[hyp_switch] ", "[second] "] {
         for expected in [
             "registers checked; away: true",
             "timer 27: 0 early, 0 late, 0 wrong",
@@ -300,11 +302,12 @@ fn a_budget_is_kept_and_equals_share_equally() {
         let (path, directory) = written(&system);
         let mut command = board(VIRT, Some(&path));
         command.args(["-icount", "shift=1,sleep=off", "-smp", "1"]);
-        let session = Session::spawn(command);
+        let mut session = Session::spawn(command);
+        session.send(b"\x01h");
         let output = lines("hyp_share", &session.finish());
         drop(directory);
         // The share and the longest absence, as each guest saw it second: the other one was busy.
-        ["share ", "[second] share "].map(|prefix| {
+        ["[hyp_share] share ", "[second] share "].map(|prefix| {
             let mut lines = output.iter().filter_map(|line| line.strip_prefix(prefix));
             let line = lines.nth(1);
             let line = line.unwrap_or_else(|| panic!("no {prefix:?} in {output:#?}"));
