@@ -254,6 +254,7 @@ impl Vcpu {
     /// Brings list registers and distributor together, and wakes the cores of other vCPUs that have an
     /// interrupt.
     fn look_at_interrupts(&mut self) {
+        self.vm.looks(self.index);
         let others = {
             let mut gic = self.vm.gic.lock();
             self.lists.update(&mut gic, self.index);
@@ -263,9 +264,7 @@ impl Vcpu {
                 0
             }
         };
-        if others != 0 {
-            self.vm.kick(others);
-        }
+        self.vm.kick(others);
     }
 
     /// Fills the VM's memory, piece by piece, as long as the core has nothing else to do.

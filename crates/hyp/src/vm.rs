@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use skep_board::gic::Gic;
 use skep_board::map;
@@ -201,6 +201,9 @@ pub struct Vm {
     power: Mutex<Vec<Power>>,
     /// What others want of the vCPUs, see [`signal`].
     signals: AtomicU32,
+    /// vCPUs whose cores were kicked because of their interrupts, and that have not looked since, a bit
+    /// each.
+    kicked: AtomicU8,
     /// Locked after `power`, if both are.
     life: Mutex<Life>,
     uart: Mutex<Pl011<UartLine, Output>>,
@@ -278,6 +281,7 @@ impl Vm {
             epoch: AtomicU64::new(0),
             power: Mutex::new(alloc::vec![Power::Off; cpus]),
             signals: AtomicU32::new(0),
+            kicked: AtomicU8::new(0),
             life: Mutex::new(Life::default()),
             uart: Mutex::new(Pl011::new(
                 UartLine(uart_line.clone()),
@@ -437,12 +441,24 @@ impl Vm {
         self.kick(waiting);
     }
 
-    /// Wakes the cores of some vCPUs, a bit each.
+    /// Wakes the cores of some vCPUs, a bit each, but of those that are to look already: that may take
+    /// until it is their turn.
     pub fn kick(&self, vcpus: u8) {
+        if vcpus == 0 {
+            return;
+        }
+        let news = vcpus & !self.kicked.fetch_or(vcpus, Ordering::AcqRel);
         for (vcpu, &core) in self.cores.iter().enumerate() {
-            if vcpus >> vcpu & 1 != 0 {
+            if news >> vcpu & 1 != 0 {
                 cores::kick(core);
             }
+        }
+    }
+
+    /// A vCPU is about to look at its interrupts.
+    pub fn looks(&self, vcpu: usize) {
+        if self.kicked.load(Ordering::Relaxed) >> vcpu & 1 != 0 {
+            self.kicked.fetch_and(!(1 << vcpu), Ordering::AcqRel);
         }
     }
 
