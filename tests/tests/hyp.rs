@@ -244,10 +244,7 @@ fn two_linux_guests_share_both_cores() {
     session.send(b"\x01n");
     session.expect("console of two");
     session.send(format!("{sums}; sleep 1; echo sle''pt\n").as_bytes());
-    session
-        .expect("8002000")
-        .expect("8002000")
-        .expect("slept");
+    session.expect("8002000").expect("8002000").expect("slept");
     session.send(b"\x010\n");
     session.expect("console of one").expect("~# ");
     session.send(b"uptime; grep -c ^processor /proc/cpuinfo; poweroff -f\n");
