@@ -304,5 +304,7 @@ fn board(memory: Range) -> fdt::BoardConfig {
             count: 1,
             spi: map::SPI_VIRTIO,
         },
+        channels: Vec::new(),
+        others: Vec::new(),
     }
 }

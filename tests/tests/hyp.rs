@@ -44,8 +44,7 @@ fn bare_metal(name: &str, cores: &[u8]) -> Vm<Vec<u8>> {
         memory_mib: 256,
         cores,
         kernel: &kernel,
-        initrd: None,
-        cmdline: "",
+        ..Request::default()
     };
     describe(&request).expect("the guest can start")
 }
@@ -62,6 +61,7 @@ fn linux(name: &str, cores: &[u8]) -> Vm<Vec<u8>> {
         kernel: &kernel,
         initrd: Some(&initrd),
         cmdline: "console=ttyAMA0 quiet",
+        ..Request::default()
     };
     describe(&request).expect("the guest can start")
 }
@@ -136,7 +136,7 @@ fn in_another_mode_it_says_so() {
 fn a_damaged_bundle_is_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("bundle");
-    let mut bundle = pack(&System::<Vec<u8>>::from(Vec::new())).expect("it can be packed");
+    let mut bundle = pack(&System::<Vec<u8>>::default()).expect("it can be packed");
     bundle.truncate(100);
     std::fs::write(&path, bundle).expect("the directory is writable");
     let mut session = Session::spawn(board(VIRT, Some(&path)));

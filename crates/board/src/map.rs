@@ -37,6 +37,17 @@ pub const VIRTIO: Range = range(0x0a00_0000, VIRTIO_SLOTS as u64 * VIRTIO_SLOT_S
 pub const VIRTIO_SLOTS: usize = 32;
 /// Size of a virtio-mmio transport.
 pub const VIRTIO_SLOT_SIZE: u64 = 0x200;
+/// Doorbells of channels, [`CHANNELS`] of [`CHANNEL_REGISTERS_SIZE`] bytes. QEMU has its platform bus
+/// here, for devices that the user adds.
+pub const CHANNEL_REGISTERS: Range = range(0x0c00_0000, CHANNELS as u64 * CHANNEL_REGISTERS_SIZE);
+/// Number of channels that a VM can take part in.
+pub const CHANNELS: usize = 16;
+/// Size of a channel's doorbell registers.
+pub const CHANNEL_REGISTERS_SIZE: u64 = 0x1000;
+/// Shared memory of channels, one behind the other.
+pub const CHANNEL_MEMORY: Range = range(0x0c10_0000, 0x01f0_0000);
+/// Registers of devices of a real board that a VM has for itself. QEMU has PCIe windows here.
+pub const PASSED_THROUGH: Range = range(0x1000_0000, 0x2000_0000);
 /// Start of RAM.
 pub const RAM_BASE: u64 = 0x4000_0000;
 /// The largest number of vCPUs: what a GICv2 has interfaces for.
@@ -50,6 +61,10 @@ pub const SPI_RTC: u32 = 2;
 pub const SPI_GPIO: u32 = 7;
 /// SPI of the first virtio transport; edge-triggered in the device tree.
 pub const SPI_VIRTIO: u32 = 16;
+/// SPI of the first channel's doorbell; edge-triggered.
+pub const SPI_CHANNEL: u32 = 112;
+/// SPI of the first passed-through interrupt; the last is [`SPIS`] - 1.
+pub const SPI_PASSED_THROUGH: u32 = 160;
 /// Number of SPIs: interrupt IDs 32 to 287.
 pub const SPIS: u32 = 256;
 

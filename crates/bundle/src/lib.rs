@@ -25,8 +25,10 @@ use core::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+mod devices;
 mod schedule;
 
+pub use devices::{Channel, Console, Contents, Device, Disk, End, Window, Wire};
 pub use schedule::{CoreSchedule, Policies, Policy, ScheduleError, Share};
 
 /// The format that this crate writes and reads.
@@ -52,9 +54,21 @@ pub struct System<F = File> {
     /// How each core is used, by the index of the CPU in the board's device tree. Cores beyond the
     /// list are [partitioned](CoreSchedule::Partitioned): an empty list is the default.
     pub cores: Vec<CoreSchedule>,
+    /// Memory that several of them share, with doorbells.
+    pub channels: Vec<Channel>,
 }
 
-/// A virtual machine.
+impl<F> Default for System<F> {
+    fn default() -> Self {
+        System {
+            vms: Vec::new(),
+            cores: Vec::new(),
+            channels: Vec::new(),
+        }
+    }
+}
+
+/// A virtual machine. [`Default`] has nothing at all: neither memory nor a vCPU.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Vm<F = File> {
     /// Its name, for people.
@@ -74,6 +88,85 @@ pub struct Vm<F = File> {
     pub files: Vec<Placed<F>>,
     /// How the first vCPU starts.
     pub entry: Entry,
+    /// The device that the VM's console is.
+    pub console: Console,
+    /// Its disks: the virtio-mmio slots from 0 on, in Linux `/dev/vda` and so on. A virtio console has
+    /// the slot behind them.
+    pub disks: Vec<Disk<F>>,
+    /// Devices of the board that it has for itself.
+    pub devices: Vec<Device>,
+}
+
+impl<F> Default for Vm<F> {
+    fn default() -> Self {
+        Vm {
+            name: String::new(),
+            memory_mib: 0,
+            cores: Vec::new(),
+            shares: Vec::new(),
+            policies: Policies::default(),
+            halted: false,
+            files: Vec::new(),
+            entry: Entry::default(),
+            console: Console::default(),
+            disks: Vec::new(),
+            devices: Vec::new(),
+        }
+    }
+}
+
+impl<F> Vm<F> {
+    /// All of its files, in an order of their own.
+    fn all_files(&self) -> impl Iterator<Item = &F> {
+        let disks = self.disks.iter().filter_map(|disk| match &disk.contents {
+            Contents::Memory { file, .. } => Some(file),
+            Contents::Board { .. } => None,
+        });
+        self.files.iter().map(|placed| &placed.file).chain(disks)
+    }
+
+    /// The same VM with something else for each file; `f` is called in the order of
+    /// [`all_files`](Self::all_files).
+    fn map_files<G, E>(&self, mut f: impl FnMut(&F) -> Result<G, E>) -> Result<Vm<G>, E> {
+        let mut files = Vec::new();
+        for placed in &self.files {
+            files.push(Placed {
+                address: placed.address,
+                file: f(&placed.file)?,
+            });
+        }
+        let mut disks = Vec::new();
+        for disk in &self.disks {
+            let contents = match &disk.contents {
+                Contents::Memory { file, size } => Contents::Memory {
+                    file: f(file)?,
+                    size: *size,
+                },
+                Contents::Board { disk, start, size } => Contents::Board {
+                    disk: *disk,
+                    start: *start,
+                    size: *size,
+                },
+            };
+            disks.push(Disk {
+                contents,
+                read_only: disk.read_only,
+            });
+        }
+        Ok(Vm {
+            name: self.name.clone(),
+            memory_mib: self.memory_mib,
+            cores: self.cores.clone(),
+            shares: self.shares.clone(),
+            policies: self.policies,
+            halted: self.halted,
+            files,
+            entry: self.entry,
+            console: self.console,
+            disks,
+            devices: self.devices.clone(),
+        })
+    }
 }
 
 impl<F> From<Vec<Vm<F>>> for System<F> {
@@ -81,7 +174,7 @@ impl<F> From<Vec<Vm<F>>> for System<F> {
     fn from(vms: Vec<Vm<F>>) -> Self {
         System {
             vms,
-            cores: Vec::new(),
+            ..System::default()
         }
     }
 }
@@ -112,7 +205,7 @@ pub struct Placed<F = File> {
 }
 
 /// How a vCPU starts: in Supervisor mode, with MMU and caches off.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Entry {
     /// The first instruction.
     pub pc: u32,
@@ -190,9 +283,10 @@ impl<'a> Bundle<'a> {
         }
         let system: System = postcard::from_bytes(description)
             .map_err(|_| BundleError::Damaged("its description can't be read"))?;
-        let mut files = system.vms.iter().flat_map(|vm| &vm.files);
-        if files.any(|placed| bytes.get(range(placed.file)).is_none()) {
-            return Err(BundleError::Damaged("a file is not inside it"));
+        for &file in system.vms.iter().flat_map(Vm::all_files) {
+            if bytes.get(range(file)).is_none() {
+                return Err(BundleError::Damaged("a file is not inside it"));
+            }
         }
         Ok(Bundle { bytes, system })
     }
@@ -237,43 +331,25 @@ pub fn pack<F: AsRef<[u8]>>(system: &System<F>) -> Result<Vec<u8>, BundleError> 
                 .ok_or_else(too_large)?;
             Ok(placed)
         };
-        let mut vms = Vec::new();
-        for vm in &system.vms {
-            vms.push(Vm {
-                name: vm.name.clone(),
-                memory_mib: vm.memory_mib,
-                cores: vm.cores.clone(),
-                shares: vm.shares.clone(),
-                policies: vm.policies,
-                halted: vm.halted,
-                files: vm
-                    .files
-                    .iter()
-                    .map(|placed| {
-                        Ok(Placed {
-                            address: placed.address,
-                            file: place(&placed.file)?,
-                        })
-                    })
-                    .collect::<Result<_, BundleError>>()?,
-                entry: vm.entry,
-            });
-        }
-        let cores = system.cores.clone();
-        let system = System { vms, cores };
+        let vms = system.vms.iter().map(|vm| vm.map_files(&mut place));
+        let system = System {
+            vms: vms.collect::<Result<_, BundleError>>()?,
+            cores: system.cores.clone(),
+            channels: system.channels.clone(),
+        };
         let bytes = postcard::to_allocvec(&system).map_err(|_| too_large())?;
         Ok((system, bytes))
     };
     // An offset takes at most five bytes where it took one: so much room at the most.
-    let files: usize = system.vms.iter().map(|vm| vm.files.len()).sum();
+    let files = system.vms.iter().flat_map(Vm::all_files).count();
     let room = described(0)?.1.len() + 4 * files;
     let base = (HEADER + room).next_multiple_of(PAGE);
     let (placed, description) = described(base)?;
     let mut out = Vec::new();
     out.extend(MAGIC);
     let mut total = base;
-    for placed in placed.vms.iter().flat_map(|vm| &vm.files) {
-        total = total.max(range(placed.file).end);
+    for &file in placed.vms.iter().flat_map(Vm::all_files) {
+        total = total.max(range(file).end);
     }
     let total = u32::try_from(total.next_multiple_of(PAGE)).map_err(|_| too_large())?;
     for word in [
@@ -285,11 +361,11 @@ pub fn pack<F: AsRef<[u8]>>(system: &System<F>) -> Result<Vec<u8>, BundleError> 
         out.extend(word.to_le_bytes());
     }
     out.extend(description);
-    let from = system.vms.iter().flat_map(|vm| &vm.files);
-    let to = placed.vms.iter().flat_map(|vm| &vm.files);
+    let from = system.vms.iter().flat_map(Vm::all_files);
+    let to = placed.vms.iter().flat_map(Vm::all_files);
     for (from, to) in from.zip(to) {
-        out.resize(to.file.offset as usize, 0);
-        out.extend(from.file.as_ref());
+        out.resize(to.offset as usize, 0);
+        out.extend(from.as_ref());
     }
     out.resize(total as usize, 0);
     Ok(out)
@@ -326,6 +402,28 @@ mod tests {
                 thumb: false,
                 registers: [0, u32::MAX, 0x4800_0000],
             },
+            console: Console::Virtio,
+            disks: vec![
+                Disk {
+                    contents: Contents::Board {
+                        disk: 1,
+                        start: 512,
+                        size: 1 << 33,
+                    },
+                    read_only: true,
+                },
+                Disk {
+                    contents: Contents::Memory {
+                        file: vec![9; 700],
+                        size: 4096,
+                    },
+                    read_only: false,
+                },
+            ],
+            devices: vec![Device {
+                path: "/pl031@9010000".into(),
+                ..Device::default()
+            }],
         };
         let second = Vm {
             name: "two".into(),
@@ -337,6 +435,10 @@ mod tests {
                 CoreSchedule::Partitioned,
                 CoreSchedule::Shared { slice_us: 1_000 },
             ],
+            channels: vec![Channel {
+                name: "pipe".into(),
+                ..Channel::default()
+            }],
         }
     }
 
@@ -357,6 +459,13 @@ mod tests {
         assert_eq!(vm.files[1].address, 0x4010_0000);
         assert_eq!(vm.files[0].file.offset % 4096, 0);
         assert_eq!(vm.entry.registers, [0, u32::MAX, 0x4800_0000]);
+        assert_eq!((vm.console, vm.disks.len()), (Console::Virtio, 2));
+        let Contents::Memory { file, size: 4096 } = vm.disks[1].contents else {
+            panic!("{:?}", vm.disks[1]);
+        };
+        assert_eq!(bundle.file(file), [9; 700]);
+        assert_eq!(vm.devices[0].path, "/pl031@9010000");
+        assert_eq!(bundle.system.channels[0].name, "pipe");
     }
 
     #[test]

@@ -29,6 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             kernel: &kernel,
             initrd: initrd.as_deref(),
             cmdline: part("command line").unwrap_or_default(),
+            ..Request::default()
         })?);
     }
     std::fs::write(out, pack(&System::from(vms))?)?;

@@ -405,6 +405,8 @@ mod tests {
                 count: 2,
                 spi: 16,
             },
+            channels: Vec::new(),
+            others: Vec::new(),
         };
         let chosen = fdt::Chosen {
             initrd: Some(range(0x4800_0000, 0x1234)),

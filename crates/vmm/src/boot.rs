@@ -150,5 +150,7 @@ fn board_config(config: &VmConfig) -> BoardConfig {
             count: map::VIRTIO_SLOTS as u32,
             spi: map::SPI_VIRTIO,
         },
+        channels: Vec::new(),
+        others: Vec::new(),
     }
 }

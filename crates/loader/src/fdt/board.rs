@@ -67,6 +67,21 @@ pub struct VirtioSlots {
     pub spi: u32,
 }
 
+/// Memory that several VMs share, with a doorbell.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Channel {
+    /// Its name.
+    pub name: String,
+    /// Doorbell registers.
+    pub registers: Range,
+    /// Shared memory.
+    pub memory: Range,
+    /// SPI number of the doorbell; edge-triggered.
+    pub spi: u32,
+    /// This VM can't write the shared memory.
+    pub read_only: bool,
+}
+
 /// The instruction that calls PSCI.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PsciMethod {
@@ -105,6 +120,11 @@ pub struct BoardConfig {
     pub gpio: Option<GpioKey>,
     /// virtio-mmio.
     pub virtio: VirtioSlots,
+    /// Channels to other VMs, which QEMU's machine does not have.
+    pub channels: Vec<Channel>,
+    /// Further devices, as they are. The root's cells hold for them: two for an address, two for a
+    /// size, and the GIC's three for an interrupt. [`PHANDLE_CLOCK`] is a fixed clock.
+    pub others: Vec<Node>,
 }
 
 const GIC_SPI: u32 = 0;
@@ -116,8 +136,8 @@ const PPI_BASE: u32 = 16;
 /// Input event code of the power key (Linux's `KEY_POWER`).
 const KEY_POWER: u32 = 116;
 const APB_CLOCK_HZ: u32 = 24_000_000;
-/// QEMU counts phandles from here.
-const PHANDLE_CLOCK: u32 = 0x8000;
+/// The fixed clock of 24 MHz. QEMU counts phandles from here.
+pub const PHANDLE_CLOCK: u32 = 0x8000;
 
 /// PSCI 0.1 function numbers, which QEMU gives for old kernels: those of PSCI 0.2 (Arm DEN 0022).
 const PSCI_FUNCTIONS: [(&str, u32); 4] = [
@@ -150,6 +170,14 @@ pub fn board(config: &BoardConfig, chosen: &Chosen) -> Vec<u8> {
     }
     for slot in 0..config.virtio.count {
         root = root.with(virtio(&config.virtio, slot));
+    }
+    for node in config
+        .channels
+        .iter()
+        .map(channel)
+        .chain(config.others.clone())
+    {
+        root = root.with(node);
     }
     if let Some(gpio) = config.gpio {
         root = root
@@ -270,6 +298,22 @@ fn virtio(slots: &VirtioSlots, slot: u32) -> Node {
         &[GIC_SPI, slots.spi.wrapping_add(slot), EDGE_RISING],
     )
     .flag("dma-coherent")
+}
+
+/// What Linux's generic driver of user-space I/O takes: registers, memory and one interrupt.
+fn channel(channel: &Channel) -> Node {
+    let reg = [cells_of(channel.registers), cells_of(channel.memory)].concat();
+    let node = Node::new(format!("channel@{:x}", channel.registers.base))
+        .strings("compatible", &["skep,channel"])
+        .cells("reg", &reg)
+        .strings("reg-names", &["doorbell", "memory"])
+        .cells("interrupts", &[GIC_SPI, channel.spi, EDGE_RISING])
+        .strings("label", &[&channel.name]);
+    if channel.read_only {
+        node.flag("skep,read-only")
+    } else {
+        node
+    }
 }
 
 fn gpio_keys(gpio: GpioKey, phandles: &Phandles) -> Node {

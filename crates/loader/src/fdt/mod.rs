@@ -11,7 +11,10 @@ mod tree;
 
 use alloc::vec::Vec;
 pub use amend::{Chosen, amend};
-pub use board::{BoardConfig, Gic, GpioKey, PsciMethod, Range, TimerIntids, VirtioSlots, board};
+pub use board::{
+    BoardConfig, Channel, Gic, GpioKey, PHANDLE_CLOCK, PsciMethod, Range, TimerIntids, VirtioSlots,
+    board,
+};
 pub use print::to_dts;
 pub use tree::{FdtError, MAX_DEPTH, MAX_SIZE, Node, Property, Reservation, Tree};
 

@@ -52,6 +52,8 @@ pub(crate) fn board_config() -> BoardConfig {
             count: 32,
             spi: 16,
         },
+        channels: Vec::new(),
+        others: Vec::new(),
     }
 }
 
