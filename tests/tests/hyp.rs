@@ -11,6 +11,9 @@ use skep_hyp::guest::{Request, describe};
 use skep_tests::Session;
 use skep_tests::transcript::{compare_transcripts, guest, lines, qemu_transcript, target};
 
+#[path = "hyp/channels.rs"]
+mod channels;
+
 /// What the hypervisor says, before its messages and not in a guest's transcript.
 const PREFIX: &str = "skep: ";
 
@@ -77,6 +80,14 @@ fn start_system(system: &System<Vec<u8>>) -> (Session, tempfile::TempDir) {
     (Session::spawn(board(VIRT, Some(&path))), directory)
 }
 
+/// Starts a board with this system, and more arguments for QEMU.
+fn start_with(system: &System<Vec<u8>>, arguments: &[&str]) -> (Session, tempfile::TempDir) {
+    let (path, directory) = written(system);
+    let mut command = board(VIRT, Some(&path));
+    command.args(arguments);
+    (Session::spawn(command), directory)
+}
+
 /// The bundle of a system, in a directory of its own.
 fn written(system: &System<Vec<u8>>) -> (PathBuf, tempfile::TempDir) {
     let directory = tempfile::tempdir().expect("a directory");
@@ -92,6 +103,7 @@ fn shared(vms: Vec<Vm<Vec<u8>>>) -> System<Vec<u8>> {
     System {
         vms,
         cores: vec![CoreSchedule::Shared { slice_us }; 2],
+        ..System::default()
     }
 }
 

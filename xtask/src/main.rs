@@ -116,6 +116,10 @@ fn e2e() -> Result<(), Failure> {
         ("qemu-system-arm", "/usr/bin/qemu-system-arm"),
         ("u-boot-qemu", "/usr/lib/u-boot/qemu_arm/u-boot.bin"),
         ("u-boot-tools", "/usr/bin/mkimage"),
+        (
+            "gcc-arm-linux-gnueabihf",
+            "/usr/bin/arm-linux-gnueabihf-gcc",
+        ),
     ])?;
     bare_metal::guests()?;
     bare_metal::hyp()?;

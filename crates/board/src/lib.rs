@@ -10,6 +10,7 @@
 
 extern crate alloc;
 
+pub mod channel;
 pub mod flash;
 pub mod fw_cfg;
 pub mod gic;

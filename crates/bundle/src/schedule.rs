@@ -190,7 +190,7 @@ impl<F> System<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Entry, Vm};
+    use crate::Vm;
     use alloc::vec;
     use std::string::ToString;
 
@@ -200,14 +200,7 @@ mod tests {
             memory_mib: 64,
             cores: cores.into(),
             shares: vec![share],
-            policies: Policies::default(),
-            halted: false,
-            files: vec![],
-            entry: Entry {
-                pc: 0,
-                thumb: false,
-                registers: [0; 3],
-            },
+            ..Vm::default()
         }
     }
 

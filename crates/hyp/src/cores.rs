@@ -70,6 +70,11 @@ pub fn system() -> Option<&'static System> {
     SYSTEM.get()
 }
 
+/// A VM, once all are made.
+pub fn vm(index: usize) -> Option<&'static Vm> {
+    system()?.vms.get(index).map(AsRef::as_ref)
+}
+
 /// Makes a core look what there is to do.
 pub fn kick(core: usize) {
     let target = CORES

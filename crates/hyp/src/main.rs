@@ -7,6 +7,7 @@ extern crate alloc;
 
 mod cores;
 mod cp15_trap;
+mod devices;
 mod hw;
 mod mux;
 mod shell;
@@ -204,13 +205,20 @@ fn make_system(platform: &Platform, ram: &mut Ram, offset: u32) -> Result<cores:
         .system
         .check_schedule()
         .map_err(|error| format!("{error}"))?;
+    let system = &bundle.system;
+    let channels = system
+        .channels
+        .iter()
+        .map(|channel| devices::Shared::new(channel, system.vms.len(), ram))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut vms = Vec::new();
-    for description in &bundle.system.vms {
+    for description in &system.vms {
         let vm = vm::Vm::new(
             vms.len(),
             description,
             &bundle,
             platform,
+            &channels,
             ram,
             offset as usize,
         )

@@ -28,9 +28,13 @@ impl Attributes {
     /// where they are weaker.
     pub const S2_MEMORY: Attributes =
         Attributes(0b1111 << 2 | HAP_READ | HAP_WRITE | INNER_SHAREABLE | AF);
-    /// Stage 2: memory that the guest may read and not write.
-    pub const S2_READ_ONLY: Attributes =
-        Attributes(0b1111 << 2 | HAP_READ | INNER_SHAREABLE | AF | XN);
+    /// Stage 2: memory that several guests share. Not cacheable, whatever a guest says: guests that
+    /// disagree on that would see different contents.
+    pub const S2_SHARED: Attributes =
+        Attributes(0b0101 << 2 | HAP_READ | HAP_WRITE | INNER_SHAREABLE | AF | XN);
+    /// The same, for guests that may read it and not write it.
+    pub const S2_SHARED_READ_ONLY: Attributes =
+        Attributes(0b0101 << 2 | HAP_READ | INNER_SHAREABLE | AF | XN);
     /// Stage 2: device registers.
     pub const S2_DEVICE: Attributes = Attributes(0b0001 << 2 | HAP_READ | HAP_WRITE | AF | XN);
     /// Hyp mode: code.

@@ -215,6 +215,17 @@ impl Vcpu {
         self.state = State::Ready;
         let mut next = Next::Interrupts;
         loop {
+            if self.vm.is_behind() && next != Next::Off {
+                self.vm.go_on();
+                core.interrupt(Some(self));
+                if core.has_to_decide() {
+                    return;
+                }
+                if next == Next::Enter {
+                    next = Next::Interrupts;
+                }
+                continue;
+            }
             match next {
                 Next::Enter => {}
                 Next::Interrupts | Next::Wait => {

@@ -4,13 +4,13 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
+use skep_board::MmioDevice;
 use skep_board::gic::Gic;
 use skep_board::map;
 use skep_board::pl011::{ConsoleOut, Pl011};
 use skep_board::psci::PowerState;
-use skep_board::{IrqLine, MmioDevice};
 use skep_bundle::{Bundle, Policies, Policy, Share, Vm as Description};
 use skep_hyp::platform::{Platform, Range};
 use skep_hyp::ram::Ram;
@@ -18,6 +18,7 @@ use skep_hyp::syndrome::Syndrome;
 use skep_hyp::tables::{Attributes, BLOCK_2, PAGE, Tables};
 use spin::Mutex;
 
+use crate::devices::{Budget, Devices, Line, Shared};
 use crate::hw::cp15;
 use crate::hw::guest_ram::GuestRam;
 use crate::log;
@@ -165,22 +166,27 @@ impl fmt::Display for Condition {
     }
 }
 
-struct UartLine(Arc<AtomicBool>);
-
-impl IrqLine for UartLine {
-    fn set(&self, level: bool) {
-        self.0.store(level, Ordering::Relaxed);
-    }
+/// The guest's side of the console.
+pub struct Output {
+    vm: usize,
+    budget: Budget,
 }
 
-/// The guest's side of the console.
-struct Output {
-    vm: usize,
+impl Output {
+    /// Output of a VM, which counts against a budget.
+    pub fn new(vm: usize, budget: Budget) -> Self {
+        Output { vm, budget }
+    }
 }
 
 impl ConsoleOut for Output {
     fn put(&mut self, byte: u8) {
+        self.budget.character();
         mux::put(self.vm, byte);
+    }
+
+    fn put_off(&mut self) -> bool {
+        self.budget.request()
     }
 }
 
@@ -206,8 +212,9 @@ pub struct Vm {
     kicked: AtomicU8,
     /// Locked after `power`, if both are.
     life: Mutex<Life>,
-    uart: Mutex<Pl011<UartLine, Output>>,
-    uart_line: Arc<AtomicBool>,
+    uart: Mutex<Pl011<Line, Output>>,
+    uart_line: Line,
+    devices: Devices,
     stage2: Tables,
     description: Description,
     bundle: Arc<Bundle<'static>>,
@@ -228,6 +235,7 @@ impl Vm {
         description: &Description,
         bundle: &Arc<Bundle<'static>>,
         platform: &Platform,
+        channels: &[Shared],
         ram: &mut Ram,
         table_offset: usize,
     ) -> Result<Self, Reason> {
@@ -270,13 +278,23 @@ impl Vm {
                 .map(ipa, range.base, range.size, attributes)
                 .map_err(|error| format!("its memory can't be mapped: {error:?}"))?;
         }
-        let uart_line = Arc::new(AtomicBool::new(false));
+        // SAFETY: the memory was just allocated, for good, from what Hyp mode maps.
+        let guest = unsafe { GuestRam::new(map::RAM_BASE as u32, memory) };
+        let devices = Devices::new(
+            index,
+            description,
+            bundle,
+            channels,
+            &guest,
+            ram,
+            &mut stage2,
+        )?;
+        let uart_line = Line::default();
         let vm = Vm {
             index,
             name: description.name.clone(),
             cores: description.cores.iter().map(|&core| core.into()).collect(),
-            // SAFETY: the memory was just allocated, for good, from what Hyp mode maps.
-            ram: unsafe { GuestRam::new(map::RAM_BASE as u32, memory) },
+            ram: guest,
             gic: Mutex::new(Gic::new(cpus)),
             epoch: AtomicU64::new(0),
             power: Mutex::new(alloc::vec![Power::Off; cpus]),
@@ -284,10 +302,11 @@ impl Vm {
             kicked: AtomicU8::new(0),
             life: Mutex::new(Life::default()),
             uart: Mutex::new(Pl011::new(
-                UartLine(uart_line.clone()),
-                Output { vm: index },
+                uart_line.clone(),
+                Output::new(index, Budget::default()),
             )),
             uart_line,
+            devices,
             stage2,
             description: description.clone(),
             bundle: bundle.clone(),
@@ -312,6 +331,7 @@ impl Vm {
     fn start(&self) {
         *self.gic.lock() = Gic::new(self.cores.len());
         self.uart.lock().reset();
+        self.devices.reset();
         let entry = self.description.entry;
         let start = Start {
             entry: entry.pc,
@@ -398,7 +418,9 @@ impl Vm {
         if let Some(offset) = within(map::GIC_DIST, address) {
             return Some(self.gic.lock().dist_read(vcpu, offset, size));
         }
-        let offset = within(map::UART, address)?;
+        let Some(offset) = within(map::UART, address) else {
+            return self.devices.read(&self.gic, ipa, size);
+        };
         let mut uart = self.uart.lock();
         let value = uart.read(offset, size);
         self.drive_uart();
@@ -413,7 +435,7 @@ impl Vm {
             return true;
         }
         let Some(offset) = within(map::UART, address) else {
-            return false;
+            return self.devices.write(&self.gic, ipa, size, value).is_some();
         };
         let mut uart = self.uart.lock();
         uart.write(offset, size, value);
@@ -421,8 +443,31 @@ impl Vm {
         true
     }
 
-    /// Input for the serial port; returns how many bytes it took.
+    /// Makes an edge on an SPI's line.
+    pub fn pulse_spi(&self, spi: u32) {
+        {
+            let mut gic = self.gic.lock();
+            gic.set_spi(spi, true);
+            gic.set_spi(spi, false);
+        }
+        self.kick_waiting();
+    }
+
+    /// Whether devices have put off requests, for [`go_on`](Self::go_on).
+    pub fn is_behind(&self) -> bool {
+        self.devices.is_behind()
+    }
+
+    /// Goes on with some of what devices have put off.
+    pub fn go_on(&self) {
+        self.devices.go_on(&self.gic);
+    }
+
+    /// Input for the console; returns how many bytes it took.
     pub fn console_input(&self, bytes: &[u8]) -> usize {
+        if let Some(taken) = self.devices.console_input(&self.gic, bytes) {
+            return taken;
+        }
         let mut uart = self.uart.lock();
         let taken = uart.receive(bytes);
         self.drive_uart();
@@ -431,8 +476,9 @@ impl Vm {
 
     /// Brings the UART's line to the distributor; its lock is held.
     fn drive_uart(&self) {
-        let level = self.uart_line.load(Ordering::Relaxed);
-        self.gic.lock().set_spi(map::SPI_UART, level);
+        self.gic
+            .lock()
+            .set_spi(map::SPI_UART, self.uart_line.level());
     }
 
     /// Wakes the cores of vCPUs whose interrupts are to be looked at.

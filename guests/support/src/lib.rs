@@ -8,6 +8,7 @@
 #![no_std]
 
 pub mod board;
+pub mod channel;
 pub mod console;
 pub mod cp15;
 pub mod gic;

@@ -24,6 +24,12 @@ use spec::*;
 pub trait ConsoleOut: Send {
     /// Takes a character. Must not block for long: the guest's CPU waits.
     fn put(&mut self, byte: u8);
+
+    /// Whether more output is to wait until [`MmioDevice::resume`], as far as the device can make the
+    /// guest wait: one queue can ask for hundreds of pages to be printed.
+    fn put_off(&mut self) -> bool {
+        false
+    }
 }
 
 /// PL011 serial port with its interrupt line (UARTINTR, all sources combined) and its console.

@@ -2,15 +2,17 @@
 //! mapping of all RAM.
 
 use core::ptr;
+use core::sync::atomic::{AtomicU16, Ordering};
 
+use skep_board::{BadAddress, GuestMemory};
 use skep_hyp::platform::Range;
 
 use super::cp15;
 
-/// Guest memory: `size` bytes at the intermediate physical address `ipa`, at `physical` in RAM.
+/// Guest memory, or other memory of a VM's: `size` bytes at the intermediate physical address `ipa`, at `physical` in RAM.
 ///
 /// The guest may change it at any time, on any core: values that are read twice may differ.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct GuestRam {
     ipa: u32,
     physical: u32,
@@ -20,6 +22,17 @@ pub struct GuestRam {
 /// An address of a guest that isn't in its memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Outside;
+
+const WORD: usize = 4;
+
+/// How many of `length` bytes can be moved by words: all whole words, if both places are aligned.
+fn words(guest: *const u8, own: *const u8, length: usize) -> usize {
+    if (guest.addr() | own.addr()).is_multiple_of(WORD) {
+        length / WORD * WORD
+    } else {
+        0
+    }
+}
 
 /// Cache lines are at least this long (manual B4.1.42, CTR); longer ones are maintained twice.
 const LINE: usize = 32;
@@ -69,9 +82,17 @@ impl GuestRam {
     /// Reads bytes.
     pub fn read(&self, ipa: u32, buffer: &mut [u8]) -> Result<(), Outside> {
         let from = self.pointer(ipa, buffer.len())?;
-        for (n, byte) in buffer.iter_mut().enumerate() {
-            // SAFETY: inside the memory, by the check; volatile, since the guest may write it.
-            *byte = unsafe { ptr::read_volatile(from.wrapping_add(n)) };
+        let words = words(from, buffer.as_ptr(), buffer.len());
+        let (head, tail) = buffer.split_at_mut(words);
+        for (n, word) in head.chunks_exact_mut(WORD).enumerate() {
+            // SAFETY: inside the memory, by the check, and aligned; volatile, since the guest may
+            // write it.
+            let value = unsafe { ptr::read_volatile(from.wrapping_add(n * WORD).cast::<u32>()) };
+            word.copy_from_slice(&value.to_ne_bytes());
+        }
+        for (n, byte) in tail.iter_mut().enumerate() {
+            // SAFETY: as above.
+            *byte = unsafe { ptr::read_volatile(from.wrapping_add(words + n)) };
         }
         Ok(())
     }
@@ -79,9 +100,16 @@ impl GuestRam {
     /// Writes bytes.
     pub fn write(&self, ipa: u32, bytes: &[u8]) -> Result<(), Outside> {
         let to = self.pointer(ipa, bytes.len())?;
-        for (n, &byte) in bytes.iter().enumerate() {
+        let words = words(to, bytes.as_ptr(), bytes.len());
+        let (head, tail) = bytes.split_at(words);
+        for (n, word) in head.chunks_exact(WORD).enumerate() {
+            let value = word.try_into().map_or(0, u32::from_ne_bytes);
             // SAFETY: as in `read`.
-            unsafe { ptr::write_volatile(to.wrapping_add(n), byte) };
+            unsafe { ptr::write_volatile(to.wrapping_add(n * WORD).cast::<u32>(), value) };
+        }
+        for (n, &byte) in tail.iter().enumerate() {
+            // SAFETY: as in `read`.
+            unsafe { ptr::write_volatile(to.wrapping_add(words + n), byte) };
         }
         Ok(())
     }
@@ -123,5 +151,56 @@ impl GuestRam {
             cp15::dccimvac::write(line as u32);
         }
         cp15::dsb();
+    }
+}
+
+impl GuestRam {
+    fn checked(&self, addr: u64, length: usize) -> Result<u32, BadAddress> {
+        u32::try_from(addr)
+            .ok()
+            .filter(|&ipa| self.pointer(ipa, length).is_ok())
+            .ok_or(BadAddress {
+                addr,
+                len: length as u64,
+            })
+    }
+
+    /// A halfword that the guest may write at any time.
+    fn halfword(&self, addr: u64) -> Result<&AtomicU16, BadAddress> {
+        let bad = BadAddress { addr, len: 2 };
+        let ipa = self.checked(addr, 2)?;
+        let pointer = self.pointer(ipa, 2).map_err(|_| bad)?.cast::<u16>();
+        if !pointer.is_aligned() {
+            return Err(bad);
+        }
+        // SAFETY: inside the memory, which is there for as long as this; aligned.
+        Ok(unsafe { AtomicU16::from_ptr(pointer) })
+    }
+}
+
+impl GuestMemory for GuestRam {
+    fn read(&self, addr: u64, buf: &mut [u8]) -> Result<(), BadAddress> {
+        let ipa = self.checked(addr, buf.len())?;
+        GuestRam::read(self, ipa, buf).map_err(|Outside| BadAddress {
+            addr,
+            len: buf.len() as u64,
+        })
+    }
+
+    fn write(&self, addr: u64, buf: &[u8]) -> Result<(), BadAddress> {
+        let ipa = self.checked(addr, buf.len())?;
+        GuestRam::write(self, ipa, buf).map_err(|Outside| BadAddress {
+            addr,
+            len: buf.len() as u64,
+        })
+    }
+
+    fn read_u16_acquire(&self, addr: u64) -> Result<u16, BadAddress> {
+        Ok(self.halfword(addr)?.load(Ordering::Acquire))
+    }
+
+    fn write_u16_release(&self, addr: u64, value: u16) -> Result<(), BadAddress> {
+        self.halfword(addr)?.store(value, Ordering::Release);
+        Ok(())
     }
 }

@@ -56,7 +56,7 @@ pub trait BlockBackend: Send {
 
 /// Size of the queue.
 const QUEUE_SIZE: u16 = 256;
-/// How much is moved at once.
+/// How much is moved at once, unless it is [limited](Block::limited).
 const CHUNK: usize = 64 << 10;
 
 /// A disk.
@@ -64,6 +64,7 @@ pub struct Block<B: BlockBackend> {
     backend: B,
     id: [u8; ID_BYTES],
     buffer: Vec<u8>,
+    max_request: u64,
 }
 
 /// A request's outcome: its status and how many bytes of data the guest was given.
@@ -80,6 +81,18 @@ impl<B: BlockBackend> Block<B> {
             backend,
             id,
             buffer: vec![0; CHUNK],
+            max_request: u64::MAX,
+        }
+    }
+
+    /// Moves at most `chunk` bytes at once, which is the memory that the disk takes, and refuses
+    /// requests for more than `request` bytes: the guest waits for each as a whole.
+    #[must_use]
+    pub fn limited(self, chunk: usize, request: u64) -> Self {
+        Block {
+            buffer: vec![0; chunk.max(1)],
+            max_request: request,
+            ..self
         }
     }
 
@@ -98,12 +111,13 @@ impl<B: BlockBackend> Block<B> {
         self.backend.len() / SECTOR
     }
 
-    /// The byte at which `len` bytes from `sector` start, if all of them exist.
+    /// The byte at which `len` bytes from `sector` start, if all of them exist and are not too many.
     fn locate(&self, sector: u64, len: u64) -> Option<u64> {
         let capacity = self.capacity() * SECTOR;
         let start = sector.checked_mul(SECTOR)?;
         let end = start.checked_add(len)?;
-        (end <= capacity && len.is_multiple_of(SECTOR)).then_some(start)
+        let fits = end <= capacity && len <= self.max_request;
+        (fits && len.is_multiple_of(SECTOR)).then_some(start)
     }
 
     /// Reads `len` bytes into the request.
@@ -119,7 +133,7 @@ impl<B: BlockBackend> Block<B> {
         };
         let mut done = 0;
         while done < len {
-            let part = (len - done).min(CHUNK as u64);
+            let part = (len - done).min(self.buffer.len() as u64);
             let Some(buf) = self.buffer.get_mut(..part as usize) else {
                 break;
             };
@@ -149,7 +163,7 @@ impl<B: BlockBackend> Block<B> {
         };
         let mut done = 0;
         while done < len {
-            let part = (len - done).min(CHUNK as u64);
+            let part = (len - done).min(self.buffer.len() as u64);
             let Some(buf) = self.buffer.get_mut(..part as usize) else {
                 break;
             };

@@ -26,7 +26,7 @@ const CONFIG_EMERG_WR: u64 = 8;
 const QUEUE_SIZE: u16 = 128;
 /// How much is moved at once.
 const CHUNK: usize = 256;
-/// The longest output in one request. Drivers send a few pages; one that sends more is out to keep
+/// The longest output in one request, unless it is [limited](Console::limited). Drivers send a few pages; one that sends more is out to keep
 /// the host busy.
 const MAX_OUTPUT: u64 = 1 << 20;
 /// How much input waits for the guest to take it.
@@ -38,6 +38,7 @@ pub struct Console<C: ConsoleOut> {
     received: VecDeque<u8>,
     /// Columns and rows, when they are known.
     size: Option<(u16, u16)>,
+    max_output: u64,
 }
 
 impl<C: ConsoleOut> Console<C> {
@@ -48,6 +49,16 @@ impl<C: ConsoleOut> Console<C> {
             out,
             received: VecDeque::new(),
             size,
+            max_output: MAX_OUTPUT,
+        }
+    }
+
+    /// Takes at most `bytes` of output in one request; a longer one breaks the queue.
+    #[must_use]
+    pub fn limited(self, bytes: u64) -> Self {
+        Console {
+            max_output: bytes,
+            ..self
         }
     }
 
@@ -81,9 +92,11 @@ impl<C: ConsoleOut> Console<C> {
     }
 
     fn transmit(&mut self, queues: &mut Queues<'_>) -> Result<(), QueueError> {
-        while let Some(chain) = queues.pop(TRANSMIT)? {
+        while !self.out.put_off()
+            && let Some(chain) = queues.pop(TRANSMIT)?
+        {
             let len = chain.readable_len();
-            if len > MAX_OUTPUT {
+            if len > self.max_output {
                 return Err(QueueError::TooLong);
             }
             let mut buffer = [0; CHUNK];

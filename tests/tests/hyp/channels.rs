@@ -1,0 +1,145 @@
+//! Channels: VMs that share memory and ring at each other.
+
+use std::process::Command;
+
+use skep_hyp::guest::{ChannelRequest, Request, SystemRequest, describe_system};
+use skep_image::cpio::Archive;
+use skep_tests::Session;
+use skep_tests::transcript::guest;
+
+use crate::start_with;
+
+fn bare_metal<'a>(name: &'a str, cores: &'a [u8], kernel: &'a [u8]) -> Request<'a> {
+    Request {
+        name,
+        memory_mib: 32,
+        cores,
+        kernel,
+        ..Request::default()
+    }
+}
+
+/// Waits for the end of all VMs. Their output has these parts, in any order, and no mistake in it.
+fn expect_lines(session: Session, parts: &[&str]) {
+    let output = String::from_utf8_lossy(&session.finish().stdout).into_owned();
+    for part in parts {
+        assert!(output.contains(part), "no {part:?} in:\n{output}");
+    }
+    assert!(!output.contains("instead of"), "{output}");
+}
+
+#[test]
+fn two_guests_pass_messages() {
+    let kernel = std::fs::read(guest("hyp_channel")).expect("the guest was built");
+    let ends = [(0, false), (1, false)];
+    let channels = [ChannelRequest {
+        name: "pipe",
+        size: 0x3000,
+        ends: &ends,
+    }];
+    let system = describe_system(&SystemRequest {
+        vms: &[
+            bare_metal("first", &[0], &kernel),
+            bare_metal("second", &[1], &kernel),
+        ],
+        channels: &channels,
+    });
+    let (session, _directory) = start_with(&system.expect("it can be described"), &[]);
+    expect_lines(
+        session,
+        &[
+            "end 0 of 2, 12288 bytes, read-only false",
+            "[second] end 1 of 2, 12288 bytes, read-only false",
+            "\n1000 messages, 0 mistakes, doorbell rang: true",
+            "[second] 1000 messages, 0 mistakes, doorbell rang: true",
+        ],
+    );
+}
+
+#[test]
+fn a_side_that_may_only_read_can_not_write() {
+    let kernel = std::fs::read(guest("hyp_channel")).expect("the guest was built");
+    let there = [(0, false), (1, true)];
+    let back = [(0, true), (1, false)];
+    let channel = |name, ends| ChannelRequest {
+        name,
+        size: 0x1000,
+        ends,
+    };
+    let channels = [channel("there", &there[..]), channel("back", &back[..])];
+    let system = describe_system(&SystemRequest {
+        vms: &[
+            bare_metal("first", &[0], &kernel),
+            bare_metal("second", &[1], &kernel),
+        ],
+        channels: &channels,
+    });
+    let (session, _directory) = start_with(&system.expect("it can be described"), &[]);
+    expect_lines(
+        session,
+        &[
+            // An external abort of a write.
+            "a store: data abort dfsr=808 dfar=0c101000",
+            "[second] a store: data abort dfsr=808 dfar=0c100000",
+            "\n1000 messages, 0 mistakes, doorbell rang: true",
+            "[second] 1000 messages, 0 mistakes, doorbell rang: true",
+        ],
+    );
+}
+
+/// A static program of `guests/linux`.
+fn program(name: &str) -> Vec<u8> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join(name);
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../guests/linux");
+    let status = Command::new("arm-linux-gnueabihf-gcc")
+        .args(["-O2", "-static", "-Wall", "-Werror", "-o"])
+        .arg(&path)
+        .arg(format!("{source}/{name}.c"))
+        .status();
+    let status = status.expect("gcc-arm-linux-gnueabihf is installed");
+    assert!(status.success(), "{name}.c can't be compiled");
+    std::fs::read(&path).expect("it was made")
+}
+
+#[test]
+fn linux_user_space_talks_to_a_bare_metal_guest() {
+    let files = skep_tests::default_guest();
+    let read = |path| std::fs::read(path).expect("the default guest is there");
+    let mut overlay = Archive::default();
+    overlay.file("bin/channel", 0o755, &program("channel"));
+    let (kernel, mut initrd) = (read(&files.kernel), read(&files.initrd));
+    initrd.extend(overlay.finish());
+    let other = std::fs::read(guest("hyp_channel")).expect("the guest was built");
+    let ends = [(0, false), (1, false)];
+    let channels = [ChannelRequest {
+        name: "pipe",
+        size: 0x1000,
+        ends: &ends,
+    }];
+    let linux = Request {
+        name: "linux",
+        memory_mib: 192,
+        cores: &[0],
+        kernel: &kernel,
+        initrd: Some(&initrd),
+        cmdline: "console=ttyAMA0 quiet",
+        ..Request::default()
+    };
+    let system = describe_system(&SystemRequest {
+        vms: &[linux, bare_metal("rtos", &[1], &other)],
+        channels: &channels,
+    });
+    let (mut session, _directory) = start_with(&system.expect("it can be described"), &[]);
+    session.expect("[rtos] end 1 of 2").expect("~# ");
+    session.send(b"cat /proc/device-tree/channel@c000000/label; echo\n");
+    session.expect("pipe");
+    session.send(b"channel /proc/device-tree/channel@c000000 500; poweroff -f\n");
+    expect_lines(
+        session,
+        &[
+            "end 0, 4096 bytes: 500 messages, 0 mistakes",
+            "[rtos] 500 messages, 0 mistakes, doorbell rang: true",
+        ],
+    );
+}
