@@ -13,6 +13,8 @@ use skep_tests::transcript::{compare_transcripts, guest, lines, qemu_transcript,
 
 #[path = "hyp/channels.rs"]
 mod channels;
+#[path = "hyp/disks.rs"]
+mod disks;
 
 /// What the hypervisor says, before its messages and not in a guest's transcript.
 const PREFIX: &str = "skep: ";

@@ -8,18 +8,20 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use skep_board::channel::{Bells, Channel, Ringer, spec::MAX_ENDS};
 use skep_board::gic::Gic;
+use skep_board::virtio::block::spec::SECTOR;
 use skep_board::virtio::block::{Block, BlockBackend, BlockError};
 use skep_board::virtio::console::Console;
 use skep_board::virtio::{Transport, Version};
 use skep_board::{IrqLine, MmioDevice, map};
 use skep_bundle as bundle;
-use skep_hyp::platform::Range;
+use skep_hyp::platform::{Platform, Range};
 use skep_hyp::ram::Ram;
 use skep_hyp::tables::{Attributes, PAGE, Tables};
 use spin::Mutex;
 
 use crate::cores;
 use crate::hw::guest_ram::GuestRam;
+use crate::hw::{disk, memory};
 use crate::vm::Output;
 
 /// Why a device can't be made, as a sentence.
@@ -142,6 +144,67 @@ enum Disk {
     Memory { memory: GuestRam, size: u32 },
     /// In the bundle.
     File(&'static [u8]),
+    /// A part of a disk of the board's, from byte `start` on.
+    Board {
+        disk: Arc<Mutex<disk::Disk>>,
+        start: u64,
+        size: u64,
+    },
+}
+
+/// The board's disks, in the order of their registers' addresses.
+pub struct BoardDisks(Vec<Arc<Mutex<disk::Disk>>>);
+
+impl BoardDisks {
+    /// Finds them, if VMs have parts of them.
+    pub fn new(system: &bundle::System, platform: &Platform, ram: &mut Ram) -> Self {
+        let on_board =
+            |disk: &bundle::Disk| matches!(disk.contents, bundle::Contents::Board { .. });
+        let mut disks = system.vms.iter().flat_map(|vm| &vm.disks);
+        if !disks.any(on_board) {
+            return BoardDisks(Vec::new());
+        }
+        // Devices that a VM has for itself are not looked at.
+        let passed: Vec<&str> = system
+            .vms
+            .iter()
+            .flat_map(|vm| &vm.devices)
+            .map(|device| device.path.as_str())
+            .collect();
+        let mut transports: Vec<Range> = platform
+            .devices
+            .iter()
+            .filter(|device| device.is(&["virtio,mmio"]) && device.enabled && device.coherent)
+            .filter(|device| !passed.contains(&device.path.as_str()))
+            .filter_map(|device| device.registers.first().copied())
+            .collect();
+        transports.sort_by_key(|registers| registers.base);
+        let open = |registers: Range| {
+            let mapped = memory::with_space(|space| space.map_device(registers))?.ok()?;
+            let memory = ram.allocate(disk::MEMORY, PAGE)?;
+            // SAFETY: the device tree says that a transport is there, which is coherent; no VM has it.
+            // The memory was just allocated, for good.
+            let disk = unsafe { disk::Disk::new(mapped, registers.size as usize, memory) };
+            if disk.is_none() {
+                ram.release(memory);
+            }
+            disk
+        };
+        let disks = transports.into_iter().filter_map(open);
+        BoardDisks(disks.map(|disk| Arc::new(Mutex::new(disk))).collect())
+    }
+
+    /// A part of a disk; `None` if there is no such disk, or it has no such part.
+    fn part(&self, disk: u8, start: u64, size: u64) -> Option<Disk> {
+        let disk = self.0.get(usize::from(disk))?;
+        let rest = disk.lock().len().checked_sub(start)?;
+        let size = if size == 0 { rest } else { size };
+        (size <= rest && start.is_multiple_of(SECTOR)).then(|| Disk::Board {
+            disk: disk.clone(),
+            start,
+            size,
+        })
+    }
 }
 
 /// A disk and what its use costs.
@@ -156,6 +219,7 @@ impl BlockBackend for Backend {
         match &self.disk {
             Disk::Memory { size, .. } => (*size).into(),
             Disk::File(bytes) => bytes.len() as u64,
+            Disk::Board { size, .. } => *size,
         }
     }
 
@@ -174,6 +238,10 @@ impl BlockBackend for Backend {
                 buf.copy_from_slice(from.ok_or(BlockError)?);
                 Ok(())
             }
+            Disk::Board { disk, start, .. } => {
+                let read = disk.lock().read(*start + offset, buf);
+                read.map_err(|disk::Failed| BlockError)
+            }
         }
     }
 
@@ -185,11 +253,21 @@ impl BlockBackend for Backend {
                 memory.write(offset, buf).map_err(|_| BlockError)
             }
             Disk::File(_) => Err(BlockError),
+            Disk::Board { disk, start, .. } => {
+                let written = disk.lock().write(*start + offset, buf);
+                written.map_err(|disk::Failed| BlockError)
+            }
         }
     }
 
     fn flush(&mut self) -> Result<(), BlockError> {
-        Ok(())
+        match &self.disk {
+            Disk::Memory { .. } | Disk::File(_) => Ok(()),
+            Disk::Board { disk, .. } => {
+                let flushed = disk.lock().flush();
+                flushed.map_err(|disk::Failed| BlockError)
+            }
+        }
     }
 
     fn read_only(&self) -> bool {
@@ -236,7 +314,7 @@ impl Devices {
         index: usize,
         description: &bundle::Vm,
         files: &bundle::Bundle<'static>,
-        channels: &[Shared],
+        (channels, disks): (&[Shared], &BoardDisks),
         guest: &GuestRam,
         ram: &mut Ram,
         stage2: &mut Tables,
@@ -285,10 +363,18 @@ impl Devices {
                             .ok_or_else(|| format!("disk {number}: there is no room for it"))?
                     }
                 }
-                bundle::Contents::Board { .. } => {
-                    return Err(format!("disk {number}: the board has no such disk"));
+                &bundle::Contents::Board { disk, start, size } => {
+                    disks.part(disk, start, size).ok_or_else(|| {
+                        format!("disk {number}: the board has no such disk, or it is too small")
+                    })?
                 }
             };
+            if let Disk::Board { disk: board, .. } = &contents
+                && board.lock().read_only()
+                && !disk.read_only
+            {
+                return Err(format!("disk {number}: the board's disk is read-only"));
+            }
             let backend = Backend {
                 disk: contents,
                 read_only: disk.read_only,

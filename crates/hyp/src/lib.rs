@@ -13,6 +13,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod bus;
 pub mod emulate;
 pub mod guest;
 pub mod platform;

@@ -211,6 +211,7 @@ fn make_system(platform: &Platform, ram: &mut Ram, offset: u32) -> Result<cores:
         .iter()
         .map(|channel| devices::Shared::new(channel, system.vms.len(), ram))
         .collect::<Result<Vec<_>, _>>()?;
+    let disks = devices::BoardDisks::new(system, platform, ram);
     let mut vms = Vec::new();
     for description in &system.vms {
         let vm = vm::Vm::new(
@@ -218,7 +219,7 @@ fn make_system(platform: &Platform, ram: &mut Ram, offset: u32) -> Result<cores:
             description,
             &bundle,
             platform,
-            &channels,
+            (&channels, &disks),
             ram,
             offset as usize,
         )

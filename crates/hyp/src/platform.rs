@@ -10,6 +10,8 @@ use core::fmt;
 
 use skep_loader::fdt::{FdtError, Node, Tree};
 
+use crate::bus::{Device, GICS, devices, number, strings};
+
 /// A range of physical addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Range {
@@ -98,6 +100,8 @@ pub struct Platform {
     pub psci: Option<Conduit>,
     /// The initial RAM disk that the boot loader brought.
     pub initrd: Option<Range>,
+    /// All devices.
+    pub devices: Vec<Device>,
 }
 
 /// Why a device tree does not describe a board that the hypervisor can run on.
@@ -122,6 +126,7 @@ impl fmt::Display for PlatformError {
 #[must_use]
 pub fn find_uart(tree: &Tree) -> Option<Uart> {
     let root = &tree.root;
+    let all = devices(root);
     let chosen = root.child("chosen").and_then(|chosen| {
         let path = text(chosen.get("stdout-path")?)?;
         // Options follow a colon; a path without a leading slash is an alias.
@@ -132,11 +137,11 @@ pub fn find_uart(tree: &Tree) -> Option<Uart> {
             text(root.child("aliases")?.get(path)?)?
         };
         let wanted = find_path(root, path)?;
-        devices(root)
-            .find(|device| core::ptr::eq(device.node, wanted))
-            .and_then(|device| uart(&device))
+        all.iter()
+            .find(|(node, _)| core::ptr::eq(*node, wanted))
+            .and_then(|(_, device)| uart(device))
     });
-    chosen.or_else(|| devices(root).find_map(|device| uart(&device)))
+    chosen.or_else(|| all.iter().find_map(|(_, device)| uart(device)))
 }
 
 impl Platform {
@@ -148,9 +153,11 @@ impl Platform {
     pub fn from_tree(tree: &Tree) -> Result<Self, PlatformError> {
         let root = &tree.root;
         let missing = PlatformError::Missing;
-        let memory: Vec<Range> = devices(root)
-            .filter(|device| device.has("device_type", "memory"))
-            .flat_map(|device| device.ranges())
+        let all = devices(root);
+        let memory: Vec<Range> = all
+            .iter()
+            .filter(|(node, _)| node.get("device_type").and_then(text) == Some("memory"))
+            .flat_map(|(_, device)| device.registers.iter().copied())
             .filter(|range| range.size > 0)
             .collect();
         if memory.is_empty() {
@@ -164,9 +171,9 @@ impl Platform {
                 size: r.size,
             })
             .collect();
-        if let Some(node) = root.child("reserved-memory") {
-            reserved.extend(children(node).flat_map(|device| device.ranges()));
-        }
+        let below = |(_, device): &&(_, Device)| device.path.starts_with("/reserved-memory/");
+        let regions = all.iter().filter(below);
+        reserved.extend(regions.flat_map(|(_, device)| device.registers.iter().copied()));
         let cpus: Vec<u32> = root
             .child("cpus")
             .into_iter()
@@ -186,101 +193,19 @@ impl Platform {
             memory,
             reserved,
             cpus,
-            gic: gic(root)?,
+            gic: gic(&all)?,
             uart: find_uart(tree),
-            timer: timer(root).ok_or(missing("generic timer (arm,armv7-timer)"))?,
-            psci: psci(root),
+            timer: timer(&all).ok_or(missing("generic timer (arm,armv7-timer)"))?,
+            psci: psci(&all),
             initrd: initrd(root),
+            devices: all.into_iter().map(|(_, device)| device).collect(),
         })
     }
-}
-
-/// A node with what its parent says of its addresses.
-struct Device<'a> {
-    node: &'a Node,
-    address_cells: u32,
-    size_cells: u32,
-}
-
-impl<'a> Device<'a> {
-    fn is(&self, compatible: &[&str]) -> bool {
-        let value = self.node.get("compatible").unwrap_or_default();
-        value
-            .split(|&byte| byte == 0)
-            .filter_map(|name| core::str::from_utf8(name).ok())
-            .any(|name| compatible.contains(&name))
-    }
-
-    fn has(&self, property: &str, value: &str) -> bool {
-        self.node.get(property).and_then(text) == Some(value)
-    }
-
-    /// The ranges of `reg`. Buses of boards with these processors map addresses one to one;
-    /// `ranges` isn't looked at.
-    fn ranges(&self) -> impl Iterator<Item = Range> + use<'a> {
-        let (address, size) = (self.address_cells as usize, self.size_cells as usize);
-        let value = self.node.get("reg").unwrap_or_default();
-        value
-            .chunks_exact((4 * (address + size)).max(4))
-            .map(move |chunk| {
-                let (base, length) = chunk.split_at((4 * address).min(chunk.len()));
-                Range {
-                    base: number(base),
-                    size: number(length),
-                }
-            })
-    }
-
-    /// The interrupt IDs, by the GIC's binding: type, number, flags.
-    fn intids(&self) -> impl Iterator<Item = u32> + use<'a> {
-        let value = self.node.get("interrupts").unwrap_or_default();
-        value.chunks_exact(12).filter_map(|cells| {
-            let (kind, n) = (number(&cells[..4]), number(&cells[4..8]) as u32);
-            match kind {
-                0 if n < 988 => Some(n + 32),
-                1 if n < 16 => Some(n + 16),
-                _ => None,
-            }
-        })
-    }
-}
-
-fn number(cells: &[u8]) -> u64 {
-    cells
-        .iter()
-        .fold(0, |sum, &byte| sum << 8 | u64::from(byte))
 }
 
 /// A property that is a string, or the first of several.
 fn text(value: &[u8]) -> Option<&str> {
-    let end = value.iter().position(|&byte| byte == 0)?;
-    core::str::from_utf8(&value[..end]).ok()
-}
-
-/// The children of a bus. The defaults are the specification's (section 2.3.5).
-fn children(bus: &Node) -> impl Iterator<Item = Device<'_>> {
-    let address_cells = bus.get_u32("#address-cells").unwrap_or(2).min(2);
-    let size_cells = bus.get_u32("#size-cells").unwrap_or(1).min(2);
-    bus.children.iter().map(move |node| Device {
-        node,
-        address_cells,
-        size_cells,
-    })
-}
-
-/// All devices, on buses too: a bus passes its addresses on, and has children.
-fn devices(root: &Node) -> impl Iterator<Item = Device<'_>> {
-    let mut waiting: Vec<Device<'_>> = children(root).collect();
-    waiting.reverse();
-    core::iter::from_fn(move || {
-        let device = waiting.pop()?;
-        if device.node.get("ranges").is_some() {
-            let mut on_bus: Vec<_> = children(device.node).collect();
-            on_bus.reverse();
-            waiting.append(&mut on_bus);
-        }
-        Some(device)
-    })
+    strings(Some(value)).next()
 }
 
 fn find_path<'a>(root: &'a Node, path: &str) -> Option<&'a Node> {
@@ -293,54 +218,52 @@ fn find_path<'a>(root: &'a Node, path: &str) -> Option<&'a Node> {
         })
 }
 
-fn uart(device: &Device<'_>) -> Option<Uart> {
+fn uart(device: &Device) -> Option<Uart> {
     if !device.is(&["arm,pl011"]) {
         return None;
     }
     Some(Uart {
-        registers: device.ranges().next()?,
-        intid: device.intids().next(),
+        registers: *device.registers.first()?,
+        intid: device.interrupts.first().map(|interrupt| interrupt.id),
     })
 }
 
-fn gic(root: &Node) -> Result<Gic, PlatformError> {
-    let compatible = [
-        "arm,cortex-a15-gic",
-        "arm,cortex-a7-gic",
-        "arm,gic-400",
-        "arm,gic-v2",
-    ];
-    let device = devices(root)
-        .find(|device| device.is(&compatible))
+fn gic(all: &[(&Node, Device)]) -> Result<Gic, PlatformError> {
+    let (_, device) = all
+        .iter()
+        .find(|(_, device)| device.is(&GICS))
         .ok_or(PlatformError::Missing("GICv2"))?;
-    let mut frames = device.ranges();
-    let mut frame = |what| frames.next().ok_or(PlatformError::Missing(what));
+    let mut frames = device.registers.iter();
+    let mut frame = |what| frames.next().copied().ok_or(PlatformError::Missing(what));
     Ok(Gic {
         distributor: frame("GICv2 distributor")?,
         cpu_interface: frame("GICv2 CPU interface")?,
         control: frame("GICv2 virtual interface control (GICH): no Virtualization Extensions?")?,
         virtual_interface: frame("GICv2 virtual CPU interface (GICV)")?,
         maintenance: device
-            .intids()
-            .next()
-            .ok_or(PlatformError::Missing("GICv2 maintenance interrupt"))?,
+            .interrupts
+            .first()
+            .ok_or(PlatformError::Missing("GICv2 maintenance interrupt"))?
+            .id,
     })
 }
 
 /// Interrupts are in the order secure physical, physical, virtual, hypervisor.
-fn timer(root: &Node) -> Option<Timer> {
-    let device = devices(root).find(|device| device.is(&["arm,armv7-timer", "arm,armv8-timer"]))?;
-    let mut intids = device.intids().skip(1);
+fn timer(all: &[(&Node, Device)]) -> Option<Timer> {
+    let compatible = ["arm,armv7-timer", "arm,armv8-timer"];
+    let (_, device) = all.iter().find(|(_, device)| device.is(&compatible))?;
+    let mut interrupts = device.interrupts.iter().skip(1);
     Some(Timer {
-        phys: intids.next()?,
-        virt: intids.next()?,
-        hyp: intids.next()?,
+        phys: interrupts.next()?.id,
+        virt: interrupts.next()?.id,
+        hyp: interrupts.next()?.id,
     })
 }
 
-fn psci(root: &Node) -> Option<Conduit> {
-    let device = children(root).find(|d| d.is(&["arm,psci-1.0", "arm,psci-0.2"]))?;
-    match text(device.node.get("method")?)? {
+fn psci(all: &[(&Node, Device)]) -> Option<Conduit> {
+    let compatible = ["arm,psci-1.0", "arm,psci-0.2"];
+    let (node, _) = all.iter().find(|(_, device)| device.is(&compatible))?;
+    match text(node.get("method")?)? {
         "smc" => Some(Conduit::Smc),
         "hvc" => Some(Conduit::Hvc),
         _ => None,
@@ -445,6 +368,7 @@ mod tests {
                 },
                 psci: Some(Conduit::Smc),
                 initrd: Some(at(0x4800_0000, 0x1234)),
+                devices: platform.devices.clone(),
             }
         );
     }

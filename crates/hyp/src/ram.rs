@@ -66,6 +66,11 @@ impl Ram {
         Some(found)
     }
 
+    /// Gives back what was allocated.
+    pub fn release(&mut self, range: Range) {
+        self.free.push(range);
+    }
+
     /// Bytes that are free.
     #[must_use]
     pub fn available(&self) -> u64 {
@@ -97,6 +102,8 @@ mod tests {
             ram.allocate(0x1_0000, 0x1000),
             Some(at(0x4000_0000, 0x1_0000))
         );
+        ram.release(second);
+        assert_eq!(ram.allocate(0x400_0000, 2 << 20), Some(second));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use skep_hyp::syndrome::Syndrome;
 use skep_hyp::tables::{Attributes, BLOCK_2, PAGE, Tables};
 use spin::Mutex;
 
-use crate::devices::{Budget, Devices, Line, Shared};
+use crate::devices::{BoardDisks, Budget, Devices, Line, Shared};
 use crate::hw::cp15;
 use crate::hw::guest_ram::GuestRam;
 use crate::log;
@@ -235,7 +235,7 @@ impl Vm {
         description: &Description,
         bundle: &Arc<Bundle<'static>>,
         platform: &Platform,
-        channels: &[Shared],
+        (channels, disks): (&[Shared], &BoardDisks),
         ram: &mut Ram,
         table_offset: usize,
     ) -> Result<Self, Reason> {
@@ -284,7 +284,7 @@ impl Vm {
             index,
             description,
             bundle,
-            channels,
+            (channels, disks),
             &guest,
             ram,
             &mut stage2,

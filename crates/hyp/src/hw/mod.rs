@@ -4,6 +4,7 @@ pub mod banked;
 pub mod console;
 pub mod context;
 pub mod cp15;
+pub mod disk;
 pub mod gic;
 pub mod guest_ram;
 pub mod memory;
