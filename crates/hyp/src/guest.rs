@@ -8,10 +8,11 @@ use alloc::vec::Vec;
 
 use skep_board::map;
 use skep_bundle::{Channel, Console, Disk, End, Entry, Placed, System, Vm};
-use skep_loader::fdt::{self, BoardConfig};
+use skep_loader::fdt::{self, BoardConfig, Tree};
 use skep_loader::{BootError, DeviceTree, Kernel, KernelError, prepare};
 
 use crate::tables::PAGE;
+use crate::{bus, passed};
 
 /// A virtual machine to be. [`Default`] has no memory, no vCPU and nothing to boot.
 #[derive(Clone, Copy, Default, Debug)]
@@ -32,6 +33,17 @@ pub struct Request<'a> {
     pub console: Console,
     /// Its disks.
     pub disks: &'a [Disk<Vec<u8>>],
+    /// Devices of the board that it has for itself.
+    pub devices: &'a [DeviceRequest<'a>],
+}
+
+/// A device of the board for a VM.
+#[derive(Clone, Copy, Debug)]
+pub struct DeviceRequest<'a> {
+    /// Its path in the board's device tree.
+    pub path: &'a str,
+    /// The VM is trusted with a device that may reach all of the board's memory.
+    pub dma_trusted: bool,
 }
 
 /// A channel to be.
@@ -53,6 +65,8 @@ pub struct SystemRequest<'a> {
     pub vms: &'a [Request<'a>],
     /// What they share.
     pub channels: &'a [ChannelRequest<'a>],
+    /// The board's device tree, which VMs that have devices of the board need.
+    pub board: Option<&'a Tree>,
 }
 
 /// The most VMs in a channel.
@@ -79,6 +93,14 @@ pub enum DescribeError {
         /// A clause.
         what: &'static str,
     },
+    /// A VM can't have a device of the board.
+    #[error("device {path}: {what}")]
+    Device {
+        /// Its path.
+        path: String,
+        /// A clause.
+        what: String,
+    },
     /// More disks, and a virtio console, than slots.
     #[error("a virtual machine has at most {max} virtio devices, not {0}", max = map::VIRTIO_SLOTS)]
     Slots(usize),
@@ -97,7 +119,7 @@ pub fn describe_system(request: &SystemRequest<'_>) -> Result<System<Vec<u8>>, D
             let ends = ends.filter(move |end| usize::from(end.vm) == index);
             ends.map(move |&end| (channel, end))
         });
-        describe_with(vm, own)
+        describe_with(vm, own, request.board)
     });
     Ok(System {
         vms: vms.collect::<Result<_, _>>()?,
@@ -156,19 +178,20 @@ fn place_channels(request: &SystemRequest<'_>) -> Result<Vec<Channel>, DescribeE
     Ok(channels)
 }
 
-/// Describes a VM without channels: places a guest's files in its memory, its device tree among them.
+/// Describes a VM without channels and devices of the board: places a guest's files in its memory, its device tree among them.
 /// Shares of cores and policies are the defaults, and can be changed in what is returned.
 ///
 /// # Errors
 ///
 /// The kernel is none for this board, or its memory has no room for everything.
 pub fn describe(request: &Request<'_>) -> Result<Vm<Vec<u8>>, DescribeError> {
-    describe_with(request, core::iter::empty())
+    describe_with(request, core::iter::empty(), None)
 }
 
 fn describe_with<'c>(
     request: &Request<'_>,
     channels: impl Iterator<Item = (&'c Channel, End)>,
+    real: Option<&Tree>,
 ) -> Result<Vm<Vec<u8>>, DescribeError> {
     let cpus = request.cores.len();
     if cpus == 0 || cpus > map::MAX_CPUS {
@@ -186,6 +209,26 @@ fn describe_with<'c>(
     let mut board = board(cpus as u32, memory);
     board.virtio.count = slots as u32;
     board.channels = channels.map(tree_channel).collect();
+    let mut devices = Vec::new();
+    let all = real
+        .map(|tree| bus::devices(&tree.root))
+        .unwrap_or_default();
+    let mut places = passed::Places::default();
+    for wanted in request.devices {
+        let refuse = |what: String| DescribeError::Device {
+            path: wanted.path.into(),
+            what,
+        };
+        let missing = || refuse("the board's device tree has no such device".into());
+        let (node, device) = all
+            .iter()
+            .find(|(_, device)| device.path == wanted.path)
+            .ok_or_else(missing)?;
+        let described = passed::describe((node, device), wanted.dma_trusted, &mut places);
+        let (device, node) = described.map_err(refuse)?;
+        devices.push(device);
+        board.others.push(node);
+    }
     let boot = prepare(&skep_loader::Request {
         ram: memory,
         kernel: &kernel,
@@ -216,6 +259,7 @@ fn describe_with<'c>(
         },
         console: request.console,
         disks: request.disks.into(),
+        devices,
         ..Vm::default()
     })
 }
@@ -280,7 +324,6 @@ pub fn board(cpus: u32, memory: fdt::Range) -> BoardConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use skep_loader::fdt::Tree;
 
     #[test]
     fn a_guest_gets_its_files_and_its_tree() {
@@ -328,6 +371,7 @@ mod tests {
         let request = SystemRequest {
             vms: &[vm, vm, vm],
             channels: &channels,
+            board: None,
         };
         let system = describe_system(&request).unwrap();
         let end = system.channels[1].ends[0];
@@ -370,6 +414,7 @@ mod tests {
             let request = SystemRequest {
                 vms: &[vm, vm],
                 channels: &channels,
+                board: None,
             };
             describe_system(&request).unwrap_err()
         };

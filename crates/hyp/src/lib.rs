@@ -16,6 +16,7 @@ extern crate std;
 pub mod bus;
 pub mod emulate;
 pub mod guest;
+pub mod passed;
 pub mod platform;
 pub mod ram;
 pub mod schedule;

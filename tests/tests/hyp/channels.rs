@@ -43,6 +43,7 @@ fn two_guests_pass_messages() {
             bare_metal("second", &[1], &kernel),
         ],
         channels: &channels,
+        ..SystemRequest::default()
     });
     let (session, _directory) = start_with(&system.expect("it can be described"), &[]);
     expect_lines(
@@ -73,6 +74,7 @@ fn a_side_that_may_only_read_can_not_write() {
             bare_metal("second", &[1], &kernel),
         ],
         channels: &channels,
+        ..SystemRequest::default()
     });
     let (session, _directory) = start_with(&system.expect("it can be described"), &[]);
     expect_lines(
@@ -129,6 +131,7 @@ fn linux_user_space_talks_to_a_bare_metal_guest() {
     let system = describe_system(&SystemRequest {
         vms: &[linux, bare_metal("rtos", &[1], &other)],
         channels: &channels,
+        ..SystemRequest::default()
     });
     let (mut session, _directory) = start_with(&system.expect("it can be described"), &[]);
     session.expect("[rtos] end 1 of 2").expect("~# ");

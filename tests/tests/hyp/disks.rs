@@ -78,6 +78,7 @@ fn linux_uses_disks_and_a_console() {
         cmdline: "console=hvc0 quiet skep.modules=virtio_blk,virtio_console,ext4",
         console: Console::Virtio,
         disks: &disks,
+        ..Request::default()
     };
     let system = describe_system(&SystemRequest {
         vms: &[linux],

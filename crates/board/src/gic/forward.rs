@@ -142,6 +142,16 @@ impl Gic {
         }
     }
 
+    /// Makes an SPI pending, as an edge would, whatever its configuration: what a physical interrupt
+    /// that is linked to it does. SPIs that do not exist are ignored.
+    pub fn latch_spi(&mut self, n: u32) {
+        let bit = 1 << (n % 32);
+        if let Some(latched) = self.state.spis.latched.get_mut(n as usize / 32) {
+            *latched |= bit;
+            self.update(self.state.spis.targets[n as usize]);
+        }
+    }
+
     fn take_pending(&mut self, cpu: usize, id: u32) -> u8 {
         if id < INTERNAL {
             self.state.cpus[cpu].private.acknowledge(id) as u8
@@ -227,6 +237,22 @@ mod tests {
         assert_eq!(gic.waiting(), 0);
         gic.dist_write(1, u64::from(gicd::ISENABLER), 4, 1 << 27);
         assert_eq!(gic.forward(1).map(|f| f.id), Some(27));
+    }
+
+    #[test]
+    fn a_latched_spi_comes_once_whatever_its_line() {
+        let mut gic = distributor();
+        gic.latch_spi(1);
+        let forwarded = gic.forward(0).unwrap();
+        assert_eq!((forwarded.id, forwarded.level), (33, false));
+        gic.finish(0, 33);
+        assert_eq!(gic.waiting(), 0);
+        gic.latch_spi(4000);
+        gic.latch_spi(2);
+        assert_eq!(gic.waiting(), 0);
+        gic.dist_write(0, u64::from(gicd::ITARGETSR) + 34, 1, 2);
+        gic.dist_write(0, u64::from(gicd::ISENABLER) + 4, 4, 1 << 2);
+        assert_eq!(gic.waiting(), 2);
     }
 
     #[test]
