@@ -13,6 +13,8 @@ use skep_tests::transcript::{compare_transcripts, guest, lines, qemu_transcript,
 
 #[path = "hyp/channels.rs"]
 mod channels;
+#[path = "hyp/devices.rs"]
+mod devices;
 #[path = "hyp/disks.rs"]
 mod disks;
 

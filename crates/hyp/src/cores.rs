@@ -75,6 +75,14 @@ pub fn vm(index: usize) -> Option<&'static Vm> {
     system()?.vms.get(index).map(AsRef::as_ref)
 }
 
+/// The VM that an interrupt of the board belongs to, and its SPI there.
+fn wire(id: u32) -> Option<(&'static Vm, u32)> {
+    system()?.vms.iter().find_map(|vm| {
+        let wire = vm.wires.iter().find(|wire| wire.physical == id)?;
+        Some((vm.as_ref(), wire.spi))
+    })
+}
+
 /// Makes a core look what there is to do.
 pub fn kick(core: usize) {
     let target = CORES
@@ -171,6 +179,11 @@ impl Core {
                 vcpu.vm.gic.lock().latch_ppi(vcpu.index, virtual_id);
                 continue;
             }
+            if let Some((vm, spi)) = wire(id) {
+                let own = vcpu.as_deref().filter(|vcpu| vcpu.vm.index == vm.index);
+                vm.pass_interrupt(spi, own.map(|vcpu| vcpu.index));
+                continue;
+            }
             if id == KICK {
                 self.changed = true;
             } else if id == platform.timer.hyp {
@@ -247,6 +260,12 @@ pub fn run(platform: &'static Platform, system: &'static System) -> ! {
                 .map(move |vcpu| (vm, vcpu))
         })
         .collect();
+    // Interrupts of devices that VMs have come to the core of their first vCPUs.
+    for vm in system.vms.iter().filter(|vm| vm.cores[0] == number) {
+        for wire in vm.wires.iter() {
+            gic::enable(wire.physical, public.target.load(Ordering::Relaxed));
+        }
+    }
     let mut core = Core {
         platform,
         schedule,

@@ -1,6 +1,7 @@
 //! The devices of a VM beside its interrupt controller and its serial port: channels to other VMs and
 //! virtio devices. Their models are `skep-board`'s.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -178,7 +179,7 @@ impl BoardDisks {
             .filter(|device| !passed.contains(&device.path.as_str()))
             .filter_map(|device| device.registers.first().copied())
             .collect();
-        transports.sort_by_key(|registers| registers.base);
+        transports.sort_unstable_by_key(|registers| registers.base);
         let open = |registers: Range| {
             let mapped = memory::with_space(|space| space.map_device(registers))?.ok()?;
             let memory = ram.allocate(disk::MEMORY, PAGE)?;
@@ -415,18 +416,18 @@ impl Devices {
     }
 
     /// A guest's load: `None` if no device is there.
-    pub fn read(&self, gic: &Mutex<Gic>, ipa: u32, size: u8) -> Option<u64> {
+    pub fn read(&self, gic: &Mutex<Box<Gic>>, ipa: u32, size: u8) -> Option<u64> {
         self.access(gic, ipa, |device, offset| device.read(offset, size))
     }
 
     /// A guest's store; `None` if no device is there.
-    pub fn write(&self, gic: &Mutex<Gic>, ipa: u32, size: u8, value: u64) -> Option<()> {
+    pub fn write(&self, gic: &Mutex<Box<Gic>>, ipa: u32, size: u8, value: u64) -> Option<()> {
         self.access(gic, ipa, |device, offset| device.write(offset, size, value))
     }
 
     fn access<T>(
         &self,
-        gic: &Mutex<Gic>,
+        gic: &Mutex<Box<Gic>>,
         ipa: u32,
         act: impl FnOnce(&mut dyn MmioDevice, u64) -> T,
     ) -> Option<T> {
@@ -448,7 +449,7 @@ impl Devices {
     }
 
     /// Brings a virtio device's line to the distributor; its lock is held.
-    fn drive(&self, gic: &Mutex<Gic>, slot: u32, line: &Line) {
+    fn drive(&self, gic: &Mutex<Box<Gic>>, slot: u32, line: &Line) {
         gic.lock().set_spi(map::SPI_VIRTIO + slot, line.level());
     }
 
@@ -458,7 +459,7 @@ impl Devices {
     }
 
     /// After each exit: goes on with what was put off, for another slice.
-    pub fn go_on(&self, gic: &Mutex<Gic>) {
+    pub fn go_on(&self, gic: &Mutex<Box<Gic>>) {
         if !self.budget.renew() {
             return;
         }
@@ -470,7 +471,7 @@ impl Devices {
     }
 
     /// Input for the virtio console, if there is one; how many bytes it took.
-    pub fn console_input(&self, gic: &Mutex<Gic>, bytes: &[u8]) -> Option<usize> {
+    pub fn console_input(&self, gic: &Mutex<Box<Gic>>, bytes: &[u8]) -> Option<usize> {
         let number = self.slots.len().checked_sub(1)?;
         let (line, slot) = self.slots.get(number)?;
         let mut slot = slot.lock();

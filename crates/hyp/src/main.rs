@@ -166,6 +166,7 @@ fn boot(dtb: usize, offset: u32, mode: u32) -> Result<(), Reason> {
 const DTB_ROOM: u64 = 2 << 20;
 
 /// Maps and starts the interrupt controller and the input of the serial port.
+#[inline(never)]
 fn init_devices(platform: &Platform) -> Result<(), Reason> {
     let map = |range: Range, least: u64| {
         let range = Range {
@@ -193,6 +194,7 @@ fn init_devices(platform: &Platform) -> Result<(), Reason> {
 }
 
 /// Makes the virtual machines of the bundle that came as initial RAM disk.
+#[inline(never)]
 fn make_system(platform: &Platform, ram: &mut Ram, offset: u32) -> Result<cores::System, Reason> {
     use alloc::format;
     let range = platform
@@ -206,6 +208,13 @@ fn make_system(platform: &Platform, ram: &mut Ram, offset: u32) -> Result<cores:
         .check_schedule()
         .map_err(|error| format!("{error}"))?;
     let system = &bundle.system;
+    let paths = || {
+        let devices = system.vms.iter().flat_map(|vm| &vm.devices);
+        devices.map(|device| &device.path)
+    };
+    if let Some(path) = paths().find(|path| paths().filter(|other| other == path).count() > 1) {
+        return Err(format!("device {path} is given to virtual machines twice"));
+    }
     let channels = system
         .channels
         .iter()

@@ -106,6 +106,7 @@ pub struct Vcpu {
 impl Vcpu {
     /// A vCPU that is off.
     pub fn new(vm: Arc<Vm>, index: usize, slot: usize, core: &Core) -> Self {
+        let wires = vm.wires.clone();
         Vcpu {
             exits: vm.exits(index),
             vm,
@@ -115,7 +116,7 @@ impl Vcpu {
             state: State::Off,
             fresh: true,
             context: Context::reset(),
-            lists: ListRegisters::reset(core.timers()),
+            lists: ListRegisters::reset(core.timers(), wires),
         }
     }
 
@@ -316,7 +317,7 @@ impl Vcpu {
         let cpsr = Mode::Supervisor as u32 | psr::A | psr::I | psr::F | thumb;
         self.frame = Frame::start(start.entry, cpsr, start.registers);
         self.context = Context::reset();
-        self.lists = ListRegisters::reset(core.timers());
+        self.lists = ListRegisters::reset(core.timers(), self.vm.wires.clone());
         core.simd.forget(self.slot);
         self.fresh = true;
         self.state = start

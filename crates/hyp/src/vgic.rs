@@ -6,12 +6,18 @@
 //! interface, without an exit, but for interrupts that are pending by their line's level: their end
 //! must be seen, since the line may still be high.
 
+use alloc::sync::Arc;
+
 use skep_board::gic::{Forwarded, Gic};
 use skep_board::map::{INTID_TIMER_PHYS, INTID_TIMER_VIRT};
+use skep_bundle::Wire;
 use skep_hyp::spec::gich;
 
 use crate::hw::context::Intids;
 use crate::hw::gic;
+
+/// Interrupt ID of the first SPI.
+const INTERNAL: u32 = 32;
 
 /// The most list registers that there can be.
 const MOST: usize = 64;
@@ -23,6 +29,8 @@ pub struct ListRegisters {
     count: usize,
     /// The physical interrupts that the timers' are linked to.
     timers: Intids,
+    /// The same for interrupts of devices that the VM has for itself.
+    wires: Arc<[Wire]>,
     /// While the vCPU is not loaded: the list registers that hold something, GICH_VMCR, GICH_APR.
     saved: [u32; MOST],
     control: u32,
@@ -31,11 +39,12 @@ pub struct ListRegisters {
 
 impl ListRegisters {
     /// Nothing: of a vCPU after reset.
-    pub fn reset(timers: Intids) -> Self {
+    pub fn reset(timers: Intids, wires: Arc<[Wire]>) -> Self {
         ListRegisters {
             held: [None; MOST],
             count: gic::list_registers().min(MOST),
             timers,
+            wires,
             saved: [0; MOST],
             control: 0,
             active: 0,
@@ -77,7 +86,11 @@ impl ListRegisters {
         match id {
             INTID_TIMER_VIRT => Some(self.timers.virt),
             INTID_TIMER_PHYS => Some(self.timers.phys),
-            _ => None,
+            _ => {
+                let spi = id.wrapping_sub(INTERNAL);
+                let wire = self.wires.iter().find(|wire| wire.spi == spi);
+                wire.map(|wire| wire.physical)
+            }
         }
     }
 
@@ -119,7 +132,7 @@ impl ListRegisters {
         let mut room = true;
         for n in 0..self.count {
             let Some(id) = self.held[n] else { continue };
-            // A timer's comes again only after its end, by the hardware.
+            // A linked one comes again only after its end, by the hardware.
             if self.linked(id.into()).is_none() {
                 room &= self.add_again(id.into(), distributor, vcpu);
             }

@@ -1,5 +1,6 @@
 //! A virtual machine: its memory, its devices, and the power states of its vCPUs.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -11,7 +12,8 @@ use skep_board::gic::Gic;
 use skep_board::map;
 use skep_board::pl011::{ConsoleOut, Pl011};
 use skep_board::psci::PowerState;
-use skep_bundle::{Bundle, Policies, Policy, Share, Vm as Description};
+use skep_bundle::{Bundle, Policies, Policy, Share, Vm as Description, Wire};
+use skep_hyp::passed;
 use skep_hyp::platform::{Platform, Range};
 use skep_hyp::ram::Ram;
 use skep_hyp::syndrome::Syndrome;
@@ -19,8 +21,9 @@ use skep_hyp::tables::{Attributes, BLOCK_2, PAGE, Tables};
 use spin::Mutex;
 
 use crate::devices::{BoardDisks, Budget, Devices, Line, Shared};
-use crate::hw::cp15;
+
 use crate::hw::guest_ram::GuestRam;
+use crate::hw::{cp15, gic};
 use crate::log;
 use crate::vcpu::Exits;
 use crate::{cores, mux};
@@ -201,7 +204,7 @@ pub struct Vm {
     /// Guest memory.
     pub ram: GuestRam,
     /// The distributor.
-    pub gic: Mutex<Gic>,
+    pub gic: Mutex<Box<Gic>>,
     /// The physical counter when the guest started: its virtual counter's zero.
     epoch: AtomicU64,
     power: Mutex<Vec<Power>>,
@@ -215,6 +218,8 @@ pub struct Vm {
     uart: Mutex<Pl011<Line, Output>>,
     uart_line: Line,
     devices: Devices,
+    /// Interrupts of the board that are its own.
+    pub wires: Arc<[Wire]>,
     stage2: Tables,
     description: Description,
     bundle: Arc<Bundle<'static>>,
@@ -230,6 +235,7 @@ const GICV_SIZE: u64 = 2 * PAGE;
 
 impl Vm {
     /// Makes a VM as described, with memory from `ram`, that is to start unless it is to wait.
+    #[inline(never)]
     pub fn new(
         index: usize,
         description: &Description,
@@ -278,6 +284,7 @@ impl Vm {
                 .map(ipa, range.base, range.size, attributes)
                 .map_err(|error| format!("its memory can't be mapped: {error:?}"))?;
         }
+        pass_devices(description, platform, &mut stage2)?;
         // SAFETY: the memory was just allocated, for good, from what Hyp mode maps.
         let guest = unsafe { GuestRam::new(map::RAM_BASE as u32, memory) };
         let devices = Devices::new(
@@ -295,7 +302,7 @@ impl Vm {
             name: description.name.clone(),
             cores: description.cores.iter().map(|&core| core.into()).collect(),
             ram: guest,
-            gic: Mutex::new(Gic::new(cpus)),
+            gic: Mutex::new(Box::new(Gic::new(cpus))),
             epoch: AtomicU64::new(0),
             power: Mutex::new(alloc::vec![Power::Off; cpus]),
             signals: AtomicU32::new(0),
@@ -307,6 +314,11 @@ impl Vm {
             )),
             uart_line,
             devices,
+            wires: description
+                .devices
+                .iter()
+                .flat_map(|device| device.interrupts.iter().copied())
+                .collect(),
             stage2,
             description: description.clone(),
             bundle: bundle.clone(),
@@ -329,9 +341,13 @@ impl Vm {
 
     /// Resets the devices, and lets the first vCPU start, on its core. All vCPUs are off.
     fn start(&self) {
-        *self.gic.lock() = Gic::new(self.cores.len());
+        **self.gic.lock() = Gic::new(self.cores.len());
         self.uart.lock().reset();
         self.devices.reset();
+        // The guest may have left them active, and can't end them any more.
+        for wire in self.wires.iter() {
+            gic::clear_active(wire.physical);
+        }
         let entry = self.description.entry;
         let start = Start {
             entry: entry.pc,
@@ -451,6 +467,17 @@ impl Vm {
             gic.set_spi(spi, false);
         }
         self.kick_waiting();
+    }
+
+    /// An interrupt of the board that is its own has come; `own` is its vCPU that is loaded on this core.
+    /// The guest ends it, through the list register that is linked to it.
+    pub fn pass_interrupt(&self, spi: u32, own: Option<usize>) {
+        let concerned = {
+            let mut gic = self.gic.lock();
+            gic.latch_spi(spi);
+            gic.concerned()
+        };
+        self.kick(concerned & !own.map_or(0, |vcpu| 1 << vcpu));
     }
 
     /// Whether devices have put off requests, for [`go_on`](Self::go_on).
@@ -741,6 +768,37 @@ impl Vm {
         };
         (condition, on, life.restarts.iter().sum())
     }
+}
+
+/// Gives a VM the devices of the board that are to be its own.
+fn pass_devices(
+    description: &Description,
+    platform: &Platform,
+    stage2: &mut Tables,
+) -> Result<(), Reason> {
+    use alloc::format;
+    for device in &description.devices {
+        let refuse = |reason| format!("device {}: {reason}", device.path);
+        let found = passed::check(device, &description.devices, platform).map_err(refuse)?;
+        for interrupt in &found.interrupts {
+            gic::configure(interrupt.id, interrupt.edge);
+        }
+        for window in &device.windows {
+            let pages = passed::pages(Range {
+                base: window.physical,
+                size: window.size.into(),
+            });
+            let offset = window.physical - pages.base;
+            u64::from(window.address)
+                .checked_sub(offset)
+                .and_then(|ipa| {
+                    let attributes = Attributes::S2_DEVICE;
+                    stage2.map(ipa, pages.base, pages.size, attributes).ok()
+                })
+                .ok_or_else(|| refuse("its registers can't be mapped there".into()))?;
+        }
+    }
+    Ok(())
 }
 
 fn within(range: map::Range, address: u64) -> Option<u64> {

@@ -4,7 +4,7 @@ use skep_bundle::{Console, Contents, Disk};
 use skep_hyp::guest::{Request, SystemRequest, describe_system};
 use skep_tests::Session;
 
-use crate::start_system;
+use crate::start_with;
 
 /// What no guest has seen before.
 fn pattern(length: usize, mut seed: u32) -> Vec<u8> {
@@ -86,7 +86,7 @@ fn linux_uses_disks_and_a_console() {
     });
     let drive = drive(&path);
     let drive: Vec<&str> = drive.iter().map(String::as_str).collect();
-    let (mut session, _bundle) = start_system(&system.expect("it can be described"), &drive);
+    let (mut session, _bundle) = start_with(&system.expect("it can be described"), &drive);
     let sum = |bytes: &[u8]| format!("{:08x}", crc32fast::hash(bytes));
     let guest = &mut session;
     let all = "for d in a b c d; do \

@@ -57,6 +57,15 @@ fn d_write(offset: u32, value: u32) {
     write(|frames| frames.distributor, offset as usize, value);
 }
 
+fn d_write_byte(offset: u32, value: u8) {
+    if let Some(frames) = FRAMES.get() {
+        let address = frames.distributor + offset as usize;
+        let address: *mut u8 = ptr::with_exposed_provenance_mut(address);
+        // SAFETY: as in `read`; these registers take bytes (IHI 0048B.b 4.1.4).
+        unsafe { ptr::write_volatile(address, value) }
+    }
+}
+
 fn c_read(offset: u32) -> u32 {
     read(|frames| frames.interface, offset as usize)
 }
@@ -92,14 +101,9 @@ pub fn init_core() -> u8 {
 /// Lets an interrupt come; an SPI to the cores of a target mask.
 pub fn enable(id: u32, targets: u8) {
     if id >= 32 {
-        let (register, shift) = (id & !3, id % 4 * 8);
-        for (base, value) in [
-            (gicd::IPRIORITYR, PRIORITY),
-            (gicd::ITARGETSR, targets.into()),
-        ] {
-            let others = d_read(base + register) & !(0xff << shift);
-            d_write(base + register, others | value << shift);
-        }
+        // Bytes: other cores may change their neighbours.
+        d_write_byte(gicd::IPRIORITYR + id, PRIORITY as u8);
+        d_write_byte(gicd::ITARGETSR + id, targets);
     }
     d_write(gicd::ISENABLER + id / 32 * 4, 1 << (id % 32));
 }
@@ -134,9 +138,17 @@ pub fn deactivate(acknowledged: u32) {
     c_write(gicc::DIR, acknowledged);
 }
 
-/// Ends the activity of a private interrupt of this core, whoever was to end it.
+/// Ends the activity of an interrupt, if it is private of this core's, whoever was to end it.
 pub fn clear_active(id: u32) {
-    d_write(gicd::ICACTIVER, 1 << (id % 32));
+    d_write(gicd::ICACTIVER + id / 32 * 4, 1 << (id % 32));
+}
+
+/// Makes an SPI, which is not enabled, come by edges or by the level of its line. Only one core does
+/// this at a time.
+pub fn configure(id: u32, edge: bool) {
+    let (register, bit) = (gicd::ICFGR + id / 16 * 4, 2 << (id % 16 * 2));
+    let others = d_read(register) & !bit;
+    d_write(register, others | if edge { bit } else { 0 });
 }
 
 /// Whether a private interrupt of this core is active: taken, and not ended.

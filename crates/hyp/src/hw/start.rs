@@ -15,7 +15,7 @@ use skep_hyp::spec;
 /// Where the image is linked: its 2 MiB of virtual addresses are the hypervisor's own.
 pub const IMAGE_BASE: u32 = 0xf000_0000;
 /// Bytes of the boot core's stack, and of every other's.
-pub const STACK: usize = 16 << 10;
+pub const STACK: usize = 32 << 10;
 
 /// SCTLR of the PL1&0 regime with MMU and caches on: only for the report of a wrong mode.
 const SCTLR_ON: u32 = 0x00c5_0078 | spec::hsctlr::M | spec::hsctlr::C | spec::hsctlr::I;
