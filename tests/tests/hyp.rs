@@ -11,6 +11,8 @@ use skep_hyp::guest::{Request, describe};
 use skep_tests::Session;
 use skep_tests::transcript::{compare_transcripts, guest, lines, qemu_transcript, target};
 
+#[path = "hyp/attacks.rs"]
+mod attacks;
 #[path = "hyp/channels.rs"]
 mod channels;
 #[path = "hyp/devices.rs"]
