@@ -13,6 +13,8 @@ use skep_tests::transcript::{compare_transcripts, guest, lines, qemu_transcript,
 
 #[path = "hyp/attacks.rs"]
 mod attacks;
+#[path = "hyp/boards.rs"]
+mod boards;
 #[path = "hyp/channels.rs"]
 mod channels;
 #[path = "hyp/devices.rs"]
@@ -23,20 +25,25 @@ mod disks;
 /// What the hypervisor says, before its messages and not in a guest's transcript.
 const PREFIX: &str = "skep: ";
 
-/// QEMU's board, with the hypervisor as its kernel.
-fn board(machine: &str, bundle: Option<&Path>) -> Command {
+/// The hypervisor's image.
+fn image() -> PathBuf {
     let image = target().join("hyp/skep-hyp.img");
     assert!(
         image.exists(),
         "{} is missing: cargo xtask hyp",
         image.display()
     );
+    image
+}
+
+/// QEMU's board, with the hypervisor as its kernel.
+fn board(machine: &str, bundle: Option<&Path>) -> Command {
     let mut command = Command::new("qemu-system-arm");
     command
         .args(["-M", machine, "-smp", "2", "-m", "1024"])
         .args(["-display", "none", "-monitor", "none", "-serial", "stdio"])
         .arg("-kernel")
-        .arg(image);
+        .arg(image());
     if let Some(bundle) = bundle {
         command.arg("-initrd").arg(bundle);
     }

@@ -100,7 +100,10 @@ fn boot(dtb: usize, offset: u32, mode: u32) -> Result<(), Reason> {
     if let Ok(platform) = &platform {
         space.map_ram(platform).map_err(|_| unmappable("RAM"))?;
     }
-    let entry = space.physical(hw::secondary_entry());
+    let entries = Entries {
+        psci: space.physical(hw::secondary_entry()),
+        pen: space.physical(hw::pen_entry()),
+    };
     space.publish();
     memory::enter(hyp);
     if !hyp {
@@ -130,7 +133,7 @@ fn boot(dtb: usize, offset: u32, mode: u32) -> Result<(), Reason> {
     );
     init_devices(&platform)?;
     CORES.fetch_add(1, Ordering::AcqRel);
-    start_cores(&platform, entry);
+    start_cores(&platform, &entries);
     log!(
         "{} of {} cores in Hyp mode, {} list registers",
         CORES.load(Ordering::Acquire),
@@ -251,25 +254,52 @@ fn make_system(platform: &Platform, ram: &mut Ram, offset: u32) -> Result<cores:
     })
 }
 
+/// Where other cores start: physical addresses.
+struct Entries {
+    /// For firmware that has PSCI.
+    psci: u32,
+    /// For cores in a pen.
+    pen: u32,
+}
+
 /// Starts all other cores, and waits for each.
-fn start_cores(platform: &Platform, entry: u32) {
+fn start_cores(platform: &Platform, entries: &Entries) {
     let own = cp15::mpidr::read() & 0xff_ffff;
-    for &affinity in platform.cpus.iter().filter(|&&affinity| affinity != own) {
-        if platform.psci != Some(Conduit::Smc) {
-            log!("core {affinity:#x} can't be started: the firmware has no PSCI by SMC");
-            continue;
+    let others = || platform.cpus.iter().filter(|&&affinity| affinity != own);
+    let stack = || memory::leak_stack().as_mut_ptr_range().end.addr() as u32;
+    // Firmware takes microseconds; a core that needs more than this never comes.
+    let wait = |count| (0..100_000_000).any(|_| CORES.load(Ordering::Acquire) >= count);
+    if platform.psci == Some(Conduit::Smc) {
+        psci::init();
+        for &affinity in others() {
+            let before = CORES.load(Ordering::Acquire);
+            if let Err(code) = psci::cpu_on(affinity, entries.psci, stack()) {
+                log!("core {affinity:#x} does not start: PSCI's CPU_ON returns {code}");
+            } else if !wait(before + 1) {
+                log!("core {affinity:#x} does not come");
+            }
         }
-        let before = CORES.load(Ordering::Acquire);
-        let stack = memory::leak_stack().as_mut_ptr_range().end.addr() as u32;
-        if let Err(code) = psci::cpu_on(affinity, entry, stack) {
-            log!("core {affinity:#x} does not start: PSCI's CPU_ON returns {code}");
-            continue;
+        return;
+    }
+    let Some(pen) = platform.pen else {
+        for affinity in others() {
+            log!(
+                "core {affinity:#x} can't be started: the firmware has no PSCI by SMC, and there are no \
+                 flags of a Versatile Express"
+            );
         }
-        // Firmware takes microseconds; a core that needs more than this never comes.
-        let started = (0..100_000_000).any(|_| CORES.load(Ordering::Acquire) > before);
-        if !started {
-            log!("core {affinity:#x} does not come");
-        }
+        return;
+    };
+    hw::start::prepare_pen(others().map(|&affinity| (affinity, stack())));
+    let Some(Ok(registers)) = memory::with_space(|space| space.map_device(pen)) else {
+        log!("the other cores can't be started: the flags can't be mapped");
+        return;
+    };
+    // SAFETY: the device tree says that the registers are there; the entry is the image's.
+    unsafe { hw::open_pen(registers, entries.pen) };
+    gic::send_to_others(cores::KICK);
+    if !wait(platform.cpus.len() as u32) {
+        log!("not all cores come");
     }
 }
 

@@ -98,6 +98,8 @@ pub struct Platform {
     pub timer: Timer,
     /// PSCI, if the firmware has it.
     pub psci: Option<Conduit>,
+    /// System registers of a Versatile Express, by whose flags its boot code lets other cores go.
+    pub pen: Option<Range>,
     /// The initial RAM disk that the boot loader brought.
     pub initrd: Option<Range>,
     /// All devices.
@@ -197,6 +199,10 @@ impl Platform {
             uart: find_uart(tree),
             timer: timer(&all).ok_or(missing("generic timer (arm,armv7-timer)"))?,
             psci: psci(&all),
+            pen: all
+                .iter()
+                .find(|(_, device)| device.is(&["arm,vexpress-sysreg"]))
+                .and_then(|(_, device)| device.registers.first().copied()),
             initrd: initrd(root),
             devices: all.into_iter().map(|(_, device)| device).collect(),
         })
@@ -367,6 +373,7 @@ mod tests {
                     hyp: 26
                 },
                 psci: Some(Conduit::Smc),
+                pen: None,
                 initrd: Some(at(0x4800_0000, 0x1234)),
                 devices: platform.devices.clone(),
             }

@@ -63,7 +63,7 @@ fn linux_has_the_boards_clock_and_its_alarm() {
         .expect("2031");
     // On one core, then on the other.
     for _ in 0..2 {
-        session.send(b"echo +1 >/sys/class/rtc/rtc0/wakealarm; sleep 2\n");
+        session.send(b"echo +2 >/sys/class/rtc/rtc0/wakealarm; sleep 4\n");
         let irq = "$(awk -F: '/rtc-pl031/ {print $1 + 0}' /proc/interrupts)";
         session.send(format!("echo 2 >/proc/irq/{irq}/smp_affinity\n").as_bytes());
     }

@@ -1,11 +1,23 @@
 //! Calls to the board's firmware (Arm DEN 0022D).
 
 use core::arch::asm;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use skep_board::psci::spec;
 
+/// The board has firmware that takes calls by SMC. Without, SMC is undefined.
+static PRESENT: AtomicBool = AtomicBool::new(false);
+
+/// Tells that the board has firmware with PSCI by SMC.
+pub fn init() {
+    PRESENT.store(true, Ordering::Release);
+}
+
 /// SMC with PSCI's function and arguments; returns r0.
 fn smc(function: u32, arguments: [u32; 3]) -> i32 {
+    if !PRESENT.load(Ordering::Acquire) {
+        return spec::code::NOT_SUPPORTED;
+    }
     let result: u32;
     // SAFETY: firmware keeps the registers that its calling convention says (Arm DEN 0028), and has
     // no business with the hypervisor's memory.

@@ -9,7 +9,9 @@
 //! same Rust code can say on the serial port what is wrong.
 
 use core::arch::global_asm;
+use core::sync::atomic::{AtomicU32, Ordering};
 
+use skep_board::map::MAX_CPUS;
 use skep_hyp::spec;
 
 /// Where the image is linked: its 2 MiB of virtual addresses are the hypervisor's own.
@@ -30,6 +32,24 @@ const TTBCR: u32 = spec::HTCR & !(1 << 23);
 /// Normal memory in a table of Hyp mode and of PL1: AF, inner shareable, attribute index 1. AP\[1\]
 /// is or'ed in for Hyp mode.
 const NORMAL: u32 = 1 << 10 | 3 << 8 | 1 << 2;
+
+/// For cores that leave a pen: the top of the stack and the affinity of each, up to a stack of 0.
+static PEN: [[AtomicU32; 2]; MAX_CPUS + 1] =
+    [const { [const { AtomicU32::new(0) }; 2] }; MAX_CPUS + 1];
+
+/// Gives cores that leave a pen their stacks, by affinity; what is beyond [`MAX_CPUS`] stays there. They
+/// see it with their caches off.
+pub fn prepare_pen(stacks: impl Iterator<Item = (u32, u32)>) {
+    for ([stack, affinity], (core, top)) in PEN.iter().take(MAX_CPUS).zip(stacks) {
+        affinity.store(core, Ordering::Relaxed);
+        stack.store(top, Ordering::Relaxed);
+    }
+    super::cp15::dsb();
+    for word in PEN.as_flattened() {
+        super::cp15::dccimvac::write((&raw const *word).addr() as u32);
+    }
+    super::cp15::dsb();
+}
 
 global_asm!(
     ".section .head, \"ax\"",
@@ -173,6 +193,25 @@ global_asm!(
     "    mov r0, r10",
     "    ldr r3, ={secondary}",
     "    bx r3",
+    // Cores that leave a pen, all at one place with nothing said: each finds itself in a table of
+    // affinities and stacks.
+    ".global secondary_start_from_pen",
+    "secondary_start_from_pen:",
+    "    cpsid aif",
+    "    adr r9, _start",
+    "    ldr r8, =_start",
+    "    sub r9, r9, r8",
+    "    ldr r1, ={stacks}",
+    "    add r1, r1, r9",
+    "    mrc p15, 0, r2, c0, c0, 5",
+    "    bic r2, r2, #0xff000000",
+    "7:  ldm r1!, {{r0, r3}}",
+    "    cmp r0, #0",
+    "8:  wfieq",
+    "    beq 8b",
+    "    cmp r3, r2",
+    "    bne 7b",
+    "    b secondary_start",
     ".ltorg",
     ".section .bss.boot, \"aw\", %nobits",
     ".balign 4096",
@@ -191,4 +230,5 @@ global_asm!(
     sctlr = const SCTLR_ON,
     main = sym crate::main_of_boot_core,
     secondary = sym crate::main_of_secondary_core,
+    stacks = sym PEN,
 );
