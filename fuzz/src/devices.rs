@@ -1,9 +1,11 @@
-//! The serial port, the clock, the GPIO controller, flash and firmware configuration by their
+//! The serial port, the clock, the GPIO controller, flash, firmware configuration and channels by their
 //! registers, with input and time. A value fits the access that read it; the interrupt line is what
 //! the masked interrupt status says; a device with the saved state behaves as the first did.
 
 use crate::input::Input;
 use crate::memory::Memory;
+use skep_board::channel::spec::MAX_ENDS;
+use skep_board::channel::{Bells, Channel, Ringer};
 use skep_board::flash::{Flash, FlashAction, FlashArray};
 use skep_board::fw_cfg::FwCfg;
 use skep_board::pl011::{ConsoleOut, Pl011};
@@ -87,7 +89,11 @@ pub fn access(device: &mut dyn MmioDevice, end: u64, input: &mut Input<'_>) {
 
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
-    match input.u8() % 5 {
+    let kind = input.u8();
+    if kind >= 250 {
+        return channel(&mut input);
+    }
+    match kind % 5 {
         0 => pl011(&mut input),
         1 => pl031(&mut input),
         2 => pl061(&mut input),
@@ -161,6 +167,48 @@ fn pl031(input: &mut Input<'_>) {
         other.restore(&state);
         assert_eq!(other.save(), state);
         assert_eq!(other_line.level(), line.level());
+    }
+}
+
+/// Counts interrupts of ends.
+#[derive(Clone, Default)]
+struct Counter(Arc<[AtomicU64; MAX_ENDS]>);
+
+impl Ringer for Counter {
+    fn ring(&self, end: usize) {
+        self.0[end].fetch_add(1, Relaxed);
+    }
+}
+
+/// An end is interrupted exactly when a bit of its RUNG is set that was clear.
+fn channel(input: &mut Input<'_>) {
+    let (bells, counter) = (Arc::new(Bells::default()), Counter::default());
+    let count = 2 + input.below(MAX_ENDS - 1);
+    let mut ends: Vec<_> = (0..count)
+        .map(|end| {
+            let ends = (end, count);
+            Channel::new(bells.clone(), counter.clone(), ends, 0x1000, end == 0)
+        })
+        .collect();
+    let mut expected = vec![0; count];
+    while !input.is_empty() {
+        let before: Vec<_> = ends.iter().map(|end| end.save().rung).collect();
+        let at = input.below(count);
+        match input.u8() % 8 {
+            0 => ends[at].reset(),
+            1 => access(&mut ends[at], PAGE, input),
+            _ => access(&mut ends[at], 0x24, input),
+        }
+        for (end, before) in before.into_iter().enumerate() {
+            let rung = ends[end].save().rung;
+            assert_eq!(rung & 1 << end, 0, "an end does not ring at itself");
+            assert_eq!(u32::from(rung) >> count, 0);
+            expected[end] += u64::from((rung & !before).count_ones());
+            assert_eq!(counter.0[end].load(Relaxed), expected[end]);
+        }
+        let state = ends[at].save();
+        ends[at].restore(&state);
+        assert_eq!(ends[at].save(), state);
     }
 }
 
