@@ -159,6 +159,9 @@ impl Vcpu {
             State::Preparing(_) | State::Ready => Demand::Now,
             State::Waiting => {
                 let loaded = self.is_loaded(core);
+                // What comes from here on kicks again, though nothing has come now: an interrupt for
+                // several vCPUs kicks them all, and one takes it.
+                self.vm.looks(self.index);
                 let concerned = self.vm.gic.lock().concerned() >> self.index & 1 != 0;
                 if concerned || self.lists.is_pending(loaded) {
                     return Demand::Now;
