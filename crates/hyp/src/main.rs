@@ -97,6 +97,7 @@ fn boot(dtb: usize, offset: u32, mode: u32) -> Result<(), Reason> {
         space.map_ram(platform).map_err(|_| unmappable("RAM"))?;
     }
     let entry = space.physical(hw::secondary_entry());
+    let appended = space.appended();
     space.publish();
     memory::enter(hyp);
     if !hyp {
@@ -106,7 +107,8 @@ fn boot(dtb: usize, offset: u32, mode: u32) -> Result<(), Reason> {
              start it in Hyp mode"
         ));
     }
-    let platform = platform?;
+    let mut platform = platform?;
+    platform.initrd = appended.or(platform.initrd);
     log!(
         "hypervisor {} on {}, image {:#x} to {:#x}",
         env!("CARGO_PKG_VERSION"),
@@ -187,12 +189,13 @@ fn init_devices(platform: &Platform) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Makes the virtual machines of the bundle that came as initial RAM disk.
+/// Makes the virtual machines of the bundle that was appended or came as initial RAM disk.
 fn make_vms(platform: &Platform, ram: &mut Ram, offset: u32) -> Result<Vec<Arc<vm::Vm>>, Reason> {
     use alloc::format;
     let range = platform
         .initrd
-        .ok_or("there is no bundle of virtual machines: give it as initial RAM disk")?;
+        .ok_or("there is no bundle of virtual machines: append it to the image (skep bundle), or give it as \
+             initial RAM disk")?;
     // SAFETY: RAM that is mapped and reserved.
     let bytes = unsafe { hw::loaded(range.base as usize, range.size as usize) };
     let bundle = Arc::new(Bundle::open(bytes).map_err(|error| format!("{error}"))?);

@@ -94,7 +94,8 @@ pub struct Platform {
     pub timer: Timer,
     /// PSCI, if the firmware has it.
     pub psci: Option<Conduit>,
-    /// The initial RAM disk that the boot loader brought.
+    /// The initial RAM disk that the boot loader brought; in the image, a bundle that was appended
+    /// comes first.
     pub initrd: Option<Range>,
 }
 
