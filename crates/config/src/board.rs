@@ -1,0 +1,268 @@
+//! The board: what its device tree says, whether that is a file or a known board's.
+
+use crate::diagnostic::{Diagnostic, Report};
+use crate::files::{Files, read};
+use crate::model::{Board, Config, Cpu, value};
+use skep_board::map;
+use skep_hyp::guest;
+use skep_hyp::platform::{Platform, Range};
+use skep_loader::fdt::{self, Node, Tree};
+
+/// RAM of a known board, bytes, by default.
+pub const DEFAULT_MEMORY: u64 = 1 << 30;
+/// Cores of a known board, by default.
+pub const DEFAULT_CORES: u8 = 2;
+
+/// What is known of a board.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Facts {
+    /// What the hypervisor uses of it.
+    pub platform: Platform,
+    /// Its device tree.
+    pub tree: Tree,
+    /// How QEMU emulates it, if it does.
+    pub emulated: Option<Emulated>,
+}
+
+/// A board that QEMU emulates.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Emulated {
+    /// Bytes of RAM.
+    pub memory: u64,
+    /// Number of cores.
+    pub cores: u8,
+    /// Their model.
+    pub cpu: Cpu,
+}
+
+impl Facts {
+    /// The board of a file: QEMU's, when there is no `[board]`.
+    pub fn of(config: &Config, files: &dyn Files, report: &mut Report) -> Option<Self> {
+        match &config.board {
+            Some(board) if board.device_tree.is_some() => described(board, files, report),
+            board => known(board.as_ref(), report),
+        }
+    }
+}
+
+/// QEMU's `virt` machine with the Virtualization Extensions.
+fn known(board: Option<&Board>, report: &mut Report) -> Option<Facts> {
+    let emulated = Emulated {
+        memory: board
+            .and_then(|board| board.memory.as_ref())
+            .map_or(DEFAULT_MEMORY, |memory| *memory.get_ref()),
+        cores: board
+            .and_then(|board| board.cores.as_ref())
+            .map_or(DEFAULT_CORES, |cores| *cores.get_ref()),
+        cpu: board.map(|board| value(&board.cpu)).unwrap_or_default(),
+    };
+    let range = |range: map::Range| fdt::Range {
+        base: range.base,
+        size: range.size,
+    };
+    let memory = fdt::Range {
+        base: map::RAM_BASE,
+        size: emulated.memory,
+    };
+    // What the hypervisor's guests see is most of what it has.
+    let mut tree = guest::board(emulated.cores.into(), memory);
+    if emulated.cpu == Cpu::CortexA7 {
+        tree.cpu = "arm,cortex-a7".into();
+    }
+    let frame = |base| fdt::Range {
+        base,
+        size: 0x1_0000,
+    };
+    tree.gic.virtualization = Some((frame(0x0803_0000), frame(0x0804_0000), 25));
+    tree.psci = fdt::PsciMethod::Smc;
+    tree.rtc = Some((range(map::RTC), map::SPI_RTC));
+    tree.gpio = Some(fdt::GpioKey {
+        registers: range(map::GPIO),
+        spi: map::SPI_GPIO,
+        power_key: map::GPIO_POWER_KEY,
+    });
+    tree.virtio.count = map::VIRTIO_SLOTS as u32;
+    let blob = fdt::board(&tree, &fdt::Chosen::default());
+    let facts = Tree::parse(&blob).ok().and_then(|tree| {
+        let platform = Platform::from_tree(&tree).ok()?;
+        Some(Facts {
+            platform,
+            tree,
+            emulated: Some(emulated),
+        })
+    });
+    if facts.is_none() {
+        let span = board.map(|board| board.span.clone()).unwrap_or_default();
+        report.add(Diagnostic::error(
+            "the board can't be described",
+            span,
+            "its memory can't be this",
+            "write for instance memory = \"1G\"",
+        ));
+    }
+    facts
+}
+
+/// A board with a device tree of its own.
+fn described(board: &Board, files: &dyn Files, report: &mut Report) -> Option<Facts> {
+    let path = board.device_tree.as_ref()?;
+    let bytes = read(path, "device-tree", "the board", files, report)?;
+    let mut problem = |title: &str, why: String, help: &str| {
+        report.add(Diagnostic::error(title, path.span(), why, help));
+        None
+    };
+    let mut tree = match Tree::parse(&bytes) {
+        Ok(tree) => tree,
+        Err(error) => {
+            return problem(
+                "`device-tree` of the board is no device tree",
+                error.to_string(),
+                "name a compiled device tree (.dtb), such as dtc makes",
+            );
+        }
+    };
+    if let Some(memory) = &board.memory {
+        // Where it begins stands in the tree; how much there is may be for the boot loader to say.
+        let Some(base) = memory_base(&tree.root) else {
+            return problem(
+                "the board's memory has no address",
+                "this device tree has no node `memory` with a `reg`".into(),
+                "give the tree a node memory, or leave memory out of [board]",
+            );
+        };
+        let range = fdt::Range {
+            base,
+            size: *memory.get_ref(),
+        };
+        let amended = fdt::amend(&bytes, &[range], &fdt::Chosen::default());
+        match amended.and_then(|blob| Tree::parse(&blob)) {
+            Ok(amended) => tree = amended,
+            Err(error) => {
+                return problem(
+                    "the board's memory can't be this",
+                    error.to_string(),
+                    "leave memory out of [board]",
+                );
+            }
+        }
+    }
+    match Platform::from_tree(&tree) {
+        Ok(platform) => Some(Facts {
+            platform,
+            tree,
+            emulated: None,
+        }),
+        Err(error) => problem(
+            "the hypervisor can't run on this board",
+            error.to_string(),
+            "name the device tree of a board with a Cortex-A7, A15 or A17, a GICv2 and at least \
+             memory in it (or memory in [board])",
+        ),
+    }
+}
+
+/// Where memory begins by a tree, whatever it says of its size.
+fn memory_base(root: &Node) -> Option<u64> {
+    let cells = root.get_u32("#address-cells").unwrap_or(2).min(2) as usize;
+    let node = root
+        .children
+        .iter()
+        .find(|node| node.get("device_type") == Some(b"memory\0"))?;
+    let address = node.get("reg")?.get(..4 * cells)?;
+    Some(
+        address
+            .iter()
+            .fold(0, |sum, &byte| sum << 8 | u64::from(byte)),
+    )
+}
+
+/// A device of the board: its registers and interrupts.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Registers {
+    /// The ranges of `reg`.
+    pub ranges: Vec<Range>,
+    /// The GIC's interrupt IDs.
+    pub intids: Vec<u32>,
+}
+
+/// Finds a device by its path, and what its buses say of its addresses.
+pub fn find_device(tree: &Tree, path: &str) -> Option<Registers> {
+    let mut parent = &tree.root;
+    let mut node = None;
+    for part in path.strip_prefix('/')?.split('/') {
+        parent = node.unwrap_or(parent);
+        node = Some(parent.children.iter().find(|child| child.name == part)?);
+    }
+    let node = node?;
+    let cells = |name: &str, default: u32| parent.get_u32(name).unwrap_or(default).min(2) as usize;
+    let (address, size) = (cells("#address-cells", 2), cells("#size-cells", 1));
+    let number = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .fold(0, |sum, &byte| sum << 8 | u64::from(byte))
+    };
+    let reg = node.get("reg").unwrap_or_default();
+    let ranges = reg
+        .chunks_exact((4 * (address + size)).max(4))
+        .map(|chunk| {
+            let (base, length) = chunk.split_at((4 * address).min(chunk.len()));
+            Range {
+                base: number(base),
+                size: number(length),
+            }
+        });
+    let interrupts = node.get("interrupts").unwrap_or_default();
+    let intids = interrupts.chunks_exact(12).filter_map(|cells| {
+        let (kind, n) = (number(cells.get(..4)?), number(cells.get(4..8)?));
+        match kind {
+            0 => u32::try_from(n).ok()?.checked_add(32),
+            _ => None,
+        }
+    });
+    Some(Registers {
+        ranges: ranges.collect(),
+        intids: intids.collect(),
+    })
+}
+
+/// The paths of all devices, for remedies.
+pub fn device_paths(tree: &Tree) -> Vec<String> {
+    let mut paths = Vec::new();
+    let mut waiting: Vec<(String, &Node)> = vec![(String::new(), &tree.root)];
+    while let Some((path, node)) = waiting.pop() {
+        for child in &node.children {
+            let path = format!("{path}/{}", child.name);
+            if child.get("reg").is_some() && child.get("compatible").is_some() {
+                paths.push(path.clone());
+            }
+            waiting.push((path, child));
+        }
+    }
+    paths
+}
+
+/// What of the board is not to be had by a guest, and why.
+pub fn taken(platform: &Platform, device: &Registers) -> Option<&'static str> {
+    let gic = &platform.gic;
+    let of_gic = [
+        gic.distributor,
+        gic.cpu_interface,
+        gic.control,
+        gic.virtual_interface,
+    ];
+    let overlaps = |ranges: &[Range]| {
+        let mut own = device.ranges.iter();
+        own.any(|own| ranges.iter().any(|range| own.overlaps(*range)))
+    };
+    if overlaps(&of_gic) {
+        Some("this is the interrupt controller, which the hypervisor has")
+    } else if overlaps(platform.uart.map(|uart| uart.registers).as_slice()) {
+        Some("this is the serial port that the hypervisor has for its console")
+    } else if overlaps(&platform.memory) {
+        Some("this is memory, and no device")
+    } else if device.ranges.is_empty() {
+        Some("it has no registers")
+    } else {
+        None
+    }
+}
