@@ -5,7 +5,7 @@ use crate::files::{Files, read};
 use crate::model::{Board, Config, Cpu, value};
 use skep_board::map;
 use skep_hyp::guest;
-use skep_hyp::platform::{Platform, Range};
+use skep_hyp::platform::{Platform, PlatformError, Range};
 use skep_loader::fdt::{self, Node, Tree};
 
 /// RAM of a known board, bytes, by default.
@@ -155,8 +155,11 @@ fn described(board: &Board, files: &dyn Files, report: &mut Report) -> Option<Fa
         Err(error) => problem(
             "the hypervisor can't run on this board",
             error.to_string(),
-            "name the device tree of a board with a Cortex-A7, A15 or A17, a GICv2 and at least \
-             memory in it (or memory in [board])",
+            if error == PlatformError::Missing("memory") {
+                "say how much memory the boot loader will find, with memory in [board]"
+            } else {
+                "it needs a Cortex-A7, A15 or A17 with a GICv2; name another device tree"
+            },
         ),
     }
 }

@@ -220,14 +220,30 @@ pub fn check_vm(vm: &Vm, files: &dyn Files, without: &[&str], report: &mut Repor
         ));
     }
     if wanted("disks") {
-        for disk in &vm.disks {
+        for (index, disk) in vm.disks.iter().enumerate() {
             check_disk(disk, &what, files, report);
+            check_disk_once(disk, &vm.disks, index, &what, report);
         }
     }
     if wanted("console-files") {
         for path in &vm.console_files {
             check_console_file(path, &what, files, report);
         }
+    }
+}
+
+/// Checks that a virtual machine has nothing that is for boards only and can't be left out.
+pub fn check_hosted(vm: &Vm, report: &mut Report) {
+    for disk in vm.disks.iter().filter(|disk| disk.file.is_none()) {
+        report.add(Diagnostic::error(
+            format!(
+                "a disk of the virtual machine `{}` is for boards only",
+                vm.name.get_ref()
+            ),
+            disk.span.clone(),
+            "skep run has disks of files",
+            "add for instance file = \"disk.img\"",
+        ));
     }
 }
 
@@ -304,6 +320,29 @@ fn check_disk(disk: &Disk, what: &str, files: &dyn Files, report: &mut Report) {
         );
     } else if found.kind == Kind::Other {
         problem(format!("{name} is not a file"), "name an image file".into());
+    }
+}
+
+/// Reports a file that is a disk before, and is written.
+fn check_disk_once(disk: &Disk, disks: &[Disk], index: usize, what: &str, report: &mut Report) {
+    let Some(path) = &disk.file else {
+        return;
+    };
+    for first in disks.iter().take(index) {
+        if let Some(before) = &first.file
+            && before.get_ref() == path.get_ref()
+            && !(disk.read_only && first.read_only)
+        {
+            report.add(
+                Diagnostic::error(
+                    format!("a file is two disks of {what}"),
+                    path.span(),
+                    "here again",
+                    "make both readonly, or copy the file",
+                )
+                .and(before.span(), "here first"),
+            );
+        }
     }
 }
 

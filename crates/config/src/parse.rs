@@ -45,14 +45,27 @@ pub fn parse(text: &str, base: &Path) -> (Config, Report) {
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
-        report.add(Diagnostic::error(
-            "this is not TOML",
-            span,
-            error.message(),
-            "tables are [vm.NAME], and lines in them key = value, with texts in double quotes",
-        ));
+        report.add(if error.message() == "duplicate key" {
+            Diagnostic::error(
+                "this is in the file twice",
+                span,
+                "here again",
+                "remove one of them, or choose another name",
+            )
+        } else {
+            Diagnostic::error(
+                "this is not TOML",
+                span,
+                error.message(),
+                "tables are [vm.NAME], and lines in them key = value, with texts in double quotes",
+            )
+        });
     }
     let mut config = Config::default();
+    if !errors.is_empty() {
+        // What was guessed of the rest would bring errors that are none.
+        return (config, report);
+    }
     for (key, value) in root.get_ref() {
         match key.get_ref().as_ref() {
             "vm" => {
@@ -96,7 +109,11 @@ pub fn parse(text: &str, base: &Path) -> (Config, Report) {
                     }
                 }
             }
-            name => report.add(unknown_section(name, key.span())),
+            name => report.add(unknown_section(
+                name,
+                key.span(),
+                value.get_ref().is_table(),
+            )),
         }
     }
     // The parser's tables are in the order of names.
@@ -108,12 +125,14 @@ pub fn parse(text: &str, base: &Path) -> (Config, Report) {
     (config, report)
 }
 
-fn unknown_section(name: &str, span: Range<usize>) -> Diagnostic {
+fn unknown_section(name: &str, span: Range<usize>, is_table: bool) -> Diagnostic {
     let title = format!("there is no section or key `{name}`");
-    let sections = ["vm", "board", "core", "channel"];
-    if let Some(section) = schema::ALL
+    let meant = similar(name, ["vm", "board", "core", "channel"]);
+    let section = schema::ALL
         .iter()
-        .find(|section| section.key(name).is_some())
+        .find(|section| section.key(name).is_some());
+    if let Some(section) = section
+        && !(is_table && meant.is_some())
     {
         return Diagnostic::error(
             title,
@@ -122,7 +141,7 @@ fn unknown_section(name: &str, span: Range<usize>) -> Diagnostic {
             format!("write {} in a line before it", section.title),
         );
     }
-    let why = match similar(name, sections) {
+    let why = match meant {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => "a file has [vm.NAME], [board], [core.N] and [channel.NAME]".into(),
     };
@@ -517,9 +536,9 @@ fn channel(name: At<String>, table: &Table<'_, '_>, report: &mut Report) -> Opti
     let count = vms.get_ref().len();
     if !(2..=8).contains(&count) {
         report.add(Diagnostic::error(
-            format!("{what} has {count} ends"),
+            format!("`vms` of {what} can't be this"),
             vms.span(),
-            "a channel is between 2 to 8 virtual machines",
+            format!("a channel is between 2 to 8 virtual machines, not {count}"),
             "write for instance vms = [\"one\", \"two\"]",
         ));
     }

@@ -99,9 +99,10 @@ fn chosen<'c>(config: &'c Config, report: &mut Report) -> Vec<&'c Vm> {
 /// A name that no virtual machine has.
 fn unknown_vm(config: &Config, name: &At<String>, what: &str) -> Diagnostic {
     let text = name.get_ref();
-    let why = match similar(text, config.names()) {
-        Some(meant) => format!("did you mean {meant:?}?"),
-        None => format!("there are {}", list(config.names())),
+    let why = match (similar(text, config.names()), config.vms.len()) {
+        (Some(meant), _) => format!("did you mean {meant:?}?"),
+        (None, 1) => format!("there is only {}", list(config.names())),
+        (None, _) => format!("there are {}", list(config.names())),
     };
     Diagnostic::error(
         format!("{what} names a virtual machine `{text}`, which does not exist"),

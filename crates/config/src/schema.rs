@@ -81,7 +81,7 @@ pub const VM: Section = Section {
             as "\"cortex-a15\"": "Their model; on a board it is the board's";
         "memory" Both, "size, whole MiB", default "`512M`",
             as "\"512M\"": "Guest memory";
-        "disks" Both, "list of files, or of tables as below", default "none",
+        "disks" Both, "list of files or tables", default "none",
             as "[\"disk.img\"]": "virtio disks; on a board, copies of the files in its RAM";
         "console" Both, "`pl011`, `virtio`", default "`pl011`",
             as "\"pl011\"": "The device that the terminal is connected to";
@@ -105,9 +105,9 @@ pub const VM: Section = Section {
             as "\"stop\"": "What becomes of the machine when the guest asks for a reset";
         "on-poweroff" Board, "`stop`, `reset`", default "`stop`",
             as "\"reset\"": "What becomes of the machine when the guest switches it off";
-        "autostart" Board, "`true`, `false`", default "`true`",
+        "autostart" Board, "true, false", default "`true`",
             as "false": "Whether it starts with the board, or from the hypervisor's shell";
-        "devices" Board, "list of paths, or of tables as below", default "none",
+        "devices" Board, "list of paths or tables", default "none",
             as "[\"/pl031@9010000\"]": "Devices of the board that the guest has for itself: paths in the board's device tree";
     },
 };
@@ -120,7 +120,7 @@ pub const DISK: Section = Section {
             as "\"disk.img\"": "The image, or (hosted) a block device; on a board, unless it has `board-disk`, a copy in RAM";
         "format" Both, "`raw`", default "`raw`",
             as "\"raw\"": "The image's format";
-        "readonly" Both, "`true`, `false`", default "`false`",
+        "readonly" Both, "true, false", default "`false`",
             as "true": "The guest can't write to it";
         "board-disk" Board, "0 to 31", default "none",
             as "0": "A disk of the board's: which of its virtio-mmio disks";
@@ -137,7 +137,7 @@ pub const DEVICE: Section = Section {
     keys: keys! {
         "path" Board, "path in the board's device tree", default "must be given",
             as "\"/pl031@9010000\"": "The device";
-        "dma-trusted" Board, "`true`, `false`", default "`false`",
+        "dma-trusted" Board, "true, false", default "`false`",
             as "true": "The device may reach all of the board's memory, and the guest is trusted with that";
     },
 };

@@ -1,20 +1,16 @@
 //! What a file comes to, with every default filled in: a file of the same format, or JSON.
 
-use crate::model::{Config, Console, Cpu, Guest, KnownBoard, Policy, Virtio, Vm, value};
+use crate::model::{At, Config, Console, Cpu, Guest, KnownBoard, Policy, Virtio, Vm, value};
 use crate::place::System;
 use crate::value::{show_size, show_time};
 use serde::Serialize;
-use skep_bundle_defaults as defaults;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Defaults of what only boards have: the hypervisor's.
-mod skep_bundle_defaults {
-    /// The priority of vCPUs on shared cores.
-    pub const PRIORITY: u8 = 100;
-    /// How long a vCPU of a shared core runs, microseconds.
-    pub const SLICE: u64 = 5000;
-}
+/// The priority of vCPUs on shared cores.
+const PRIORITY: u8 = 100;
+/// How long a vCPU of a shared core runs, microseconds.
+const SLICE: u64 = 5000;
 
 /// A file with every default filled in.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -188,7 +184,7 @@ pub fn effective(
         let slice = core
             .slice
             .as_ref()
-            .map_or(defaults::SLICE, |slice| (*slice.get_ref()).into());
+            .map_or(SLICE, |slice| (*slice.get_ref()).into());
         let shown = EffectiveCore {
             schedule: if core.shared { "shared" } else { "partitioned" },
             slice: core.shared.then(|| show_time(slice)),
@@ -198,9 +194,8 @@ pub fn effective(
             .insert(core.number.get_ref().to_string(), shown);
     }
     for channel in &config.channels {
-        let names = |names: &[crate::model::At<String>]| {
-            names.iter().map(|name| name.get_ref().clone()).collect()
-        };
+        let names =
+            |names: &[At<String>]| names.iter().map(|name| name.get_ref().clone()).collect();
         let shown = EffectiveChannel {
             size: show_size((*channel.size.get_ref()).into()),
             vms: names(&channel.vms),
@@ -214,18 +209,15 @@ pub fn effective(
 }
 
 fn effective_vm(vm: &Vm, cores: Option<Vec<u8>>, directory: &Path) -> EffectiveVm {
-    let path = |given: &Option<crate::model::At<PathBuf>>| {
-        given.as_ref().map(|path| directory.join(path.get_ref()))
-    };
-    let time = |given: &Option<crate::model::At<u32>>| {
+    let path =
+        |given: &Option<At<PathBuf>>| given.as_ref().map(|path| directory.join(path.get_ref()));
+    let time = |given: &Option<At<u32>>| {
         given
             .as_ref()
             .map(|time| show_time((*time.get_ref()).into()))
     };
-    let size = |given: &Option<crate::model::At<u64>>| {
-        given.as_ref().map(|size| show_size(*size.get_ref()))
-    };
-    let policy = |given: &Option<crate::model::At<Policy>>, default| {
+    let size = |given: &Option<At<u64>>| given.as_ref().map(|size| show_size(*size.get_ref()));
+    let policy = |given: &Option<At<Policy>>, default| {
         given.as_ref().map_or(default, |policy| *policy.get_ref())
     };
     let guest = vm.guest();
@@ -253,7 +245,7 @@ fn effective_vm(vm: &Vm, cores: Option<Vec<u8>>, directory: &Path) -> EffectiveV
         priority: vm
             .priority
             .as_ref()
-            .map_or(defaults::PRIORITY, |priority| *priority.get_ref()),
+            .map_or(PRIORITY, |priority| *priority.get_ref()),
         budget: time(&vm.budget),
         period: time(&vm.period),
         on_fault: policy(&vm.on_fault, Policy::Stop),

@@ -308,7 +308,7 @@ impl<'a, 'i> Table<'a, 'i> {
             .collect()
     }
 
-    /// A list of numbers within limits.
+    /// A list of numbers within limits, if all are.
     pub fn numbers<T: TryFrom<u64>>(
         &self,
         name: &str,
@@ -317,10 +317,10 @@ impl<'a, 'i> Table<'a, 'i> {
     ) -> Option<At<Vec<At<T>>>> {
         let list = self.list(name, report)?;
         let items = list.get_ref().iter();
-        let numbers = items
+        let numbers: Vec<At<T>> = items
             .filter_map(|item| self.as_number(item.key, item.value, limits.clone(), report))
             .collect();
-        Some(At::new(list.span(), numbers))
+        (numbers.len() == list.get_ref().len()).then(|| At::new(list.span(), numbers))
     }
 
     /// An item of a list that may be a path or a table of its own: the path.

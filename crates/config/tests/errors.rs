@@ -28,6 +28,7 @@ impl Examples {
             ("huge.bin", vec![2; map::FLASH_BANK as usize + 1]),
             ("empty", Vec::new()),
             ("disk.img", vec![0; 4096]),
+            ("raw.img", vec![0; 512]),
             ("odd.img", vec![0; 1000]),
             ("disk.qcow2", qcow2),
             ("board.dtb", board(|_| ())),
@@ -124,7 +125,7 @@ fn what_is_right_has_no_errors() {
     for text in [
         "[vm.one]",
         "vm.one = { kernel = 'zImage', initrd = 'initrd.img' }",
-        "[vm.one]\nkernel = 'zImage'\ndisks = ['disk.img', { file = 'disk.img', readonly = true, format = 'raw' }]",
+        "[vm.one]\nkernel = 'zImage'\ndisks = ['disk.img', { file = 'raw.img', readonly = true, format = 'raw' }]",
         "[vm.a]\ncpus = 2\n[board]\ncpu = 'cortex-a15'",
         "[vm.a]\nmemory = '64M'\n[vm.b]\nmemory = '64M'\ncores = [0, 0]\n[board]\n[core.0]\nschedule = 'shared'\nslice = '1ms'",
         "[vm.a]\nmemory = '64M'\n[vm.b]\nmemory = '1M'\n[board]\n[channel.c]\nsize = '4K'\nvms = ['a', 'b']\nreadonly = ['b']",
@@ -161,7 +162,10 @@ fn the_example_is_right_and_so_are_its_comments() {
     let lines = skep_config::EXAMPLE.lines().map(used);
     let (errors, config) = check(lines.collect::<Vec<_>>().join("\n"));
     // The files are the user's.
-    assert_eq!(errors, ["`disks` of the virtual machine `second` can't be used"]);
+    assert_eq!(
+        errors,
+        ["`disks` of the virtual machine `second` can't be used"]
+    );
     assert!(config.board.is_some());
 }
 
