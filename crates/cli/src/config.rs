@@ -37,7 +37,7 @@ pub fn check(path: &Path) -> Result<u8, Error> {
     }
     let count = document.config.vms.len();
     let s = if count == 1 { "" } else { "s" };
-    let board = match document.has_board() {
+    let board = match document.config.has_board() {
         true => ", and the board",
         false => "; it has no [board], so that skep bundle would check more",
     };
@@ -87,6 +87,7 @@ pub fn config(command: ConfigCommand) -> Result<u8, Error> {
     // Where vCPUs run is shown if they can run.
     let mut unused = skep_config::Report::default();
     let system = document
+        .config
         .has_board()
         .then(|| place(&document.config, &Host, &mut unused))
         .flatten();

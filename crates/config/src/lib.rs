@@ -111,13 +111,6 @@ impl Document {
         }
     }
 
-    /// Whether the file says something that is for boards only.
-    #[must_use]
-    pub fn has_board(&self) -> bool {
-        let config = &self.config;
-        config.board.is_some() || !config.cores.is_empty() || !config.channels.is_empty()
-    }
-
     /// Checks everything that the file names: files, and, if it has one, the board with all that runs
     /// on it.
     pub fn check(&mut self, files: &dyn Files) {
@@ -125,7 +118,7 @@ impl Document {
         for vm in &self.config.vms {
             files::check_vm(vm, files, &[], report);
         }
-        if self.has_board() {
+        if self.config.has_board() {
             let report = &mut self.report;
             if let Some(system) = place(&self.config, files, report) {
                 let bundle = bundle_size(&system, files);

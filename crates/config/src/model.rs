@@ -30,6 +30,12 @@ impl Config {
         self.vms.iter().find(|vm| vm.name.get_ref() == name)
     }
 
+    /// Whether the file has a section that is for boards only.
+    #[must_use]
+    pub fn has_board(&self) -> bool {
+        self.board.is_some() || !self.cores.is_empty() || !self.channels.is_empty()
+    }
+
     /// The names of the virtual machines.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.vms.iter().map(|vm| vm.name.get_ref().as_str())

@@ -28,7 +28,8 @@ pub struct Effective {
     pub channel: BTreeMap<String, EffectiveChannel>,
 }
 
-/// A virtual machine with every default filled in.
+/// A virtual machine with every default filled in; those of what only boards have where there is a
+/// board.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct EffectiveVm {
@@ -52,17 +53,22 @@ pub struct EffectiveVm {
     console_files: Vec<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cores: Option<Vec<u8>>,
-    priority: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     budget: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     period: Option<String>,
-    on_fault: Policy,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_fault: Option<Policy>,
     #[serde(skip_serializing_if = "Option::is_none")]
     restarts: Option<u32>,
-    on_reset: Policy,
-    on_poweroff: Policy,
-    autostart: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_reset: Option<Policy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_poweroff: Option<Policy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    autostart: Option<bool>,
     disks: Vec<EffectiveDisk>,
     devices: Vec<EffectiveDevice>,
 }
@@ -147,7 +153,7 @@ pub fn effective(
         };
         (
             vm.name.get_ref().clone(),
-            effective_vm(vm, cores, directory),
+            effective_vm(vm, config, cores, directory),
         )
     });
     let mut effective = Effective {
@@ -208,7 +214,13 @@ pub fn effective(
     effective
 }
 
-fn effective_vm(vm: &Vm, cores: Option<Vec<u8>>, directory: &Path) -> EffectiveVm {
+fn effective_vm(vm: &Vm, config: &Config, cores: Option<Vec<u8>>, directory: &Path) -> EffectiveVm {
+    let board = config.has_board();
+    let is_shared = |core: &u8| {
+        let mut sections = config.cores.iter();
+        sections.any(|section| section.number.get_ref() == core && section.shared)
+    };
+    let shared = cores.iter().flatten().any(is_shared);
     let path =
         |given: &Option<At<PathBuf>>| given.as_ref().map(|path| directory.join(path.get_ref()));
     let time = |given: &Option<At<u32>>| {
@@ -218,7 +230,8 @@ fn effective_vm(vm: &Vm, cores: Option<Vec<u8>>, directory: &Path) -> EffectiveV
     };
     let size = |given: &Option<At<u64>>| given.as_ref().map(|size| show_size(*size.get_ref()));
     let policy = |given: &Option<At<Policy>>, default| {
-        given.as_ref().map_or(default, |policy| *policy.get_ref())
+        let given = given.as_ref().map(|policy| *policy.get_ref());
+        given.or(board.then_some(default))
     };
     let guest = vm.guest();
     let cmdline = vm.cmdline.as_ref().map(|text| text.get_ref().clone());
@@ -245,7 +258,8 @@ fn effective_vm(vm: &Vm, cores: Option<Vec<u8>>, directory: &Path) -> EffectiveV
         priority: vm
             .priority
             .as_ref()
-            .map_or(PRIORITY, |priority| *priority.get_ref()),
+            .map(|priority| *priority.get_ref())
+            .or(shared.then_some(PRIORITY)),
         budget: time(&vm.budget),
         period: time(&vm.period),
         on_fault: policy(&vm.on_fault, Policy::Stop),
@@ -255,7 +269,8 @@ fn effective_vm(vm: &Vm, cores: Option<Vec<u8>>, directory: &Path) -> EffectiveV
         autostart: vm
             .autostart
             .as_ref()
-            .is_none_or(|autostart| *autostart.get_ref()),
+            .map(|autostart| *autostart.get_ref())
+            .or(board.then_some(true)),
         disks: vm
             .disks
             .iter()

@@ -81,10 +81,12 @@ pub fn modules(console: bool, disks: bool, entropy: bool) -> Vec<&'static str> {
 /// The default guest's command line. `console` makes the terminal its console.
 pub fn command_line(console: &str, modules: &[&str]) -> String {
     // The tests of the kernel's ciphers would take more time than all the rest of the boot.
-    format!(
-        "{console} skep.modules={} cryptomgr.notests",
-        modules.join(",")
-    )
+    let fixed = format!("{console} cryptomgr.notests");
+    if modules.is_empty() {
+        fixed
+    } else {
+        format!("{fixed} skep.modules={}", modules.join(","))
+    }
 }
 
 fn default_guest(machine: &Machine) -> Result<Session, Error> {
