@@ -320,3 +320,26 @@ fn two_linux_guests_on_an_emulated_board() {
         (after.local_modes, after.input_modes, after.output_modes)
     );
 }
+
+#[test]
+fn completions_and_man_pages_have_the_commands() {
+    let directory = directory();
+    has_status(&skep_in(directory.path(), &["man", "."]), 0);
+    for (page, part) in [
+        ("skep-run.1", "skep.toml"),
+        ("skep-check.1", "FILE"),
+        ("skep-init.1", "FILE"),
+        ("skep-config-show.1", "json"),
+        ("skep-bundle.1", "hypervisor"),
+        ("skep-emulate.1", "Ctrl"),
+    ] {
+        let text = std::fs::read_to_string(directory.path().join(page));
+        assert!(text.is_ok_and(|text| text.contains(part)), "{page}");
+    }
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = stdout(&skep_in(directory.path(), &["completions", shell]));
+        for word in ["check", "init", "config", "bundle", "emulate", "hypervisor"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+}

@@ -129,7 +129,7 @@ Keys on a terminal:
   Ctrl-A x       quit
   Ctrl-A 0 to 9  console of that virtual machine
   Ctrl-A n       console of the next
-  Ctrl-A h       all keys of the hypervisor's console
+  Ctrl-A ?       all keys of the hypervisor's console
   Ctrl-A a       send Ctrl-A
 
 Exit status:

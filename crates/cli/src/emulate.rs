@@ -91,7 +91,7 @@ fn command(board: &Emulated, image: &Path, further: &[OsString]) -> Command {
 /// Says which keys there are.
 fn explain(vms: &[(String, String)]) {
     let mut text = String::from(
-        "skep: Ctrl-A x quits, Ctrl-A n goes to the next console, Ctrl-A h has more\r\n",
+        "skep: Ctrl-A x quits, Ctrl-A n goes to the next console, Ctrl-A ? has more\r\n",
     );
     for (index, (name, what)) in vms.iter().enumerate() {
         text.push_str(&format!(
