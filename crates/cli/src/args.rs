@@ -65,7 +65,7 @@ pub enum Command {
         #[command(flatten)]
         hypervisor: HypervisorArgs,
     },
-    /// Boot such an image on a board that QEMU emulates
+    /// Boot the image that bundle makes, on a board that QEMU emulates
     #[command(after_help = EMULATE_HELP)]
     Emulate {
         /// The configuration file
@@ -178,7 +178,7 @@ Examples:
 pub struct RunCommand {
     /// A virtual machine of the configuration file
     pub name: Option<String>,
-    /// The configuration file, if its only virtual machine is meant, or for NAME [default: skep.toml]
+    /// The configuration file of NAME, or whose only virtual machine is meant [default: skep.toml]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Everything else.
