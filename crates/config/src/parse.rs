@@ -35,6 +35,7 @@ const CONSOLES: [(&str, Console); 2] = [("pl011", Console::Pl011), ("virtio", Co
 const VIRTIO: [(&str, Virtio); 2] = [("modern", Virtio::Modern), ("legacy", Virtio::Legacy)];
 const POLICIES: [(&str, Policy); 2] = [("stop", Policy::Stop), ("reset", Policy::Reset)];
 const BOARDS: [(&str, KnownBoard); 1] = [("qemu", KnownBoard::Qemu)];
+const DMA: [(&str, bool); 2] = [("none", false), ("trusted", true)];
 const SCHEDULES: [(&str, bool); 2] = [("partitioned", false), ("shared", true)];
 
 /// Reads a file's text. `base` is the file's directory, which relative paths start from. What could
@@ -435,7 +436,7 @@ fn devices(name: &At<String>, table: &Table<'_, '_>, report: &mut Report) -> Vec
         if !device.table.contains_key("path") {
             report.add(device.missing("path"));
         }
-        let dma_trusted = device.boolean("dma-trusted", report);
+        let dma_trusted = device.choice("dma", &DMA, report);
         devices.extend(device.text("path", report).map(|path| Device {
             path,
             dma_trusted: dma_trusted.is_some_and(At::into_inner),

@@ -137,8 +137,8 @@ pub const DEVICE: Section = Section {
     keys: keys! {
         "path" Board, "path in the board's device tree", default "must be given",
             as "\"/pl031@9010000\"": "The device";
-        "dma-trusted" Board, "true, false", default "`false`",
-            as "true": "The device may reach all of the board's memory, and the guest is trusted with that";
+        "dma" Board, "`none`, `trusted`", default "`none`",
+            as "\"trusted\"": "Trusted: the device may reach all of the board's memory, and the guest is trusted with that";
     },
 };
 

@@ -93,7 +93,7 @@ pub struct EffectiveDisk {
 #[serde(rename_all = "kebab-case")]
 pub struct EffectiveDevice {
     path: String,
-    dma_trusted: bool,
+    dma: &'static str,
 }
 
 /// The board with every default filled in.
@@ -287,7 +287,11 @@ fn effective_vm(vm: &Vm, config: &Config, cores: Option<Vec<u8>>, directory: &Pa
             .iter()
             .map(|device| EffectiveDevice {
                 path: device.path.get_ref().clone(),
-                dma_trusted: device.dma_trusted,
+                dma: if device.dma_trusted {
+                    "trusted"
+                } else {
+                    "none"
+                },
             })
             .collect(),
     }
