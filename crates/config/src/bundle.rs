@@ -4,7 +4,7 @@ use crate::diagnostic::{Diagnostic, Report};
 use crate::files::{Files, read};
 use crate::model::{Console, Guest, Vm, value};
 use crate::place::System;
-use skep_bundle::pack;
+use skep_bundle::{BundleError, pack};
 use skep_hyp::guest::{Request, describe};
 
 /// The files of a default guest, which whoever has them brings.
@@ -32,68 +32,87 @@ pub fn bundle<E>(
 ) -> Result<Option<Vec<u8>>, E> {
     let errors = report.errors();
     not_yet(system, report);
-    let mut vms = Vec::new();
+    let mut contents = Vec::new();
     for placed in &system.vms {
-        let vm = placed.vm;
-        let what = format!("the virtual machine `{}`", vm.name.get_ref());
-        let default_guest = match vm.guest() {
-            Some(guest) => Some(guests(guest, vm)?),
+        let default_guest = match placed.vm.guest() {
+            Some(guest) => Some(guests(guest, placed.vm)?),
             None => None,
         };
-        let own = |path, key, report: &mut Report| read(path, key, &what, files, report);
-        let given = vm.cmdline.as_ref().map(|text| text.get_ref().as_str());
-        let (kernel, initrd, cmdline) = match default_guest {
-            Some(guest) => {
-                let cmdline = [Some(guest.cmdline.as_str()), given];
-                let cmdline = cmdline.into_iter().flatten().collect::<Vec<_>>().join(" ");
-                (Some(guest.kernel), Some(guest.initrd), cmdline)
-            }
-            None => (
-                vm.kernel
-                    .as_ref()
-                    .and_then(|path| own(path, "kernel", report)),
-                vm.initrd
-                    .as_ref()
-                    .and_then(|path| own(path, "initrd", report)),
-                given.unwrap_or(vm.console_option()).to_owned(),
-            ),
-        };
-        let Some(kernel) = kernel else {
-            continue;
-        };
-        let described = describe(&Request {
-            name: vm.name.get_ref(),
-            memory_mib: u32::try_from(vm.memory() >> 20).unwrap_or(u32::MAX),
-            cores: &placed.cores,
-            kernel: &kernel,
-            initrd: initrd.as_deref(),
-            cmdline: &cmdline,
-        });
-        match described {
-            Ok(vm) => vms.push(vm),
-            Err(error) => report.add(Diagnostic::error(
-                format!("{what} can't be packed"),
-                vm.name.span(),
-                error.to_string(),
-                "change its kernel, initrd or memory",
-            )),
-        }
+        contents.extend(read_all(placed.vm, default_guest, files, report));
     }
     if report.errors() > errors {
         return Ok(None);
     }
-    match pack(&skep_bundle::System { vms }) {
-        Ok(packed) => Ok(Some(packed)),
-        Err(error) => {
-            report.add(Diagnostic::error(
-                "the bundle can't be packed",
-                0..0,
-                error.to_string(),
-                "use fewer or smaller files",
-            ));
-            Ok(None)
-        }
+    let described = hand_over(system, &contents);
+    let packed = described.and_then(|system| {
+        let too_large = |error: BundleError| {
+            let help = "use fewer or smaller files";
+            Diagnostic::error("the bundle can't be packed", 0..0, error.to_string(), help)
+        };
+        pack(&system).map_err(too_large)
+    });
+    Ok(packed.map_err(|error| report.add(error)).ok())
+}
+
+/// What a virtual machine is loaded with.
+struct Contents {
+    kernel: Vec<u8>,
+    initrd: Option<Vec<u8>>,
+    cmdline: String,
+}
+
+/// Reads the files of a virtual machine; None when there are errors.
+fn read_all(
+    vm: &Vm,
+    default_guest: Option<GuestFiles>,
+    files: &dyn Files,
+    report: &mut Report,
+) -> Option<Contents> {
+    let what = format!("the virtual machine `{}`", vm.name.get_ref());
+    let given = vm.cmdline.as_ref().map(|text| text.get_ref().as_str());
+    if let Some(guest) = default_guest {
+        let cmdline = [Some(guest.cmdline.as_str()), given];
+        return Some(Contents {
+            kernel: guest.kernel,
+            initrd: Some(guest.initrd),
+            cmdline: cmdline.into_iter().flatten().collect::<Vec<_>>().join(" "),
+        });
     }
+    let initrd = match &vm.initrd {
+        Some(path) => Some(read(path, "initrd", &what, files, report)?),
+        None => None,
+    };
+    Some(Contents {
+        kernel: read(vm.kernel.as_ref()?, "kernel", &what, files, report)?,
+        initrd,
+        cmdline: given.unwrap_or(vm.console_option()).to_owned(),
+    })
+}
+
+/// THE HAND-OVER: what the file says, as the bundle has it.
+fn hand_over(
+    system: &System<'_>,
+    contents: &[Contents],
+) -> Result<skep_bundle::System<Vec<u8>>, Diagnostic> {
+    let vms = system.vms.iter().zip(contents).map(|(placed, contents)| {
+        let name = placed.vm.name.get_ref();
+        let request = Request {
+            name,
+            memory_mib: u32::try_from(placed.vm.memory() >> 20).unwrap_or(u32::MAX),
+            cores: &placed.cores,
+            kernel: &contents.kernel,
+            initrd: contents.initrd.as_deref(),
+            cmdline: &contents.cmdline,
+        };
+        describe(&request).map_err(|error| {
+            let title = format!("the virtual machine `{name}` can't be packed");
+            let help = "change its kernel, initrd or memory";
+            Diagnostic::error(title, placed.vm.name.span(), error.to_string(), help)
+        })
+    });
+    Ok(skep_bundle::System {
+        vms: vms.collect::<Result<_, _>>()?,
+    })
 }
 
 /// Reports what a bundle has no fields for yet.
