@@ -51,7 +51,10 @@ fn check_report(document: &Document) {
 /// What a file comes to is a file that comes to the same.
 fn come_back(document: &Document) {
     let shown = effective(&document.config, None, None, Path::new(""));
-    let again = Document::new(Path::new("skep.toml"), shown.to_toml());
+    let again = Document::new(
+        Path::new("skep.toml"),
+        shown.to_toml().expect("paths are text"),
+    );
     assert_eq!(again.render(false), "", "{}", again.text);
     let shown_again = effective(&again.config, None, None, Path::new(""));
     assert_eq!(shown, shown_again);

@@ -45,7 +45,7 @@ macro_rules! targets {
 
 /// All targets.
 pub const TARGETS: &[Target] = targets! {
-    "config" config::run, max_len 512, cases 8_000;
+    "config" config::run, max_len 512, cases 5_000;
     "decoder" decoder::run, max_len 256, cases 400_000;
     "device-tree" tree::run, max_len 1024, cases 100_000;
     "devices" devices::run, max_len 1024, cases 150_000;

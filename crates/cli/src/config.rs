@@ -92,10 +92,16 @@ pub fn config(command: ConfigCommand) -> Result<u8, Error> {
         .then(|| place(&document.config, &Host, &mut unused))
         .flatten();
     let shown = effective(&document.config, system.as_ref(), name.as_deref(), &here);
+    let path = |error: &dyn std::fmt::Display| {
+        format!(
+            "a path in it is not text ({error}); move the file to a directory with another name"
+        )
+    };
     print(&if json {
-        format!("{}\n", serde_json::to_string(&shown)?)
+        let text = serde_json::to_string(&shown).map_err(|error| path(&error))?;
+        format!("{text}\n")
     } else {
-        shown.to_toml()
+        shown.to_toml().map_err(|error| path(&error))?
     })
 }
 

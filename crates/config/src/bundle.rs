@@ -137,15 +137,15 @@ fn not_yet(system: &System<'_>, report: &mut Report) {
         found.extend(spans);
         let keys = [
             (
-                "a policy for faults",
+                "policies for faults",
                 vm.on_fault.as_ref().map(toml::Spanned::span),
             ),
             (
-                "a policy for resets",
+                "policies for resets",
                 vm.on_reset.as_ref().map(toml::Spanned::span),
             ),
             (
-                "a policy for switching off",
+                "policies for switching off",
                 vm.on_poweroff.as_ref().map(toml::Spanned::span),
             ),
             (

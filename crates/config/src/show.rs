@@ -299,8 +299,11 @@ fn effective_vm(vm: &Vm, config: &Config, cores: Option<Vec<u8>>, directory: &Pa
 
 impl Effective {
     /// As a file.
-    #[must_use]
-    pub fn to_toml(&self) -> String {
-        toml::to_string(self).unwrap_or_default()
+    ///
+    /// # Errors
+    ///
+    /// A path is no text in UTF-8: the file's own directory has such a name.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
     }
 }

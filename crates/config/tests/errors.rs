@@ -32,6 +32,7 @@ impl Examples {
             ("odd.img", vec![0; 1000]),
             ("disk.qcow2", qcow2),
             ("board.dtb", board(|_| ())),
+            ("shared.dtb", board(share_an_interrupt)),
             (
                 "no-gic.dtb",
                 board(|root| root.children.retain(|node| !node.name.starts_with("intc"))),
@@ -53,10 +54,26 @@ fn board(change: impl Fn(&mut Node)) -> Vec<u8> {
     let mut config = guest::board(2, range(map::RAM_BASE, 0));
     config.gic.virtualization =
         Some((range(0x803_0000, 0x1_0000), range(0x804_0000, 0x1_0000), 25));
+    config.rtc = Some((range(map::RTC.base, map::RTC.size), map::SPI_RTC));
+    config.gpio = Some(fdt::GpioKey {
+        registers: range(map::GPIO.base, map::GPIO.size),
+        spi: map::SPI_GPIO,
+        power_key: map::GPIO_POWER_KEY,
+    });
     let blob = fdt::board(&config, &fdt::Chosen::default());
     let mut tree = Tree::parse(&blob).expect("a tree");
     change(&mut tree.root);
     tree.to_bytes()
+}
+
+/// Two devices with one interrupt.
+fn share_an_interrupt(root: &mut Node) {
+    let interrupts = root
+        .child("pl031@9010000")
+        .and_then(|clock| clock.get("interrupts"));
+    let interrupts = interrupts.expect("it has one").to_vec();
+    root.child_or_insert("pl061@9030000")
+        .set("interrupts", interrupts);
 }
 
 impl Files for Examples {
@@ -214,4 +231,21 @@ fn tempfile() -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("config-files");
     std::fs::create_dir_all(&directory).expect("writable");
     directory
+}
+
+#[test]
+fn disks_of_boards_are_not_for_this_host() {
+    let text = "[vm.one]\ndisks = [{ board-disk = 0 }, { board-disk = 1, file = 'disk.img' }]";
+    let mut document = Document::new(Path::new("skep.toml"), text.into());
+    skep_config::files::check_hosted(&document.config.vms[0], &mut document.report);
+    assert_eq!(
+        document.render(false),
+        "error: a disk of the virtual machine `one` is for boards only\n \
+         --> skep.toml:2:10\n  \
+         |\n\
+         2 | disks = [{ board-disk = 0 }, { board-disk = 1, file = 'disk.img' }]\n  \
+         |          ^^^^^^^^^^^^^^^^^^ skep run has disks of files\n  \
+         |\n  \
+         = help: add for instance file = \"disk.img\"\n\n"
+    );
 }
