@@ -81,7 +81,7 @@ fn boot(dtb: usize, offset: u32, mode: u32) -> Result<(), Reason> {
 
     let unmappable = |what: &str| format!("{what} can't be mapped");
     let mut space = memory::Space::new(offset).map_err(|_| unmappable("the hypervisor's image"))?;
-    let image = space.image();
+    let (image, appended) = (space.image(), space.appended());
     if let Some(uart) = tree.as_ref().ok().and_then(platform::find_uart) {
         let registers = space
             .map_device(uart.registers)
@@ -97,7 +97,6 @@ fn boot(dtb: usize, offset: u32, mode: u32) -> Result<(), Reason> {
         space.map_ram(platform).map_err(|_| unmappable("RAM"))?;
     }
     let entry = space.physical(hw::secondary_entry());
-    let appended = space.appended();
     space.publish();
     memory::enter(hyp);
     if !hyp {
@@ -108,6 +107,7 @@ fn boot(dtb: usize, offset: u32, mode: u32) -> Result<(), Reason> {
         ));
     }
     let mut platform = platform?;
+    // A bundle that was appended comes before one that the boot loader brought.
     platform.initrd = appended.or(platform.initrd);
     log!(
         "hypervisor {} on {}, image {:#x} to {:#x}",
@@ -189,7 +189,7 @@ fn init_devices(platform: &Platform) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Makes the virtual machines of the bundle that was appended or came as initial RAM disk.
+/// Makes the virtual machines of the bundle that came as initial RAM disk.
 fn make_vms(platform: &Platform, ram: &mut Ram, offset: u32) -> Result<Vec<Arc<vm::Vm>>, Reason> {
     use alloc::format;
     let range = platform

@@ -94,8 +94,7 @@ pub struct Platform {
     pub timer: Timer,
     /// PSCI, if the firmware has it.
     pub psci: Option<Conduit>,
-    /// The initial RAM disk that the boot loader brought; in the image, a bundle that was appended
-    /// comes first.
+    /// The initial RAM disk that the boot loader brought.
     pub initrd: Option<Range>,
 }
 
