@@ -6,6 +6,7 @@
 //! thread, no state that survives a call (`machine` and `translator` use their machine again, reset;
 //! how far a program gets in the translator that never gives way is a matter of time).
 
+mod config;
 mod decoder;
 mod devices;
 mod float;
@@ -44,6 +45,7 @@ macro_rules! targets {
 
 /// All targets.
 pub const TARGETS: &[Target] = targets! {
+    "config" config::run, max_len 512, cases 5_000;
     "decoder" decoder::run, max_len 256, cases 400_000;
     "device-tree" tree::run, max_len 1024, cases 100_000;
     "devices" devices::run, max_len 1024, cases 150_000;

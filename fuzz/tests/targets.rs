@@ -122,6 +122,7 @@ macro_rules! tests {
 }
 
 tests! {
+    config "config",
     decoder "decoder",
     device_tree "device-tree",
     devices "devices",

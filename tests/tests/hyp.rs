@@ -386,10 +386,12 @@ fn a_guest_that_crashes_restarts_up_to_its_limit() {
     session
         .expect("0  beside        running    2/2         0")
         .expect("1  hyp_crash     failed     0/1         2");
-    session.send(b"regs hyp_crash\nstart hyp_crash\n");
+    session.send(b"regs hyp_crash\n");
     session
         .expect("last fault: vCPU 0 can't execute")
-        .expect("vCPU 0 of hyp_crash is off.")
+        .expect("vCPU 0 of hyp_crash is off.");
+    session.send(b"start hyp_crash\n");
+    session
         .expect("crash begins")
         .expect("(fault 1 of 2)");
     session.send(b"\x010echo still $((40 + 2)); dmesg | grep -ci -e stall -e lockup\n");

@@ -19,6 +19,8 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod image;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;

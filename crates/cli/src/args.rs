@@ -2,6 +2,8 @@
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use skep_config::FILE;
+use skep_config::value::parse_memory;
 use skep_vmm::Trace;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -30,7 +32,52 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Boot a virtual machine
-    Run(Box<RunArgs>),
+    Run(Box<RunCommand>),
+    /// Tell what is wrong with a configuration file
+    Check {
+        /// The file
+        #[arg(default_value = FILE)]
+        file: PathBuf,
+    },
+    /// Write a configuration file to begin with
+    Init {
+        /// The file, which must not exist
+        #[arg(default_value = FILE)]
+        file: PathBuf,
+    },
+    /// Look at a configuration file
+    Config {
+        /// What to do with it
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Pack the virtual machines of a configuration file and the bare-metal hypervisor into one
+    /// bootable image
+    #[command(after_help = BUNDLE_HELP)]
+    Bundle {
+        /// The configuration file
+        #[arg(default_value = FILE)]
+        file: PathBuf,
+        /// The image to write
+        #[arg(long, short, value_name = "IMAGE", default_value = "skep.img")]
+        output: PathBuf,
+        /// The bare-metal hypervisor's own image
+        #[command(flatten)]
+        hypervisor: HypervisorArgs,
+    },
+    /// Boot the image that bundle makes, on a board that QEMU emulates
+    #[command(after_help = EMULATE_HELP)]
+    Emulate {
+        /// The configuration file
+        #[arg(default_value = FILE)]
+        file: PathBuf,
+        /// The bare-metal hypervisor's own image
+        #[command(flatten)]
+        hypervisor: HypervisorArgs,
+        /// Further arguments for QEMU
+        #[arg(last = true, value_name = "ARGUMENT")]
+        qemu: Vec<OsString>,
+    },
     /// Print shell completions
     Completions {
         /// The shell
@@ -42,6 +89,55 @@ pub enum Command {
         directory: PathBuf,
     },
 }
+
+/// What to do with a configuration file.
+#[derive(Subcommand, Debug)]
+pub enum ConfigCommand {
+    /// Print what it comes to, with every default filled in
+    Show {
+        /// One virtual machine of it
+        name: Option<String>,
+        /// The file
+        #[arg(long, value_name = "FILE", default_value = FILE)]
+        config: PathBuf,
+        /// As JSON, on one line
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Where the bare-metal hypervisor is.
+#[derive(Args, Debug)]
+pub struct HypervisorArgs {
+    /// The bare-metal hypervisor's own image, which cargo xtask hyp builds [default: skep-hyp.img
+    /// where it is found]
+    #[arg(long, value_name = "IMAGE", env = "SKEP_HYPERVISOR")]
+    pub hypervisor: Option<PathBuf>,
+}
+
+const BUNDLE_HELP: &str = "\
+Where the hypervisor's image is looked for:
+  skep-hyp.img beside skep, in ../lib/skep and (in a clone of Skep's repository) ../hyp, seen from
+  there, and in skep in $XDG_DATA_HOME (~/.local/share).
+
+Example:
+  skep bundle -o skep.img
+  qemu-system-arm -M virt,virtualization=on -cpu cortex-a15 -smp 2 -m 1G -nographic -kernel skep.img";
+
+const EMULATE_HELP: &str = "\
+Keys on a terminal:
+  Ctrl-A x       quit
+  Ctrl-A 0 to 9  console of that virtual machine
+  Ctrl-A n       console of the next
+  Ctrl-A h       the hypervisor's shell
+  Ctrl-A ?       all keys of the hypervisor's console
+  Ctrl-A a       send Ctrl-A
+
+Exit status:
+  0    all virtual machines are off, or you quit with Ctrl-A x
+  2    the command line is wrong
+  125  the board could not be started, or QEMU failed
+  130  stopped by a signal, or the terminal is gone";
 
 const RUN_HELP: &str = "\
 Keys on a terminal:
@@ -65,56 +161,75 @@ A command's input and output:
   environment. It reads skep's standard input unless that is a terminal. Its standard error comes
   out on standard output, too, in the order in which it wrote. What it leaves running is killed.
 
+With a NAME:
+  The virtual machine is [vm.NAME] of the configuration file. Options are stronger than the file, but
+  for --append, --disk and --console-file, which are added to what it has.
+
 Examples:
   skep run                                  a shell in the default guest
+  skep run demo                             the virtual machine demo of skep.toml
   skep run -- uname -m                      one command in it
   echo 'ls /' | skep run                    its shell reads a pipe
   skep run --kernel zImage --initrd initrd.img --append console=ttyAMA0
   skep run --bios /usr/lib/u-boot/qemu_arm/u-boot.bin";
 
-/// A virtual machine.
+/// `skep run`.
 #[derive(Args, Debug, Clone)]
+#[command(after_help = RUN_HELP)]
+pub struct RunCommand {
+    /// A virtual machine of the configuration file
+    pub name: Option<String>,
+    /// The configuration file of NAME, or whose only virtual machine is meant [default: skep.toml]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Everything else.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// A virtual machine.
+#[derive(Args, Debug, Clone, Default)]
 #[command(after_help = RUN_HELP)]
 pub struct RunArgs {
     /// Kernel: zImage, uImage, ELF or raw image
     #[arg(long, value_name = "FILE")]
     pub kernel: Option<PathBuf>,
-    /// Initial RAM disk
-    #[arg(long, value_name = "FILE", requires = "kernel")]
+    /// Initial RAM disk, with a kernel
+    #[arg(long, value_name = "FILE")]
     pub initrd: Option<PathBuf>,
-    /// Device tree instead of the board's own
-    #[arg(long, value_name = "FILE", requires = "kernel")]
+    /// Device tree instead of the board's own, with a kernel
+    #[arg(long, value_name = "FILE")]
     pub dtb: Option<PathBuf>,
     /// Kernel command line [default: console=ttyAMA0 or hvc0; added to it for the default guest]
     #[arg(long, value_name = "STRING", allow_hyphen_values = true)]
     pub append: Option<String>,
-    /// Which default guest, when there is no --kernel
-    #[arg(long, value_name = "GUEST", default_value = "debian")]
-    pub guest: Guest,
-    /// Memory, with a suffix K, M or G (without one, MiB)
-    #[arg(long, short, value_name = "SIZE", default_value = "512M", value_parser = parse_size)]
-    pub memory: u64,
-    /// Number of CPUs, 1 to 8
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
-    pub cpus: u8,
-    /// CPU model
-    #[arg(long, value_name = "MODEL", default_value = "cortex-a15")]
-    pub cpu: Cpu,
+    /// Which default guest, when there is no kernel [default: debian]
+    #[arg(long, value_name = "GUEST")]
+    pub guest: Option<Guest>,
+    /// Memory, with a suffix K, M or G (without one, MiB) [default: 512M]
+    #[arg(long, short, value_name = "SIZE", value_parser = parse_memory)]
+    pub memory: Option<u64>,
+    /// Number of CPUs, 1 to 8 [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub cpus: Option<u8>,
+    /// CPU model [default: cortex-a15]
+    #[arg(long, value_name = "MODEL")]
+    pub cpu: Option<Cpu>,
     /// Firmware, mapped as flash at address 0
     #[arg(long, value_name = "FILE")]
     pub bios: Option<PathBuf>,
     /// Disk: raw image file; FILE,readonly to protect it (may be repeated)
     #[arg(long, value_name = "FILE[,readonly]")]
     pub disk: Vec<OsString>,
-    /// Device that the terminal is connected to
-    #[arg(long, value_name = "DEVICE", default_value = "pl011")]
-    pub console: Console,
+    /// Device that the terminal is connected to [default: pl011]
+    #[arg(long, value_name = "DEVICE")]
+    pub console: Option<Console>,
     /// Another virtio console, whose output goes to a file (may be repeated)
     #[arg(long, value_name = "FILE")]
     pub console_file: Vec<PathBuf>,
-    /// Register interface of virtio devices
-    #[arg(long, value_name = "VERSION", default_value = "modern")]
-    pub virtio: Virtio,
+    /// Register interface of virtio devices [default: modern]
+    #[arg(long, value_name = "VERSION")]
+    pub virtio: Option<Virtio>,
     /// How guest code is executed
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub engine: Engine,
@@ -129,7 +244,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub perf_map: bool,
     /// Run this command in the default guest, print its output, and exit with its status
-    #[arg(last = true, value_name = "COMMAND", conflicts_with_all = ["kernel", "bios"])]
+    #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
 
@@ -170,9 +285,10 @@ pub enum Guest {
 }
 
 /// Engines.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Engine {
     /// The fastest that this host has
+    #[default]
     Auto,
     /// The interpreter
     Interp,
@@ -190,6 +306,26 @@ pub enum StatsFormat {
     Json,
 }
 
+/// The configuration file's names for the same.
+macro_rules! same {
+    ($($name:ident: $($variant:ident)*;)*) => {
+        $(impl From<$name> for skep_config::model::$name {
+            fn from(name: $name) -> Self {
+                match name {
+                    $($name::$variant => Self::$variant,)*
+                }
+            }
+        })*
+    };
+}
+
+same! {
+    Cpu: CortexA15 CortexA7;
+    Console: Pl011 Virtio;
+    Virtio: Modern Legacy;
+    Guest: Debian DebianLpae;
+}
+
 impl From<Engine> for skep_vmm::Engine {
     fn from(engine: Engine) -> Self {
         match engine {
@@ -198,26 +334,6 @@ impl From<Engine> for skep_vmm::Engine {
             Engine::Jit => skep_vmm::Engine::Jit,
         }
     }
-}
-
-/// A size such as 512M, in bytes.
-pub fn parse_size(text: &str) -> Result<u64, String> {
-    let wrong =
-        || format!("{text:?} is not a size; write a number with K, M or G, such as 512M or 1G");
-    let (digits, shift) = match text.trim_end_matches(['B', 'b', 'i']).to_ascii_uppercase() {
-        upper if upper.ends_with('K') => (upper[..upper.len() - 1].to_owned(), 10),
-        upper if upper.ends_with('M') => (upper[..upper.len() - 1].to_owned(), 20),
-        upper if upper.ends_with('G') => (upper[..upper.len() - 1].to_owned(), 30),
-        upper => (upper, 20),
-    };
-    let number: u64 = digits.parse().map_err(|_| wrong())?;
-    let bytes = number.checked_mul(1 << shift).ok_or_else(wrong)?;
-    if bytes % (1 << 20) != 0 {
-        return Err(format!(
-            "{text:?} is not a whole number of MiB; write for instance 512M"
-        ));
-    }
-    Ok(bytes)
 }
 
 /// A range of addresses in hexadecimal, and a file: `0xc0008000..0xc0009000,trace.txt`.
@@ -281,18 +397,6 @@ mod tests {
             "é..ö",
         ] {
             assert!(parse_trace(wrong).is_err(), "{wrong:?}");
-        }
-    }
-
-    #[test]
-    fn sizes() {
-        assert_eq!(parse_size("512M"), Ok(512 << 20));
-        assert_eq!(parse_size("512"), Ok(512 << 20));
-        assert_eq!(parse_size("1g"), Ok(1 << 30));
-        assert_eq!(parse_size("2GiB"), Ok(2 << 30));
-        assert_eq!(parse_size("2048K"), Ok(2 << 20));
-        for wrong in ["", "M", "-1M", "1.5G", "x", "1k", "99999999999G", "é"] {
-            assert!(parse_size(wrong).is_err(), "{wrong:?}");
         }
     }
 }

@@ -1,9 +1,12 @@
 //! The `skep` command.
 
 mod args;
+mod bundle;
+mod config;
+mod emulate;
 mod run;
 
-use args::{Cli, Command};
+use args::{Cli, Command, RunCommand};
 use clap::{CommandFactory, Parser};
 use std::io::Write;
 use std::path::Path;
@@ -21,8 +24,21 @@ const STATUS_SIGNAL: u8 = 130;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
-        None => run::run(cli.run),
-        Some(Command::Run(args)) => run::run(*args),
+        None => run::run(cli.run, None),
+        Some(Command::Run(command)) => run(*command),
+        Some(Command::Check { file }) => config::check(&file),
+        Some(Command::Init { file }) => config::init(&file),
+        Some(Command::Config { command }) => config::config(command),
+        Some(Command::Bundle {
+            file,
+            output,
+            hypervisor,
+        }) => bundle::bundle(&file, &output, &hypervisor),
+        Some(Command::Emulate {
+            file,
+            hypervisor,
+            qemu,
+        }) => emulate::emulate(&file, &hypervisor, &qemu),
         Some(Command::Completions { shell }) => completions(shell),
         Some(Command::Man { directory }) => man_pages(&directory),
     };
@@ -38,6 +54,16 @@ fn main() -> ExitCode {
 
 /// An error as the user reads it: a sentence with a remedy.
 type Error = Box<dyn std::error::Error>;
+
+/// `skep run`.
+fn run(command: RunCommand) -> Result<u8, Error> {
+    let RunCommand { name, config, run } = command;
+    let without = run::machine::overridden(&run);
+    match config::machine(name.as_deref(), config, &without)? {
+        Ok(vm) => run::run(run, vm.as_ref()),
+        Err(status) => Ok(status),
+    }
+}
 
 fn completions(shell: clap_complete::Shell) -> Result<u8, Error> {
     let mut script = Vec::new();

@@ -85,7 +85,7 @@ fn boot(dtb: usize, offset: u32, mode: u32) -> Result<(), Reason> {
 
     let unmappable = |what: &str| format!("{what} can't be mapped");
     let mut space = memory::Space::new(offset).map_err(|_| unmappable("the hypervisor's image"))?;
-    let image = space.image();
+    let (image, appended) = (space.image(), space.appended());
     if let Some(uart) = tree.as_ref().ok().and_then(platform::find_uart) {
         let registers = space
             .map_device(uart.registers)
@@ -113,7 +113,9 @@ fn boot(dtb: usize, offset: u32, mode: u32) -> Result<(), Reason> {
              start it in Hyp mode"
         ));
     }
-    let platform = platform?;
+    let mut platform = platform?;
+    // A bundle that was appended comes before one that the boot loader brought.
+    platform.initrd = appended.or(platform.initrd);
     log!(
         "hypervisor {} on {}, image {:#x} to {:#x}",
         env!("CARGO_PKG_VERSION"),
@@ -202,7 +204,8 @@ fn make_system(platform: &Platform, ram: &mut Ram, offset: u32) -> Result<cores:
     use alloc::format;
     let range = platform
         .initrd
-        .ok_or("there is no bundle of virtual machines: give it as initial RAM disk")?;
+        .ok_or("there is no bundle of virtual machines: append it to the image (skep bundle), or give it as \
+             initial RAM disk")?;
     // SAFETY: RAM that is mapped and reserved.
     let bytes = unsafe { hw::loaded(range.base as usize, range.size as usize) };
     let bundle = Arc::new(Bundle::open(bytes).map_err(|error| format!("{error}"))?);

@@ -1,10 +1,11 @@
 //! What to boot: the user's files, or the default guest.
 
 use crate::Error;
-use crate::args::{Console, Guest, RunArgs};
 use crate::run::files;
+use crate::run::machine::Machine;
 use crate::run::progress::Bar;
 use crate::run::terminal;
+use skep_config::model::{Console, Guest};
 use skep_image::{CommandOutput, Flavour, Options};
 use skep_vmm::{Contents, VmHandle};
 use std::ffi::OsString;
@@ -27,75 +28,87 @@ pub struct Session {
     pub at_end: fn(&VmHandle),
 }
 
-/// What makes the terminal the kernel's console.
-pub fn console(args: &RunArgs) -> &'static str {
-    match args.console {
-        Console::Pl011 => "console=ttyAMA0",
-        Console::Virtio => "console=hvc0",
-    }
-}
-
 /// With less, the default guest's kernel has no room for its initial RAM disk.
 const LEAST_MEMORY: u64 = 64 << 20;
 
 /// Decides what to boot.
-pub fn choose(args: &RunArgs) -> Result<Session, Error> {
+pub fn choose(machine: &Machine) -> Result<Session, Error> {
     let read = |path: &Option<std::path::PathBuf>, what| {
         path.as_deref()
             .map(|path| files::read(path, what))
             .transpose()
     };
-    if args.kernel.is_none() && args.bios.is_none() {
-        return default_guest(args);
+    if machine.has_default_guest() {
+        return default_guest(machine);
     }
     Ok(Session {
-        kernel: read(&args.kernel, "kernel")?,
-        initrd: read(&args.initrd, "initial RAM disk")?,
-        dtb: read(&args.dtb, "device tree")?,
-        command_line: args.append.clone().unwrap_or_else(|| console(args).into()),
+        kernel: read(&machine.kernel, "kernel")?,
+        initrd: read(&machine.initrd, "initial RAM disk")?,
+        dtb: read(&machine.dtb, "device tree")?,
+        command_line: machine
+            .append
+            .clone()
+            .unwrap_or_else(|| machine.console_option().into()),
         command: None,
         encode: <[u8]>::to_vec,
         at_end: end_of_plain_input,
     })
 }
 
-fn default_guest(args: &RunArgs) -> Result<Session, Error> {
+/// The default guest's files, fetched if need be.
+pub fn ensure(guest: Guest) -> Result<skep_image::Guest, Error> {
     let options = Options {
-        flavour: match args.guest {
+        flavour: match guest {
             Guest::Debian => Flavour::Armmp,
             Guest::DebianLpae => Flavour::ArmmpLpae,
         },
         ..Options::default()
     };
-    if args.memory < LEAST_MEMORY {
+    Ok(skep_image::ensure(&options, &Bar::new())?)
+}
+
+/// The kernel modules that the default guest needs for its devices.
+pub fn modules(console: bool, disks: bool, entropy: bool) -> Vec<&'static str> {
+    let modules = [
+        ("virtio_rng", entropy),
+        ("virtio_console", console),
+        ("virtio_blk", disks),
+    ];
+    let wanted = modules.into_iter().filter(|(_, wanted)| *wanted);
+    wanted.map(|(module, _)| module).collect()
+}
+
+/// The default guest's command line. `console` makes the terminal its console.
+pub fn command_line(console: &str, modules: &[&str]) -> String {
+    // The tests of the kernel's ciphers would take more time than all the rest of the boot.
+    let fixed = format!("{console} cryptomgr.notests");
+    if modules.is_empty() {
+        fixed
+    } else {
+        format!("{fixed} skep.modules={}", modules.join(","))
+    }
+}
+
+fn default_guest(machine: &Machine) -> Result<Session, Error> {
+    if machine.memory < LEAST_MEMORY {
         return Err(format!(
             "the default guest needs more than {} of memory; give it --memory 512M, or at least {}M",
-            mib(args.memory),
+            mib(machine.memory),
             LEAST_MEMORY >> 20
         )
         .into());
     }
-    let guest = skep_image::ensure(&options, &Bar::new())?;
+    let guest = ensure(machine.guest)?;
     let kernel = files::read(&guest.boot, "kernel")?;
     let mut initrd = files::read(&guest.initrd, "initial RAM disk")?;
 
-    let mut modules = vec!["virtio_rng"];
-    if args.console == Console::Virtio || !args.console_file.is_empty() {
-        modules.push("virtio_console");
-    }
-    if !args.disk.is_empty() {
-        modules.push("virtio_blk");
-    }
-    let mut command_line = vec![
-        console(args).to_owned(),
-        format!("skep.modules={}", modules.join(",")),
-        // They would take more time than all the rest of the boot.
-        "cryptomgr.notests".into(),
-    ];
+    let consoles = machine.console == Console::Virtio || !machine.console_files.is_empty();
+    let modules = modules(consoles, !machine.disks.is_empty(), true);
+    let mut command_line = vec![command_line(machine.console_option(), &modules)];
     // A pipe is read by a shell, as if that were the command.
     let piped = !std::io::stdin().is_terminal();
     let shell = [OsString::from("sh")];
-    let argv = match args.command.as_slice() {
+    let argv = match machine.command.as_slice() {
         [] if piped => shell.as_slice(),
         argv => argv,
     };
@@ -110,7 +123,7 @@ fn default_guest(args: &RunArgs) -> Result<Session, Error> {
     } else if let Some((columns, rows)) = terminal::size() {
         initrd.append(&skep_image::terminal_overlay(columns, rows));
     }
-    command_line.extend(args.append.clone());
+    command_line.extend(machine.append.clone());
     Ok(Session {
         kernel: Some(kernel),
         initrd: Some(initrd),

@@ -1,33 +1,39 @@
 //! `skep run`.
 
 mod files;
-mod guest;
+pub mod guest;
 mod input;
 mod keys;
+pub mod machine;
 mod output;
 mod progress;
-mod quit;
+pub mod quit;
 mod stats;
-mod terminal;
+pub mod terminal;
 mod watch;
 
-use crate::args::{Console, Cpu, RunArgs, StatsFormat, Virtio};
+use crate::args::{RunArgs, StatsFormat};
 use crate::{Error, STATUS_CLOSED, STATUS_FAULT};
+use machine::Machine;
 use output::Output;
 use quit::Quit;
+use skep_config::model::{Console, Cpu, Virtio, Vm as Described};
 use skep_vmm::{ConsoleDevice, CpuModel, Outcome, VirtioVersion, Vm, VmConfig};
 use std::io::{ErrorKind, IsTerminal, Write};
 use terminal::RawTerminal;
 
-/// Boots a virtual machine and returns Skep's exit status.
-pub fn run(args: RunArgs) -> Result<u8, Error> {
-    let session = guest::choose(&args)?;
-    let console = guest::console(&args);
-    let default_guest = args.kernel.is_none() && args.bios.is_none();
+/// Boots a virtual machine, what is left open as the file describes it, and returns Skep's exit
+/// status.
+pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
+    let machine = Machine::new(&args, described);
+    machine.check_usage();
+    let session = guest::choose(&machine)?;
+    let console = machine.console_option();
+    let default_guest = machine.has_default_guest();
     let config = VmConfig {
-        memory: args.memory,
-        cpus: usize::from(args.cpus),
-        cpu: match args.cpu {
+        memory: machine.memory,
+        cpus: usize::from(machine.cpus),
+        cpu: match machine.cpu {
             Cpu::CortexA15 => CpuModel::CortexA15,
             Cpu::CortexA7 => CpuModel::CortexA7,
         },
@@ -36,21 +42,21 @@ pub fn run(args: RunArgs) -> Result<u8, Error> {
         initrd: session.initrd,
         dtb: session.dtb,
         command_line: session.command_line.clone(),
-        firmware: args
+        firmware: machine
             .bios
             .as_deref()
             .map(|path| files::read(path, "firmware"))
             .transpose()?,
-        disks: args.disk.iter().map(|text| files::disk(text)).collect(),
+        disks: machine.disks,
         // A command runs once.
         no_restart: session.command.is_some(),
-        console: match args.console {
+        console: match machine.console {
             Console::Pl011 => ConsoleDevice::Pl011,
             Console::Virtio => ConsoleDevice::Virtio,
         },
         terminal_size: terminal::size(),
-        virtio_consoles: args.console_file,
-        virtio: match args.virtio {
+        virtio_consoles: machine.console_files,
+        virtio: match machine.virtio {
             Virtio::Modern => VirtioVersion::Modern,
             Virtio::Legacy => VirtioVersion::Legacy,
         },

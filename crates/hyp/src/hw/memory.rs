@@ -37,6 +37,9 @@ unsafe extern "C" {
     static __image_end: u8;
 }
 
+/// Which word of the header is the end.
+const END_WORD: usize = 11;
+
 /// Gives the allocator its memory.
 ///
 /// # Safety
@@ -106,6 +109,20 @@ impl Space {
             base: u64::from(IMAGE_BASE.wrapping_add(self.offset)),
             size: (&raw const __image_end).addr() as u64 - u64::from(IMAGE_BASE),
         }
+    }
+
+    /// The bundle that was appended to the image ([`skep_bundle::image`]), if one was.
+    pub fn appended(&self) -> Option<Range> {
+        let header = (&raw const __image_start).cast::<u32>();
+        // SAFETY: the header's word of the end is part of the image. A tool may have changed it:
+        // what the compiler could know of it is not so.
+        let end = unsafe { header.add(END_WORD).read_volatile() };
+        let image = self.image();
+        let size = u64::from(end).checked_sub(image.size)?;
+        (size > 0).then_some(Range {
+            base: image.end(),
+            size,
+        })
     }
 
     /// Maps RAM to itself, as far as it lies where it can be.

@@ -58,7 +58,8 @@ global_asm!(
     ".arch_extension virt",
     ".arch_extension sec",
     ".global _start",
-    // The header of a zImage (Linux, Documentation/arch/arm/booting.rst), for boot loaders.
+    // The header of a zImage (Linux, Documentation/arch/arm/booting.rst), for boot loaders, and of
+    // this image, for who appends a bundle (skep_bundle::image).
     "_start:",
     ".rept 8",
     "    mov r0, r0",
@@ -68,6 +69,8 @@ global_asm!(
     "    .word 0",
     "    .word __image_size",
     "    .word 0x04030201",
+    "    .ascii \"SKEP-HYP\"",
+    "    .word {bundle_version}",
     "1:  cpsid aif",
     "    mov r11, r2",
     "    mrs r10, cpsr",
@@ -223,6 +226,7 @@ global_asm!(
     normal = const NORMAL,
     base = const IMAGE_BASE,
     stack = const STACK,
+    bundle_version = const skep_bundle::VERSION,
     hmair = const spec::HMAIR0,
     htcr = const spec::HTCR,
     hsctlr = const HSCTLR_BOOT,

@@ -1,0 +1,164 @@
+//! `skep bundle`: the bare-metal hypervisor and its virtual machines in one image.
+
+use crate::Error;
+use crate::args::HypervisorArgs;
+use crate::config;
+use crate::run::guest;
+use skep_bundle::image;
+use skep_config::model::Vm;
+use skep_config::value::show_size;
+use skep_config::{Document, Emulated, GuestFiles, Host, bundle_size, check_memory, place};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// The image's usual name.
+const IMAGE: &str = "skep-hyp.img";
+
+/// An image that boots, and what is in it.
+pub struct Image {
+    /// The file's contents.
+    pub bytes: Vec<u8>,
+    /// How QEMU emulates the board, if it does.
+    pub emulated: Option<Emulated>,
+    /// A line for each virtual machine, and names in the order of their consoles.
+    pub vms: Vec<(String, String)>,
+}
+
+/// Makes the image. None when the file is wrong, which has been said.
+pub fn make(path: &Path, hypervisor: &HypervisorArgs) -> Result<Option<Image>, Error> {
+    let mut document = Document::load(path)?;
+    let config = document.config.clone();
+    for vm in &config.vms {
+        skep_config::files::check_vm(vm, &Host, &[], &mut document.report);
+    }
+    let system = place(&config, &Host, &mut document.report);
+    if let Some(system) = &system {
+        let size = bundle_size(system, &Host);
+        check_memory(system, size, &Host, &mut document.report);
+    }
+    let right = config::report(&mut document, true);
+    let Some(system) = system.filter(|_| right) else {
+        return Ok(None);
+    };
+    // Warnings are not said again.
+    document.report.diagnostics.clear();
+    let own = hypervisor_image(hypervisor)?;
+    let report = &mut document.report;
+    let bundle = skep_config::bundle(&system, &Host, default_guest, report)?;
+    if let Some(bundle) = &bundle {
+        check_memory(&system, bundle.len() as u64, &Host, report);
+    }
+    let right = config::report(&mut document, true);
+    let Some(bundle) = bundle.filter(|_| right) else {
+        return Ok(None);
+    };
+    let bytes = image::append(&own.bytes, &bundle)
+        .map_err(|error| format!("{}: {error}", own.path.display()))?;
+    let vms = system.vms.iter().map(|placed| {
+        let name = placed.vm.name.get_ref().clone();
+        let cores: Vec<String> = placed.cores.iter().map(u8::to_string).collect();
+        let s = if cores.len() == 1 { "" } else { "s" };
+        let memory = show_size(placed.vm.memory());
+        (name, format!("{memory}, core{s} {}", cores.join(", ")))
+    });
+    Ok(Some(Image {
+        bytes,
+        emulated: system.board.emulated,
+        vms: vms.collect(),
+    }))
+}
+
+/// `skep bundle`.
+pub fn bundle(path: &Path, output: &Path, hypervisor: &HypervisorArgs) -> Result<u8, Error> {
+    let name = output.display();
+    let same = |one: &Path, two: &Path| {
+        let (one, two) = (std::fs::canonicalize(one), std::fs::canonicalize(two));
+        matches!((one, two), (Ok(one), Ok(two)) if one == two)
+    };
+    if same(path, output) {
+        return Err(
+            format!("{name} is the configuration file; give another name for the image").into(),
+        );
+    }
+    let Some(image) = make(path, hypervisor)? else {
+        return Ok(crate::STATUS_ERROR);
+    };
+    std::fs::write(output, &image.bytes).map_err(|error| {
+        // Half an image is worse than none.
+        let _ = std::fs::remove_file(output);
+        format!("{name} can't be written ({error}); check the path and the disk")
+    })?;
+    let mut text = format!("{name}: {} KiB\n", image.bytes.len().div_ceil(1024));
+    for (index, (vm, what)) in image.vms.iter().enumerate() {
+        let _ = writeln!(text, "  {index}  {vm}: {what}");
+    }
+    config::print(&text)
+}
+
+/// The files of a default guest.
+fn default_guest(flavour: skep_config::model::Guest, vm: &Vm) -> Result<GuestFiles, Error> {
+    let files = guest::ensure(flavour)?;
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|error| {
+            format!(
+                "the default guest's file {} can't be read: {error}",
+                path.display()
+            )
+        })
+    };
+    let console = vm.console_option();
+    let modules = guest::modules(console == "console=hvc0", !vm.disks.is_empty(), false);
+    Ok(GuestFiles {
+        // As Debian has it: smaller than what it unpacks to.
+        kernel: read(&files.kernel)?,
+        initrd: read(&files.initrd)?,
+        cmdline: guest::command_line(console, &modules),
+    })
+}
+
+/// The hypervisor's own image, and where it was found.
+struct Own {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+fn hypervisor_image(args: &HypervisorArgs) -> Result<Own, Error> {
+    let path = match &args.hypervisor {
+        Some(path) => path.clone(),
+        None => find()?,
+    };
+    let bytes = std::fs::read(&path).map_err(|error| {
+        format!(
+            "the hypervisor's image {} can't be read ({error}); check the path, or build it in a \
+             clone of Skep's repository with cargo xtask hyp",
+            path.display()
+        )
+    })?;
+    Ok(Own { path, bytes })
+}
+
+/// Looks where the hypervisor's image may be.
+fn find() -> Result<PathBuf, Error> {
+    let program = std::env::current_exe().unwrap_or_default();
+    let beside = program.parent().unwrap_or(Path::new(""));
+    let data = std::env::var_os("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")));
+    let places = [
+        Some(beside.join(IMAGE)),
+        Some(beside.join("../lib/skep").join(IMAGE)),
+        // target/PROFILE/skep and target/hyp/skep-hyp.img of a clone.
+        Some(beside.join("../hyp").join(IMAGE)),
+        data.map(|data| data.join("skep").join(IMAGE)),
+    ];
+    let found = places.into_iter().flatten().find(|path| path.is_file());
+    found.ok_or_else(|| {
+        format!(
+            "the bare-metal hypervisor's image {IMAGE} is not installed; build it in a clone of \
+             Skep's repository with cargo xtask hyp, and give --hypervisor target/hyp/{IMAGE}, or \
+             copy it to ~/.local/share/skep"
+        )
+        .into()
+    })
+}

@@ -1,0 +1,226 @@
+//! The machine that is run: what the command line says, and what a configuration file says that it
+//! does not.
+
+use super::files;
+use crate::args::{Cli, RunArgs};
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+use skep_config::model::{At, Console, Cpu, DEFAULT_MEMORY, Guest, Virtio, Vm};
+use skep_vmm::Disk;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// A machine.
+pub struct Machine {
+    pub kernel: Option<PathBuf>,
+    pub initrd: Option<PathBuf>,
+    pub dtb: Option<PathBuf>,
+    pub bios: Option<PathBuf>,
+    pub guest: Guest,
+    /// The command line, or for the default guest what is added to it.
+    pub append: Option<String>,
+    /// Bytes.
+    pub memory: u64,
+    pub cpus: u8,
+    pub cpu: Cpu,
+    pub disks: Vec<Disk>,
+    pub console: Console,
+    pub console_files: Vec<PathBuf>,
+    pub virtio: Virtio,
+    pub command: Vec<OsString>,
+}
+
+impl Machine {
+    /// The command line's machine, with what it leaves open as the file has it.
+    pub fn new(args: &RunArgs, vm: Option<&Vm>) -> Self {
+        let path = |given: &Option<PathBuf>, key: fn(&Vm) -> &Option<At<PathBuf>>| {
+            // Another guest brings other files.
+            let vm = vm.filter(|_| args.guest.is_none());
+            let of_file = vm.and_then(|vm| key(vm).as_ref());
+            given.clone().or(of_file.map(|path| path.get_ref().clone()))
+        };
+        let in_file = vm.and_then(|vm| vm.cmdline.as_ref()).map(At::get_ref);
+        let append: Vec<&str> = in_file
+            .into_iter()
+            .chain(&args.append)
+            .map(String::as_str)
+            .collect();
+        let disks_of_file = vm.into_iter().flat_map(|vm| &vm.disks).filter_map(|disk| {
+            Some(Disk {
+                path: disk.file.as_ref()?.get_ref().clone(),
+                read_only: disk.read_only,
+            })
+        });
+        let console_files = vm.into_iter().flat_map(|vm| &vm.console_files);
+        Machine {
+            kernel: path(&args.kernel, |vm| &vm.kernel),
+            initrd: path(&args.initrd, |vm| &vm.initrd),
+            dtb: path(&args.dtb, |vm| &vm.dtb),
+            bios: path(&args.bios, |vm| &vm.bios),
+            guest: either(args.guest, vm, |vm| &vm.guest),
+            append: (!append.is_empty()).then(|| append.join(" ")),
+            memory: args.memory.or(vm.map(Vm::memory)).unwrap_or(DEFAULT_MEMORY),
+            cpus: args.cpus.or(vm.map(Vm::cpus)).unwrap_or(1),
+            cpu: either(args.cpu, vm, |vm| &vm.cpu),
+            disks: disks_of_file
+                .chain(args.disk.iter().map(|text| files::disk(text)))
+                .collect(),
+            console: either(args.console, vm, |vm| &vm.console),
+            console_files: console_files
+                .map(|path| path.get_ref().clone())
+                .chain(args.console_file.iter().cloned())
+                .collect(),
+            virtio: either(args.virtio, vm, |vm| &vm.virtio),
+            command: args.command.clone(),
+        }
+    }
+
+    /// Whether the default guest is booted.
+    pub fn has_default_guest(&self) -> bool {
+        self.kernel.is_none() && self.bios.is_none()
+    }
+
+    /// Ends the program if options contradict each other: clap can't know what a file has.
+    pub fn check_usage(&self) {
+        let refuse = |kind, text: &str| Cli::command().error(kind, text).exit();
+        for (option, path) in [("--initrd", &self.initrd), ("--dtb", &self.dtb)] {
+            if path.is_some() && self.kernel.is_none() {
+                refuse(
+                    ErrorKind::MissingRequiredArgument,
+                    &format!("{option} needs a kernel: add --kernel FILE"),
+                );
+            }
+        }
+        if !self.command.is_empty() && !self.has_default_guest() {
+            refuse(
+                ErrorKind::ArgumentConflict,
+                "a command after -- runs in the default guest, which a kernel or firmware of your \
+                 own takes the place of",
+            );
+        }
+    }
+
+    /// What makes the terminal the kernel's console.
+    pub fn console_option(&self) -> &'static str {
+        match self.console {
+            Console::Pl011 => "console=ttyAMA0",
+            Console::Virtio => "console=hvc0",
+        }
+    }
+}
+
+/// The option, or what the file has, or the default.
+fn either<A: Into<T>, T: Copy + Default>(
+    given: Option<A>,
+    vm: Option<&Vm>,
+    key: fn(&Vm) -> &Option<At<T>>,
+) -> T {
+    let in_file = vm.and_then(|vm| key(vm).as_ref().map(|value| *value.get_ref()));
+    given.map(Into::into).or(in_file).unwrap_or_default()
+}
+
+/// The keys of a file that the command line takes the place of.
+pub fn overridden(args: &RunArgs) -> Vec<&'static str> {
+    let given = [
+        ("kernel", args.kernel.is_some()),
+        ("initrd", args.initrd.is_some()),
+        ("dtb", args.dtb.is_some()),
+        ("bios", args.bios.is_some()),
+    ];
+    given
+        .into_iter()
+        .filter(|(_, given)| *given || args.guest.is_some())
+        .map(|(key, _)| key)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use skep_config::Document;
+    use std::path::Path;
+
+    fn machine(file: &str, args: &[&str]) -> Machine {
+        let document = Document::new(Path::new("dir/skep.toml"), file.into());
+        assert_eq!(document.render(false), "");
+        let cli = Cli::parse_from([&["skep"], args].concat());
+        Machine::new(&cli.run, document.config.vm("one"))
+    }
+
+    const FILE: &str = "[vm.one]\nkernel = 'zImage'\ninitrd = 'initrd'\nmemory = '64M'\ncpus = 2\n\
+        cpu = 'cortex-a7'\ncmdline = 'quiet'\ndisks = ['a', { file = '/b', readonly = true }]\n\
+        console = 'virtio'\nconsole-files = ['log']\nvirtio = 'legacy'";
+
+    #[test]
+    fn the_file_says_it_all() {
+        let machine = machine(FILE, &[]);
+        assert_eq!(machine.kernel, Some("dir/zImage".into()));
+        assert_eq!(machine.initrd, Some("dir/initrd".into()));
+        assert_eq!((machine.memory, machine.cpus), (64 << 20, 2));
+        assert_eq!(machine.append.as_deref(), Some("quiet"));
+        let disks = machine.disks.iter();
+        let disks: Vec<_> = disks
+            .map(|disk| (disk.path.to_str(), disk.read_only))
+            .collect();
+        assert_eq!(disks, [(Some("dir/a"), false), (Some("/b"), true)]);
+        assert_eq!(machine.console_files, [Path::new("dir/log")]);
+        assert_eq!(
+            (machine.cpu, machine.console, machine.virtio),
+            (Cpu::CortexA7, Console::Virtio, Virtio::Legacy)
+        );
+        assert!(!machine.has_default_guest());
+    }
+
+    #[test]
+    fn options_are_stronger() {
+        let machine = machine(
+            FILE,
+            &[
+                "--kernel",
+                "other",
+                "--memory",
+                "1G",
+                "--cpus",
+                "1",
+                "--cpu",
+                "cortex-a15",
+                "--append",
+                "debug",
+                "--disk",
+                "c",
+                "--console",
+                "pl011",
+                "--virtio",
+                "modern",
+                "--console-file",
+                "log",
+            ],
+        );
+        assert_eq!(machine.kernel, Some("other".into()));
+        assert_eq!(machine.initrd, Some("dir/initrd".into()));
+        assert_eq!((machine.memory, machine.cpus), (1 << 30, 1));
+        assert_eq!(machine.append.as_deref(), Some("quiet debug"));
+        assert_eq!(machine.disks.len(), 3);
+        assert_eq!(machine.console_files.len(), 2);
+        assert_eq!(
+            (machine.cpu, machine.console, machine.virtio),
+            (Cpu::CortexA15, Console::Pl011, Virtio::Modern)
+        );
+    }
+
+    #[test]
+    fn another_guest_has_its_own_files() {
+        let machine = machine(FILE, &["--guest", "debian-lpae"]);
+        assert!(machine.has_default_guest());
+        assert_eq!((machine.guest, machine.initrd), (Guest::DebianLpae, None));
+    }
+
+    #[test]
+    fn without_file_and_options() {
+        let cli = Cli::parse_from(["skep"]);
+        let machine = Machine::new(&cli.run, None);
+        assert_eq!((machine.memory, machine.cpus), (512 << 20, 1));
+        assert!(machine.has_default_guest() && machine.append.is_none());
+    }
+}
