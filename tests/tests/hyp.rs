@@ -287,7 +287,11 @@ fn a_guest_keeps_its_registers_while_another_one_has_its_core() {
     ]);
     system.vms[1].name = "second".into();
     system.cores[1] = CoreSchedule::Shared { slice_us: 300 };
-    let (mut session, _directory) = start_system(&system);
+    let (path, _directory) = written(&system);
+    let mut command = board(VIRT, Some(&path));
+    // Instruction counting: when timers fire does not depend on this machine's load.
+    command.args(["-icount", "shift=1,sleep=off"]);
+    let mut session = Session::spawn(command);
     // The shell has the focus: lines of guests are whole.
     session.send(b"\x01h");
     let output = lines("hyp_switch", &session.finish());
