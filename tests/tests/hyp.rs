@@ -395,7 +395,10 @@ fn a_guest_that_crashes_restarts_up_to_its_limit() {
         .expect("last fault: vCPU 0 can't execute")
         .expect("vCPU 0 of hyp_crash is off.");
     session.send(b"start hyp_crash\n");
-    session.expect("crash begins").expect("(fault 1 of 2)");
+    session
+        .expect("crash begins")
+        .expect("(fault 1 of 2)")
+        .expect("hyp_crash: off");
     session.send(b"\x010echo still $((40 + 2)); dmesg | grep -ci -e stall -e lockup\n");
     session.expect("still 42\r\n").expect("0\r\n");
 }

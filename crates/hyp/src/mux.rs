@@ -214,22 +214,32 @@ pub fn input() {
     }
 }
 
+/// Held by the core that gives input to a VM: bytes that two cores took would arrive in any order.
+static FEEDING: Mutex<()> = Mutex::new(());
+
 /// Gives a VM the input that waits for it.
 fn feed(vm: &Vm) {
+    let feeding = FEEDING.lock();
     // The console's lock is below the UART's: input goes one byte at a time between them.
     let next = || MUX.lock().waiting.get_mut(vm.index)?.pop_front();
     let bit = 1u32.checked_shl(vm.index as u32).unwrap_or(0);
-    while let Some(byte) = next() {
+    loop {
+        let Some(byte) = next() else {
+            WAITING.fetch_and(!bit, Ordering::Relaxed);
+            break;
+        };
         if vm.console_input(&[byte]) == 0 {
-            if let Some(waiting) = MUX.lock().waiting.get_mut(vm.index) {
-                waiting.push_front(byte);
-            }
             WAITING.fetch_or(bit, Ordering::Relaxed);
-            vm.kick_waiting();
-            return;
+            // The guest may have made room before it could know of this.
+            if vm.console_input(&[byte]) == 0 {
+                if let Some(waiting) = MUX.lock().waiting.get_mut(vm.index) {
+                    waiting.push_front(byte);
+                }
+                break;
+            }
         }
     }
-    WAITING.fetch_and(!bit, Ordering::Relaxed);
+    drop(feeding);
     vm.kick_waiting();
 }
 
