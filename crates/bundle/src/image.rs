@@ -11,6 +11,7 @@
 //! | 0x30 | 4 | the byte order's magic number |
 //! | 0x34 | 8 | `SKEP-HYP` |
 //! | 0x3c | 4 | the bundle's format that it reads, [`VERSION`] |
+//! | 0x40 | 4 | bytes that the image's file has |
 //!
 //! A bundle follows at the end, and the end moves behind it, so that boot loaders keep the memory
 //! free.
@@ -26,6 +27,7 @@ const START_AT: usize = 0x28;
 const END_AT: usize = 0x2c;
 const MAGIC_AT: usize = 0x34;
 const VERSION_AT: usize = 0x3c;
+const FILE_AT: usize = 0x40;
 /// The most that an image takes: its virtual address space.
 const LARGEST: usize = 2 << 20;
 
@@ -36,6 +38,16 @@ pub enum ImageError {
     /// Another file.
     #[error("this isn't the image of Skep's bare-metal hypervisor; cargo xtask hyp builds it")]
     Foreign,
+    /// A part of the file is missing.
+    #[error(
+        "this image of the hypervisor is truncated: its header says {expected} bytes, the file has {found}; copy it again, or build it with cargo xtask hyp"
+    )]
+    Truncated {
+        /// Bytes, by the header.
+        expected: usize,
+        /// Bytes of the file.
+        found: usize,
+    },
     /// A bundle is there already.
     #[error("this image has a bundle already; give the hypervisor's image alone")]
     HasBundle,
@@ -53,7 +65,7 @@ pub enum ImageError {
 ///
 /// # Errors
 ///
-/// The image isn't the hypervisor's, is of another version, or has a bundle.
+/// The image isn't the hypervisor's, is of another version, truncated, or has a bundle.
 pub fn append(image: &[u8], bundle: &[u8]) -> Result<Vec<u8>, ImageError> {
     let word = |at: usize| {
         let bytes = image.get(at..at + 4)?;
@@ -69,6 +81,11 @@ pub fn append(image: &[u8], bundle: &[u8]) -> Result<Vec<u8>, ImageError> {
     match word(VERSION_AT) {
         Some(VERSION) => {}
         other => return Err(ImageError::Version(other.unwrap_or_default())),
+    }
+    let expected = word(FILE_AT).unwrap_or(u32::MAX) as usize;
+    if image.len() < expected {
+        let found = image.len();
+        return Err(ImageError::Truncated { expected, found });
     }
     // The image has memory beyond its file; nothing is beyond a bundle.
     if end > LARGEST || image.len() >= end || !end.is_multiple_of(PAGE) {
@@ -97,6 +114,7 @@ mod tests {
             (START_AT, 0),
             (END_AT, 0x3000),
             (VERSION_AT, VERSION),
+            (FILE_AT, 5000),
         ] {
             image[at..at + 4].copy_from_slice(&word.to_le_bytes());
         }
@@ -126,6 +144,9 @@ mod tests {
         let mut other = image();
         other[VERSION_AT] = 99;
         assert_eq!(refused(&other), ImageError::Version(99));
+        let (expected, found) = (5000, 4999);
+        let truncated = ImageError::Truncated { expected, found };
+        assert_eq!(refused(&image()[..4999]), truncated);
         let joined = append(&image(), &vec![7; 4 << 20]).unwrap();
         assert_eq!(refused(&joined), ImageError::HasBundle);
         let joined = append(&image(), &[7; 4096]).unwrap();

@@ -71,6 +71,7 @@ global_asm!(
     "    .word 0x04030201",
     "    .ascii \"SKEP-HYP\"",
     "    .word {bundle_version}",
+    "    .word __file_size",
     "1:  cpsid aif",
     "    mov r11, r2",
     "    mrs r10, cpsr",
