@@ -21,6 +21,9 @@ use crate::vm::Vm;
 /// The software-generated interrupt by which cores wake each other.
 pub const KICK: u32 = 0;
 
+/// How often a core looks after interrupts that a GIC could forget: they are late by so much at most.
+const WATCHES_A_SECOND: u64 = 1000;
+
 /// What others see of a core.
 pub struct Public {
     /// The target mask of its interface; 0 before it runs.
@@ -130,6 +133,10 @@ pub struct Core {
     pub simd: vfp::Bank,
     /// Something happened that may change who is to run.
     changed: bool,
+    /// When the hypervisor's timer is to interrupt for the sake of the scheduler.
+    until: Option<u64>,
+    /// It is to interrupt before, to look after an interrupt that a guest has.
+    watches: bool,
 }
 
 impl Core {
@@ -188,6 +195,7 @@ impl Core {
                 self.changed = true;
             } else if id == platform.timer.hyp {
                 cp15::cnthp_ctl::write(0);
+                self.watches = false;
                 self.changed = true;
             } else if platform.uart.and_then(|uart| uart.intid) == Some(id) {
                 mux::input();
@@ -200,8 +208,25 @@ impl Core {
         }
     }
 
-    /// Has the hypervisor's timer interrupt at this time, or not at all.
-    fn arm(&self, time: Option<u64>) {
+    /// Has the hypervisor's timer interrupt at this time for the scheduler, or not at all.
+    fn schedule(&mut self, until: Option<u64>) {
+        self.until = until;
+        self.watches = false;
+        Self::arm(until);
+    }
+
+    /// While the guest has an interrupt that it ends by itself: comes back soon, if the GIC
+    /// [could forget](gic::is_forgetful) that it is pending again.
+    pub fn look_after_linked(&mut self) {
+        if !gic::is_forgetful() || self.watches {
+            return;
+        }
+        self.watches = true;
+        let soon = cp15::cntpct::read() + u64::from(cp15::cntfrq::read()) / WATCHES_A_SECOND;
+        Self::arm(Some(self.until.map_or(soon, |until| until.min(soon))));
+    }
+
+    fn arm(time: Option<u64>) {
         match time {
             Some(time) => {
                 cp15::cnthp_cval::write(time);
@@ -274,6 +299,8 @@ pub fn run(platform: &'static Platform, system: &'static System) -> ! {
         last: alloc::vec![usize::MAX; system.vms.len()],
         simd: vfp::Bank::new(own.len()),
         changed: false,
+        until: None,
+        watches: false,
     };
     core.init();
     let mut vcpus: Vec<Vcpu> = own
@@ -289,7 +316,7 @@ pub fn run(platform: &'static Platform, system: &'static System) -> ! {
         }
         let now = cp15::cntpct::read();
         let decision = scheduler.decide(now, |n| vcpus[n].demand(&core));
-        core.arm(decision.until);
+        core.schedule(decision.until);
         let Some(next) = decision.run else {
             cp15::wfi();
             let loaded = core.loaded.and_then(|slot| vcpus.get_mut(slot));

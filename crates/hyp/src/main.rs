@@ -187,10 +187,15 @@ fn init_devices(platform: &Platform) -> Result<(), Reason> {
     let distributor = map(frames.distributor, 0x1000)?;
     let interface = map(frames.cpu_interface, 0x2000)?;
     let control = map(frames.control, 0x1000)?;
+    let guests = map(frames.virtual_interface, 0x1000)?;
     // SAFETY: the device tree says that a GICv2 with virtual interfaces is there; it is the
     // hypervisor's alone.
-    unsafe { gic::init(distributor, interface, control) };
+    unsafe { gic::init(distributor, interface, control, guests) };
     let target = gic::init_core();
+    gic::try_end_by_guest(platform.timer.hyp);
+    if gic::is_forgetful() {
+        log!("the GIC is a model that may forget a timer's interrupt: looking after each");
+    }
     if let Some(intid) = platform.uart.and_then(|uart| uart.intid) {
         gic::enable(intid, target);
         console::enable_input();

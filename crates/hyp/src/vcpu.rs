@@ -237,6 +237,9 @@ impl Vcpu {
                         return;
                     }
                     self.look_at_interrupts();
+                    if self.lists.has_linked() {
+                        core.look_after_linked();
+                    }
                     if next == Next::Wait && !self.lists.is_pending(true) {
                         self.state = State::Waiting;
                         return;

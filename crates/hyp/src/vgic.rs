@@ -81,6 +81,12 @@ impl ListRegisters {
         })
     }
 
+    /// Whether it holds an interrupt that the guest ends by itself.
+    pub fn has_linked(&self) -> bool {
+        let mut held = self.held[..self.count].iter().flatten();
+        held.any(|&id| self.linked(id.into()).is_some())
+    }
+
     /// The physical interrupt that a guest's interrupt is linked to.
     fn linked(&self, id: u32) -> Option<u32> {
         match id {
