@@ -15,6 +15,33 @@ fn a_command_prints_its_output_and_nothing_else() {
     assert_eq!(output.status.code(), Some(0));
 }
 
+/// What Linux says about a running VM's process.
+fn of_process(args: &[&str]) -> (String, String) {
+    let mut session =
+        Session::start(&[&["run"], args, &["--", "sh", "-c", "echo up; read x"]].concat());
+    session.expect("up");
+    let path = format!("/proc/{}/status", session.id());
+    let status = std::fs::read_to_string(path).expect("it runs");
+    session.send(b"\n");
+    let output = session.finish();
+    assert_eq!(output.status.code(), Some(0));
+    (status, stderr(&output))
+}
+
+#[test]
+fn a_running_vm_is_in_a_sandbox() {
+    let (status, errors) = of_process(&[]);
+    assert!(status.contains("\nNoNewPrivs:\t1\n"), "{status}");
+    assert!(status.contains("\nSeccomp:\t2\n"), "{status}");
+    assert_eq!(errors, "");
+    let (status, errors) = of_process(&["--no-sandbox"]);
+    assert!(status.contains("\nSeccomp:\t0\n"), "{status}");
+    assert!(
+        errors.contains("no sandbox: a guest that breaks out"),
+        "{errors}"
+    );
+}
+
 #[test]
 fn statistics_are_printed_at_the_end() {
     let output = run(&["run", "--stats", "--engine", "interp", "--", "true"], b"");

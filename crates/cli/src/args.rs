@@ -243,6 +243,9 @@ pub struct RunArgs {
     /// Write /tmp/perf-PID.map, so that perf report names guest code
     #[arg(long)]
     pub perf_map: bool,
+    /// Leave the VM's process all that you may do: the files, connections and programs of the host
+    #[arg(long)]
+    pub no_sandbox: bool,
     /// Run this command in the default guest, print its output, and exit with its status
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,

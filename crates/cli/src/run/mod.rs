@@ -8,6 +8,7 @@ pub mod machine;
 mod output;
 mod progress;
 pub mod quit;
+mod sandbox;
 mod stats;
 pub mod terminal;
 mod watch;
@@ -70,6 +71,8 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
     let output = Output::new(session.command, quit.clone());
     let sink = output.clone();
     let mut vm = Vm::new(config, Box::new(move |byte| sink.put(byte)))?;
+    // Before any thread is started: they inherit it.
+    sandbox::enter(args.no_sandbox)?;
 
     handle_signals(&vm, quit.clone(), args.stats.unwrap_or_default())?;
     let handle = vm.handle();

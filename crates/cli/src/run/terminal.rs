@@ -2,11 +2,13 @@
 
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 use std::io;
+use std::sync::OnceLock;
+
+/// How standard input was before it was made raw.
+static SAVED: OnceLock<Termios> = OnceLock::new();
 
 /// Standard input in raw mode, until dropped.
-pub struct RawTerminal {
-    saved: Termios,
-}
+pub struct RawTerminal(());
 
 impl RawTerminal {
     /// Switches the terminal to raw mode; None if standard input is not a terminal.
@@ -23,8 +25,9 @@ impl RawTerminal {
         raw.make_raw();
         // The host's own messages still end their lines.
         raw.output_modes = saved.output_modes;
+        let _ = SAVED.set(saved);
         tcsetattr(stdin, OptionalActions::Now, &raw)?;
-        Ok(Some(RawTerminal { saved }))
+        Ok(Some(RawTerminal(())))
     }
 }
 
@@ -36,7 +39,14 @@ pub fn size() -> Option<(u16, u16)> {
 
 impl Drop for RawTerminal {
     fn drop(&mut self) {
+        give_back();
+    }
+}
+
+/// Makes the terminal what it was, if it was made raw. A signal handler may do this, too.
+pub fn give_back() {
+    if let Some(saved) = SAVED.get() {
         // A terminal that is gone needs no restoring.
-        let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &self.saved);
+        let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, saved);
     }
 }
