@@ -426,6 +426,8 @@ fn the_shell_stops_and_pauses_guests() {
     session.expect("[linux] alive").expect("[linux] alive");
     for (command, answer) in [
         ("exits 0", "WFI or WFE"),
+        ("exits linux 1", "vCPU 1: "),
+        ("exits 0 2", "There is no vCPU 2 in linux: it has 0 to 1."),
         ("cores", "1: time-shared, slices of 5000 us, "),
         ("mem", "linux; "),
         ("log", "skep: hypervisor "),

@@ -25,7 +25,7 @@ macro_rules! say {
 const HELP: &str = "\
 vms               virtual machines: state, vCPUs, cores, memory
 regs VM [VCPU]    registers of a vCPU, and the fault that the VM had last
-exits VM          how often its vCPUs came to the hypervisor, and why
+exits VM [VCPU]   how often its vCPUs, or one, came to the hypervisor, and why
 cores             cores, how they are shared, and what switching takes
 mem               memory
 start VM          starts it, if it is off
@@ -55,7 +55,7 @@ pub fn execute(line: &str) {
             crate::hw::psci::system_off();
             say!("the firmware can't switch the board off");
         }),
-        "exits" => one(system, words).map(exits),
+        "exits" => exits(system, words),
         "regs" => regs(system, words),
         "start" => one(system, words).and_then(|vm| {
             did(
@@ -193,7 +193,20 @@ fn list_memory(system: &System) {
     );
 }
 
-fn exits(vm: &Arc<Vm>) {
+fn exits<'a>(
+    system: &'a System,
+    mut words: impl Iterator<Item = &'a str>,
+) -> Result<(), Complaint<'a>> {
+    let vm = vm(system, &mut words)?;
+    let all = vm.cores.len();
+    let vcpus = match words.next() {
+        None => 0..all,
+        Some(word) => match word.parse() {
+            Ok(vcpu) if vcpu < all => vcpu..vcpu + 1,
+            _ => return Err(Complaint::Vcpu(vm, word)),
+        },
+    };
+    none(words)?;
     let time = vm.time_ms();
     say!(
         "{}: {}.{:03} s since its start",
@@ -201,7 +214,7 @@ fn exits(vm: &Arc<Vm>) {
         time / 1000,
         time % 1000
     );
-    for vcpu in 0..vm.cores.len() {
+    for vcpu in vcpus {
         for (reason, count) in vm.exits(vcpu).all().enumerate() {
             if count > 0 {
                 let name = if reason == Exits::INTERRUPT {
@@ -213,6 +226,7 @@ fn exits(vm: &Arc<Vm>) {
             }
         }
     }
+    Ok(())
 }
 
 fn regs<'a>(
