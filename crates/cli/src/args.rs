@@ -142,6 +142,7 @@ Exit status:
 const RUN_HELP: &str = "\
 Keys on a terminal:
   Ctrl-A x   quit
+  Ctrl-A p   press the power key; so does the signal SIGPWR
   Ctrl-A s   print what the engine did so far; so does the signal SIGUSR1
   Ctrl-A h   help
   Ctrl-A a   send Ctrl-A

@@ -32,6 +32,7 @@ pub(crate) struct Board {
     pub serial: SerialPort,
     pub terminal: Terminal,
     pub rtc: Arc<Mutex<Pl031<Spi, VmClock>>>,
+    pub gpio: Arc<Mutex<Pl061<Spi>>>,
 }
 
 impl Board {
@@ -64,7 +65,8 @@ impl Board {
         bus.attach("pl011", map::UART, shared(serial.clone()));
         let rtc = Arc::new(Mutex::new(Pl031::new(spi(map::SPI_RTC), clock)));
         bus.attach("pl031", map::RTC, rtc.clone());
-        bus.attach("pl061", map::GPIO, shared(Pl061::new(spi(map::SPI_GPIO))));
+        let gpio = Arc::new(Mutex::new(Pl061::new(spi(map::SPI_GPIO))));
+        bus.attach("pl061", map::GPIO, gpio.clone());
         bus.attach("fw_cfg", map::FW_CFG, shared(fw_cfg(config, ram.clone())?));
         for index in 0..2 {
             let bank = flash::Bank::new(index, ram.clone(), cluster.clone());
@@ -80,6 +82,7 @@ impl Board {
                 serial,
                 terminal,
                 rtc,
+                gpio,
             },
         ))
     }

@@ -16,12 +16,16 @@ use skep_arm::exception::Exception;
 use skep_arm::state::CpuState;
 use skep_board::map;
 use skep_board::pl031::Pl031;
+use skep_board::pl061::Pl061;
 use skep_interp::Cluster;
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+/// How long the power key is held: longer than drivers wait for a key to settle.
+const KEY_PRESS: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// What a panic said.
 fn message(panic: &(dyn Any + Send)) -> String {
@@ -139,6 +143,7 @@ pub(crate) struct Shared {
     pub bus: Arc<Bus>,
     pub cluster: Arc<Cluster>,
     pub rtc: Arc<Mutex<Pl031<Spi, VmClock>>>,
+    pub gpio: Arc<Mutex<Pl061<Spi>>>,
     pub serial: SerialPort,
     pub power: Mutex<Vec<Power>>,
     pub progress: Vec<Progress>,
@@ -244,6 +249,7 @@ impl Vm {
             bus: Arc::new(bus),
             cluster: cluster.clone(),
             rtc: board.rtc.clone(),
+            gpio: board.gpio.clone(),
             serial: board.serial.clone(),
             power: Mutex::new(Vec::new()),
             progress: (0..config.cpus).map(|_| Progress::default()).collect(),
@@ -478,6 +484,15 @@ impl VmHandle {
     /// Makes [`Vm::run`] return [`Outcome::Stopped`].
     pub fn stop(&self) {
         self.shared.end(End::Stop);
+    }
+
+    /// Presses the power key, and lets it go after a tenth of a second: how a machine is asked to power
+    /// itself off. What comes of it is the guest's affair.
+    pub fn press_power_key(&self) {
+        let key = |down| lock(&self.shared.gpio).set_pin(map::GPIO_POWER_KEY, down);
+        key(true);
+        std::thread::sleep(KEY_PRESS);
+        key(false);
     }
 
     /// Resets the VM, as the guest's own reset does.

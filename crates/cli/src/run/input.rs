@@ -42,6 +42,7 @@ pub fn interactive(vm: VmHandle, quit: Quit) {
                         let _ = std::io::stderr().write_all(b"\r\n");
                         stats::print_of(&vm, StatsFormat::Text);
                     }
+                    Request::Power => vm.press_power_key(),
                     Request::Help => {
                         let _ = std::io::stderr().write_all(HELP.as_bytes());
                     }

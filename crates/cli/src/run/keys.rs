@@ -12,10 +12,12 @@ pub enum Request {
     Help,
     /// Print what the engine did.
     Stats,
+    /// Press the VM's power key.
+    Power,
 }
 
 /// What `Ctrl-A h` shows.
-pub const HELP: &str = "\r\nskep: Ctrl-A x  quit\r\n      Ctrl-A s  what the engine did so far\r\n      Ctrl-A h  this help\r\n      Ctrl-A a  send Ctrl-A to the guest\r\n";
+pub const HELP: &str = "\r\nskep: Ctrl-A x  quit\r\n      Ctrl-A p  press the power key\r\n      Ctrl-A s  what the engine did so far\r\n      Ctrl-A h  this help\r\n      Ctrl-A a  send Ctrl-A to the guest\r\n";
 
 /// Separates the keys meant for Skep from those meant for the guest.
 #[derive(Default)]
@@ -39,6 +41,7 @@ impl Keys {
             match byte {
                 b'x' | b'X' => requests.push(Request::Quit),
                 b's' | b'S' => requests.push(Request::Stats),
+                b'p' | b'P' => requests.push(Request::Power),
                 b'h' | b'H' | b'?' => requests.push(Request::Help),
                 b'a' | b'A' | ESCAPE => guest.push(ESCAPE),
                 // Not a key of ours: the user sees that it was taken.
@@ -70,8 +73,11 @@ mod tests {
         );
         assert_eq!(take(&[b"\x01a\x01\x01"]), (b"\x01\x01".to_vec(), vec![]));
         assert_eq!(
-            take(&[b"\x01h\x01z\x01s"]),
-            (vec![], vec![Request::Help, Request::Help, Request::Stats])
+            take(&[b"\x01h\x01z\x01s\x01p"]),
+            (
+                vec![],
+                vec![Request::Help, Request::Help, Request::Stats, Request::Power]
+            )
         );
     }
 }

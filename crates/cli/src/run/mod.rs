@@ -144,11 +144,13 @@ fn unfinished(output: &Output) -> Error {
 }
 
 /// Makes the signals that end a program stop the VM, so that the terminal is given back, and the
-/// guest follow the terminal's size; SIGUSR1 asks what the engine did.
+/// guest follow the terminal's size; SIGUSR1 asks what the engine did, SIGPWR presses the power key.
 fn handle_signals(vm: &Vm, quit: Quit, format: StatsFormat) -> Result<(), Error> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH};
-    let mut signals =
-        signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH])?;
+    const SIGPWR: i32 = rustix::process::Signal::POWER.as_raw();
+    let mut signals = signal_hook::iterator::Signals::new([
+        SIGHUP, SIGINT, SIGPWR, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH,
+    ])?;
     let vm = vm.handle();
     std::thread::spawn(move || {
         for signal in signals.forever() {
@@ -156,6 +158,8 @@ fn handle_signals(vm: &Vm, quit: Quit, format: StatsFormat) -> Result<(), Error>
                 if let Some((columns, rows)) = terminal::size() {
                     vm.resize(columns, rows);
                 }
+            } else if signal == SIGPWR {
+                vm.press_power_key();
             } else if signal == SIGUSR1 {
                 stats::print_of(&vm, format);
             } else {
