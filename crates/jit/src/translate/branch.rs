@@ -1,7 +1,8 @@
 //! Branches, and how blocks are left.
 
 use super::analysis::{Form, flag};
-use super::{AT_START, Cold, Translator};
+use super::cold::Kind;
+use super::{AT_START, Translator};
 use crate::asm::{Alu, Cc, Gpr, Label, Loc, Mem, Width};
 use crate::context::{STATE, Shared};
 use skep_arm::decode::ItState;
@@ -76,7 +77,7 @@ impl Translator<'_> {
             let repeats = target == self.request.va && self.skip.is_none();
             let leave = self.asm.label();
             let pc = target | u32::from(self.request.t32);
-            self.cold(Cold::Leave { label: leave, pc });
+            self.leave_from(leave, pc);
             let live = self
                 .pending
                 .map_or(0, |recipe| recipe.flags() & self.live_at(target));
@@ -151,13 +152,13 @@ impl Translator<'_> {
             let behind = self.behind();
             if flags.is_some() || self.request.count && behind != 0 {
                 self.asm.jcc(cc, label);
-                return self.cold(Cold::Edge {
-                    label,
+                let edge = Kind::Edge {
                     pc,
                     same_page,
                     flags,
                     behind,
-                });
+                };
+                return self.cold(label, edge);
             }
             self.asm.jcc(cc, label);
         } else {
@@ -169,12 +170,12 @@ impl Translator<'_> {
             self.asm.jmp(label);
         }
         let site = self.asm.code.len() - 4;
-        self.cold(Cold::Link {
-            label,
+        let link = Kind::Link {
             pc,
             site,
             same_page,
-        });
+        };
+        self.cold(label, link);
     }
 
     /// The end of a block that does not end with a branch.
@@ -185,7 +186,7 @@ impl Translator<'_> {
             let label = self.asm.label();
             self.asm.jmp(label);
             let pc = self.pc | u32::from(self.request.t32);
-            self.cold(Cold::Leave { label, pc });
+            self.leave_from(label, pc);
         } else if self.pc < self.request.va {
             // Backwards, from the end of the address space: not without a look at the inputs.
             self.fall_through_from(0);
@@ -209,7 +210,7 @@ impl Translator<'_> {
         let label = self.asm.label();
         self.asm.jmp(label);
         let pc = pc | u32::from(self.request.t32);
-        self.cold(Cold::Leave { label, pc });
+        self.leave_from(label, pc);
     }
 
     /// Goes on where ECX says. With `interworking`, its bit 0 selects T32.
@@ -221,7 +222,7 @@ impl Translator<'_> {
             let other = if self.request.t32 { Cc::E } else { Cc::Ne };
             self.asm.jcc(other, label);
             self.asm.bind(back);
-            self.cold(Cold::Switch { label, back });
+            self.cold(label, Kind::Switch { back });
         } else if self.request.t32 {
             self.asm.alu_imm(Width::B32, Alu::Or, Gpr::Rcx, 1);
         }

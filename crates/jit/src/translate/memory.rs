@@ -1,8 +1,9 @@
 //! Loads and stores.
 
 use super::analysis::Form;
+use super::cold::Kind;
 use super::flags::shift_constant;
-use super::{Cold, Translator, pinned};
+use super::{Translator, pinned};
 use crate::asm::{Alu, Cc, Gpr, Label, Loc, Mem, Sh, Width};
 use crate::context::TABLES;
 use crate::tables;
@@ -273,14 +274,14 @@ impl Translator<'_> {
             self.asm.test_imm8(address, align - 1);
             self.asm.jcc(Cc::Ne, unaligned);
             self.asm.bind(back);
-            self.cold(Cold::Unaligned {
-                label: unaligned,
+            let access = Kind::Unaligned {
                 back,
                 slow,
                 size,
                 least,
                 address,
-            });
+            };
+            self.cold(unaligned, access);
         }
     }
 

@@ -6,8 +6,10 @@
 
 mod analysis;
 mod branch;
+mod cold;
 mod data;
 pub mod flags;
+mod keep;
 mod memory;
 pub mod neon;
 mod simple;
@@ -17,7 +19,7 @@ mod tests;
 mod vectors;
 pub mod vfp;
 
-use crate::asm::{Alu, Asm, Cc, Gpr, Label, Loc, Mem, Sh, Width};
+use crate::asm::{Alu, Asm, Cc, Gpr, Label, Loc, Mem, Width};
 use crate::cache::{EXIT_BEFORE, Op};
 use crate::context::{Layout, PINNED, STATE, Shared, TABLES};
 use crate::tables;
@@ -25,7 +27,9 @@ use crate::thunks::{Thunks, register};
 pub use branch::ends_block;
 
 use analysis::{Form, Liveness, cond_reads, effects, flag, liveness, moved, written};
+use cold::Cold;
 use flags::Recipe;
+use keep::takes_host_carry;
 use skep_arm::decode::{self, ItState};
 use skep_arm::insn::{Cond, Decoded, Insn, Reg};
 use std::mem::offset_of;
@@ -37,8 +41,6 @@ const LONGEST: usize = 64;
 const LOOKAHEAD: usize = 4;
 /// How many instructions a loop repeats at most.
 const LONGEST_HEAD: usize = 8;
-/// How far to look for the instruction that sets all flags anew.
-const LONGEST_KEPT: usize = 16;
 
 /// Indices of [`Translator::held_at`].
 const AT_START: usize = 0;
@@ -90,67 +92,6 @@ pub struct Entries {
     pub count: usize,
 }
 
-/// Code that is placed behind the block.
-enum Cold {
-    /// Leaves for an address (bit 0 = T32).
-    Leave { label: Label, pc: u32 },
-    /// The same, with ITSTATE.
-    LeaveIt { label: Label, pc: u32, it: u8 },
-    /// Leaves for an address, and asks that the jump with its displacement at `site` be linked.
-    Link {
-        label: Label,
-        pc: u32,
-        site: usize,
-        same_page: bool,
-    },
-    /// As [`Cold::Link`], with the flags stored first; the instructions behind this one were not
-    /// executed.
-    Edge {
-        label: Label,
-        pc: u32,
-        same_page: bool,
-        flags: Option<Recipe>,
-        behind: u32,
-    },
-    /// Has the interpreter execute an instruction that accesses the address in a register, and goes
-    /// on at `back`.
-    Slow {
-        label: Label,
-        back: Label,
-        op: u32,
-        address: Gpr,
-    },
-    /// An unaligned access of `size` bytes: `back` if it can be made.
-    Unaligned {
-        label: Label,
-        back: Label,
-        slow: Label,
-        size: u32,
-        /// Alignment that is needed in any case.
-        least: u8,
-        address: Gpr,
-    },
-    /// Leaves for an address, where the interpreter is to go on; `it` is ITSTATE there.
-    Interpret { label: Label, pc: u32, it: u8 },
-    /// A result of the host's that may be wrong.
-    Special {
-        label: Label,
-        back: Label,
-        slow: Label,
-        double: bool,
-    },
-    /// VFP arithmetic in another mode than the usual one.
-    Flush {
-        label: Label,
-        back: Label,
-        slow: Label,
-        double: bool,
-        flush: vfp::Flush,
-    },
-    /// Switches between A32 and T32 state.
-    Switch { label: Label, back: Label },
-}
-
 /// The translator's buffers, kept between blocks.
 #[derive(Default)]
 pub struct Buffers {
@@ -158,7 +99,7 @@ pub struct Buffers {
     its: Vec<ItState>,
     live: Vec<Liveness>,
     head: Vec<Decoded>,
-    cold: Vec<(Cold, Option<Recipe>, u8)>,
+    cold: Vec<Cold>,
     /// Offset of each instruction's code, and of what follows the last.
     marks: Vec<usize>,
 }
@@ -472,10 +413,7 @@ impl<'a> Translator<'a> {
         self.asm
             .alu_imm(Width::B32, Alu::Cmp, page, self.request.page as i32 + 1);
         self.asm.jcc(Cc::Ne, elsewhere);
-        self.cold(Cold::Leave {
-            label: elsewhere,
-            pc: va,
-        });
+        self.leave_from(elsewhere, va);
         let direct = self.asm.code.len();
         if let Some(next) = self.request.next_page {
             let index = (self.request.va >> 12).wrapping_add(1) & 0xf_ffff;
@@ -552,100 +490,6 @@ impl<'a> Translator<'a> {
         left && !conditional
     }
 
-    /// Before an instruction: keeps the flags that are still of use, if their recipe is not or the
-    /// instruction reads them in memory.
-    fn keep_flags(&mut self, rest: &[Decoded], live: Liveness) {
-        let (Some(recipe), Some(decoded)) = (self.pending, rest.first()) else {
-            return;
-        };
-        let insn = &decoded.insn;
-        let effects = effects(insn);
-        let kept = live.after & !effects.writes & recipe.flags();
-        let carry = effects.reads_carry && recipe.flags() & flag::C != 0;
-        let takes = carry && analysis::keeps_host_carry(insn);
-        if effects.writes != 0 && kept != 0 || carry && !takes || effects.unknown {
-            return self.settle_flags(kept | effects.reads);
-        }
-        let lost = recipe.after(written(insn), moved(insn)).is_none();
-        if lost && kept != 0 {
-            self.keep_recipe(written(insn), rest, kept | effects.reads);
-        }
-        if takes && self.form == Form::None {
-            recipe.compute(self.asm, &self.layout);
-            self.form = recipe.form();
-        }
-    }
-
-    /// Before instructions that set registers of the pending recipe: saves its operands, if all
-    /// flags are set anew in this block, or else has the flags in memory.
-    fn keep_recipe(&mut self, written: u16, rest: &[Decoded], live: u8) {
-        let set_anew =
-            rest.iter().skip(1).take(LONGEST_KEPT).any(|decoded| {
-                decoded.cond == Cond::Al && effects(&decoded.insn).writes == flag::ALL
-            });
-        if set_anew {
-            self.save_operands(written);
-        } else {
-            self.settle_flags(live);
-        }
-    }
-
-    /// The same before instructions that are all under one test.
-    fn keep_flags_over_region(&mut self, rest: &[Decoded], live: &[Liveness]) {
-        let Some(recipe) = self.pending else {
-            return;
-        };
-        let (mut read, mut set, mut after) = (0, 0, 0);
-        for (decoded, live) in rest.iter().zip(live) {
-            if let Insn::It { .. } = decoded.insn {
-                // The run may go on in another IT block.
-                continue;
-            }
-            let (insn, effects) = (&decoded.insn, effects(&decoded.insn));
-            read |= effects.reads | cond_reads(decoded.cond);
-            if effects.writes != 0 || effects.unknown || effects.reads_carry {
-                return self.settle_flags(read | live.after);
-            }
-            set |= written(insn);
-            after = live.after;
-            if !live.joins_next {
-                break;
-            }
-        }
-        if recipe.after(set, None).is_none() {
-            self.keep_recipe(set, rest, read | after);
-        }
-    }
-
-    /// A conditional instruction that only computes a register's value: without a branch, which
-    /// might be mispredicted.
-    fn conditional_move(&mut self, rest: &[Decoded], live: &[Liveness]) -> bool {
-        let Some(decoded) = rest.first() else {
-            return false;
-        };
-        let insn = &decoded.insn;
-        let Some((rd, value)) = simple::simple_value(insn) else {
-            return false;
-        };
-        if let Some(recipe) = self.pending
-            && recipe.after(1 << rd.index(), None).is_none()
-        {
-            let live = cond_reads(decoded.cond) | live.first().map_or(0, |live| live.after);
-            self.keep_recipe(1 << rd.index(), rest, live);
-        }
-        self.value(Gpr::Rdx, value);
-        let cc = self.test(decoded.cond);
-        match pinned(rd) {
-            Some(host) => self.asm.cmov(cc, host, Gpr::Rdx),
-            None => {
-                self.get(Gpr::Rax, rd);
-                self.asm.cmov(cc, Gpr::Rax, Gpr::Rdx);
-                self.set(rd, Gpr::Rax);
-            }
-        }
-        true
-    }
-
     /// MOVW and MOVT of one register: a constant.
     fn constant_of_two(&mut self, decoded: &Decoded, next: Option<&Decoded>) -> bool {
         let (Insn::Movw { rd, imm }, Some(next)) = (decoded.insn, next) else {
@@ -682,8 +526,8 @@ impl<'a> Translator<'a> {
         self.vectors.begin();
         let left = self.native_or_interpreted(decoded, live);
         self.vectors.end(&decoded.insn);
-        for (_, _, held) in self.buffers.cold.iter_mut().skip(cold) {
-            *held = self.vectors.valid;
+        for cold in self.buffers.cold.iter_mut().skip(cold) {
+            cold.held = self.vectors.valid;
         }
         left
     }
@@ -732,31 +576,6 @@ impl<'a> Translator<'a> {
         self.vectors.valid = 0;
     }
 
-    /// The slow path of the instruction under translation: the interpreter executes it, and
-    /// execution goes on at `back`. If it accesses memory, the address is in ECX.
-    fn slow(&mut self, decoded: &Decoded, back: Label) -> Label {
-        self.slow_at(decoded, back, Gpr::Rcx)
-    }
-
-    /// The same, with the address in another register.
-    fn slow_at(&mut self, decoded: &Decoded, back: Label, address: Gpr) -> Label {
-        let op = self.op(decoded);
-        let label = self.asm.label();
-        self.cold(Cold::Slow {
-            label,
-            back,
-            op,
-            address,
-        });
-        label
-    }
-
-    /// Has code placed behind the block. If it leaves for the interpreter or the block, it stores
-    /// the flags as they are known now.
-    fn cold(&mut self, cold: Cold) {
-        self.buffers.cold.push((cold, self.pending, 0));
-    }
-
     /// A number for the instruction under translation.
     fn op(&mut self, decoded: &Decoded) -> u32 {
         let it = self.buffers.its.get(self.at).copied().unwrap_or(ItState(0));
@@ -771,146 +590,6 @@ impl<'a> Translator<'a> {
             before: self.at.min(1) as u8,
         });
         (self.ops.len() - 1) as u32
-    }
-
-    fn place_cold(&mut self) {
-        for (cold, recipe, held) in std::mem::take(&mut self.buffers.cold) {
-            match cold {
-                Cold::Leave { label, pc } => {
-                    self.asm.bind(label);
-                    self.place_flags(recipe);
-                    let slot = self.shared(offset_of!(Shared, pc));
-                    self.asm.mov_imm(slot, pc);
-                    self.asm.jmp_to(self.thunks.leave);
-                }
-                Cold::Link {
-                    label,
-                    pc,
-                    site,
-                    same_page,
-                } => {
-                    self.asm.bind(label);
-                    // Dead where it leads, but an interrupt may be taken first.
-                    self.place_flags(recipe);
-                    self.place_link(pc, site, same_page);
-                }
-                Cold::Edge {
-                    label,
-                    pc,
-                    same_page,
-                    flags,
-                    behind,
-                } => {
-                    self.asm.bind(label);
-                    self.place_flags(flags);
-                    if self.request.count && behind != 0 {
-                        let instructions = self.shared(offset_of!(Shared, instructions));
-                        self.asm
-                            .alu_imm(Width::B64, Alu::Sub, instructions, behind as i32);
-                    }
-                    let link = self.asm.label();
-                    self.asm.jmp(link);
-                    let site = self.asm.code.len() - 4;
-                    self.asm.bind(link);
-                    self.place_link(pc, site, same_page);
-                }
-                Cold::Slow {
-                    label,
-                    back,
-                    op,
-                    address,
-                } => {
-                    self.asm.bind(label);
-                    self.place_flags(recipe);
-                    if address != Gpr::Rcx {
-                        self.asm.store(Width::B32, Gpr::Rcx, address);
-                    }
-                    self.asm.mov_imm(Gpr::Rax, op);
-                    self.asm.call_to(self.thunks.slow);
-                    self.load_held(held);
-                    self.asm.jmp(back);
-                }
-                Cold::Unaligned {
-                    label,
-                    back,
-                    slow,
-                    size,
-                    least,
-                    address,
-                } => {
-                    self.asm.bind(label);
-                    if least > 1 {
-                        self.asm.test_imm8(address, least - 1);
-                        self.asm.jcc(Cc::Ne, slow);
-                    }
-                    let strict = self.shared(offset_of!(Shared, strict_alignment));
-                    self.asm.alu_imm(Width::B8, Alu::Cmp, strict, 0);
-                    self.asm.jcc(Cc::Ne, slow);
-                    self.asm.store(Width::B32, Gpr::Rdx, address);
-                    self.asm.shift(Width::B32, Sh::Shr, Gpr::Rdx, 12);
-                    let allowed = Mem::indexed(TABLES, Gpr::Rdx, 0, tables::UNALIGNED);
-                    self.asm.alu_imm(Width::B8, Alu::Cmp, allowed, 0);
-                    self.asm.jcc(Cc::E, slow);
-                    self.asm.store(Width::B32, Gpr::Rdx, address);
-                    self.asm.alu_imm(Width::B32, Alu::And, Gpr::Rdx, 0xfff);
-                    self.asm
-                        .alu_imm(Width::B32, Alu::Cmp, Gpr::Rdx, (0x1000 - size) as i32);
-                    self.asm.jcc(Cc::A, slow);
-                    self.asm.jmp(back);
-                }
-                Cold::LeaveIt { label, pc, it } => {
-                    self.asm.bind(label);
-                    self.place_flags(recipe);
-                    self.set_it(ItState(it));
-                    let slot = self.shared(offset_of!(Shared, pc));
-                    self.asm.mov_imm(slot, pc);
-                    self.asm.jmp_to(self.thunks.leave);
-                }
-                Cold::Interpret { label, pc, it } => {
-                    self.asm.bind(label);
-                    self.place_flags(recipe);
-                    self.set_it(ItState(it));
-                    let slot = self.shared(offset_of!(Shared, pc));
-                    self.asm.mov_imm(slot, pc);
-                    self.asm.jmp_to(self.thunks.interpret);
-                }
-                Cold::Special {
-                    label,
-                    back,
-                    slow,
-                    double,
-                } => {
-                    self.asm.bind(label);
-                    self.place_special(double, back, slow);
-                }
-                Cold::Flush {
-                    label,
-                    back,
-                    slow,
-                    double,
-                    flush,
-                } => {
-                    self.asm.bind(label);
-                    self.place_flush(double, flush, back, slow);
-                }
-                Cold::Switch { label, back } => {
-                    self.asm.bind(label);
-                    let cpsr = Mem::at(STATE, self.layout.cpsr);
-                    self.asm
-                        .alu_imm(Width::B32, Alu::Xor, cpsr, skep_arm::state::psr::T as i32);
-                    self.asm.jmp(back);
-                }
-            }
-        }
-    }
-
-    fn place_link(&mut self, pc: u32, site: usize, same_page: bool) {
-        let slot = self.shared(offset_of!(Shared, pc));
-        self.asm.mov_imm(slot, pc);
-        let site = (self.request.offset + site as u32) << 1 | u32::from(same_page);
-        let slot = self.shared(offset_of!(Shared, site));
-        self.asm.mov_imm(slot, site);
-        self.asm.jmp_to(self.thunks.link);
     }
 
     /// Where a register that is not the PC lives.
@@ -950,19 +629,6 @@ impl<'a> Translator<'a> {
             self.asm.store(Width::B32, loc, from);
         }
     }
-}
-
-/// Whether an instruction's carry is read by the next one alone, which finds it in the host's flags.
-fn takes_host_carry(decoded: &Decoded, next: Option<&Decoded>, live: Option<Liveness>) -> bool {
-    let (Some(next), Some(live)) = (next, live) else {
-        return false;
-    };
-    let after = effects(&next.insn);
-    matches!(effects(&decoded.insn).form, Form::Add | Form::Sub)
-        && next.cond == Cond::Al
-        && after.reads_carry
-        && analysis::keeps_host_carry(&next.insn)
-        && live.after & flag::C & !after.writes == 0
 }
 
 fn it_after(decoded: &Decoded, it: ItState) -> ItState {

@@ -1,12 +1,12 @@
 //! Instructions that do no more than compute a register's value: under a condition they need no
 //! branch.
 
-use super::analysis::Form;
+use super::analysis::{Form, Liveness, cond_reads};
 use super::data::byte_of;
 use super::flags::shift_constant;
 use super::{Translator, pinned};
 use crate::asm::{Alu, Gpr, Loc, Mem, Width};
-use skep_arm::insn::{DpOp, Extend, Insn, Reg, Shift};
+use skep_arm::insn::{Decoded, DpOp, Extend, Insn, Reg, Shift};
 
 use Width::{B8, B16, B32};
 
@@ -114,6 +114,35 @@ pub fn simple_value(insn: &Insn) -> Option<(Reg, Simple)> {
 }
 
 impl Translator<'_> {
+    /// A conditional instruction that only computes a register's value: without a branch, which
+    /// might be mispredicted.
+    pub(super) fn conditional_move(&mut self, rest: &[Decoded], live: &[Liveness]) -> bool {
+        let Some(decoded) = rest.first() else {
+            return false;
+        };
+        let insn = &decoded.insn;
+        let Some((rd, value)) = simple_value(insn) else {
+            return false;
+        };
+        if let Some(recipe) = self.pending
+            && recipe.after(1 << rd.index(), None).is_none()
+        {
+            let live = cond_reads(decoded.cond) | live.first().map_or(0, |live| live.after);
+            self.keep_recipe(1 << rd.index(), rest, live);
+        }
+        self.value(Gpr::Rdx, value);
+        let cc = self.test(decoded.cond);
+        match pinned(rd) {
+            Some(host) => self.asm.cmov(cc, host, Gpr::Rdx),
+            None => {
+                self.get(Gpr::Rax, rd);
+                self.asm.cmov(cc, Gpr::Rax, Gpr::Rdx);
+                self.set(rd, Gpr::Rax);
+            }
+        }
+        true
+    }
+
     /// Leaves a value in a register that no guest register lives in. Uses it, and RAX.
     pub(super) fn value(&mut self, to: Gpr, value: Simple) {
         match value {

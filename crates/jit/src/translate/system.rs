@@ -1,8 +1,9 @@
 //! Barriers, exclusive accesses, and the system registers that programs read all the time.
 
+use super::Translator;
 use super::analysis::Form;
+use super::cold::{Kind, To};
 use super::flags::{NOT_C, NZ, V};
-use super::{Cold, Translator};
 use crate::asm::{Alu, Cc, Gpr, Mem, Sh, Width};
 use crate::context::{STATE, Shared};
 use skep_arm::insn::{Barrier, CpReg, Decoded, ExSize, Hint, Insn, Reg};
@@ -142,11 +143,8 @@ impl Translator<'_> {
         let next = self.pc.wrapping_add(u32::from(len));
         let pc = next | u32::from(self.request.t32);
         let it = self.buffers.its.get(self.at).copied().unwrap_or_default();
-        self.cold(Cold::LeaveIt {
-            label: leave,
-            pc,
-            it: it.advance().0,
-        });
+        let (it, to) = (it.advance(), To::Loop);
+        self.cold(leave, Kind::Leave { pc, it, to });
         self.form = Form::None;
     }
 

@@ -9,8 +9,9 @@
 mod fixed;
 
 use super::analysis::Form;
+use super::cold::{Kind, To};
 use super::flags::{NOT_C, NZ, V};
-use super::{Cold, Translator, pinned};
+use super::{Translator, pinned};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Prefix, Sh, Width, Xmm, XmmLoc};
 use crate::context::{STATE, Shared};
 use skep_arm::insn::simd::{Simd, VfpOp, VfpUnary, vfp_expand_imm};
@@ -305,11 +306,9 @@ impl Translator<'_> {
         self.asm.jcc(Cc::E, interpret);
         self.form = Form::None;
         let pc = self.pc | u32::from(self.request.t32);
-        self.cold(Cold::Interpret {
-            label: interpret,
-            pc,
-            it: self.buffers.its.get(self.at).map_or(0, |it| it.0),
-        });
+        let it = self.buffers.its.get(self.at).copied().unwrap_or_default();
+        let to = To::Interpreter;
+        self.cold(interpret, Kind::Leave { pc, it, to });
         // Behind a test of a condition this may not have been executed.
         self.fp_checked = self.skip.is_none();
     }
@@ -323,13 +322,13 @@ impl Translator<'_> {
         self.asm.jcc(Cc::Ne, label);
         self.asm.bind(back);
         self.form = Form::None;
-        self.cold(Cold::Flush {
-            label,
+        let kind = Kind::Flush {
             back,
             slow,
             double,
             flush,
-        });
+        };
+        self.cold(label, kind);
     }
 
     /// Behind [`Translator::check_mode`].
@@ -543,12 +542,7 @@ impl Translator<'_> {
         self.asm.jcc(Cc::A, special);
         self.asm.bind(back);
         self.form = Form::None;
-        self.cold(Cold::Special {
-            label: special,
-            back,
-            slow,
-            double,
-        });
+        self.cold(special, Kind::Special { back, slow, double });
     }
 
     /// Behind [`Translator::check_result`]: zero and what is below the smallest normal number is

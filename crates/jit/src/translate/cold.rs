@@ -1,0 +1,222 @@
+//! Code that is placed behind the block, since it is seldom executed: what leaves it, and slow paths.
+
+use super::flags::Recipe;
+use super::{Translator, vfp};
+use crate::asm::{Alu, Cc, Gpr, Label, Mem, Sh, Width};
+use crate::context::{STATE, Shared, TABLES};
+use crate::tables;
+use skep_arm::decode::ItState;
+use skep_arm::insn::Decoded;
+use skep_arm::state::psr;
+use std::mem::offset_of;
+
+/// A piece of code behind the block.
+pub(super) struct Cold {
+    /// Where the block jumps to it.
+    label: Label,
+    /// The flags as they were known there.
+    recipe: Option<Recipe>,
+    /// The vector registers that the block goes on with in host registers.
+    pub(super) held: u8,
+    kind: Kind,
+}
+
+/// What the code does.
+pub(super) enum Kind {
+    /// Leaves the block for an address (bit 0 = T32), with ITSTATE, if it is not 0.
+    Leave { pc: u32, it: ItState, to: To },
+    /// Leaves for an address, and asks that the jump with its displacement at `site` be linked.
+    Link {
+        pc: u32,
+        site: usize,
+        same_page: bool,
+    },
+    /// As [`Kind::Link`], with the flags stored first; the instructions behind this one were not
+    /// executed.
+    Edge {
+        pc: u32,
+        same_page: bool,
+        flags: Option<Recipe>,
+        behind: u32,
+    },
+    /// Has the interpreter execute an instruction that accesses the address in a register, and goes
+    /// on at `back`.
+    Slow { back: Label, op: u32, address: Gpr },
+    /// An unaligned access of `size` bytes: `back` if it can be made.
+    Unaligned {
+        back: Label,
+        slow: Label,
+        size: u32,
+        /// Alignment that is needed in any case.
+        least: u8,
+        address: Gpr,
+    },
+    /// A result of the host's that may be wrong.
+    Special {
+        back: Label,
+        slow: Label,
+        double: bool,
+    },
+    /// VFP arithmetic in another mode than the usual one.
+    Flush {
+        back: Label,
+        slow: Label,
+        double: bool,
+        flush: vfp::Flush,
+    },
+    /// Switches between A32 and T32 state.
+    Switch { back: Label },
+}
+
+/// Where a block is left for.
+#[derive(Clone, Copy)]
+pub(super) enum To {
+    /// The loop that looks for the next block.
+    Loop,
+    /// The interpreter, for one instruction.
+    Interpreter,
+}
+
+impl Translator<'_> {
+    /// The slow path of the instruction under translation: the interpreter executes it, and
+    /// execution goes on at `back`. If it accesses memory, the address is in ECX.
+    pub(super) fn slow(&mut self, decoded: &Decoded, back: Label) -> Label {
+        self.slow_at(decoded, back, Gpr::Rcx)
+    }
+
+    /// The same, with the address in another register.
+    pub(super) fn slow_at(&mut self, decoded: &Decoded, back: Label, address: Gpr) -> Label {
+        let op = self.op(decoded);
+        let label = self.asm.label();
+        self.cold(label, Kind::Slow { back, op, address });
+        label
+    }
+
+    /// Leaves the block for an address (bit 0 = T32), from `label`.
+    pub(super) fn leave_from(&mut self, label: Label, pc: u32) {
+        let (it, to) = (ItState::default(), To::Loop);
+        self.cold(label, Kind::Leave { pc, it, to });
+    }
+
+    /// Has code placed behind the block. If it leaves for the interpreter or the block, it stores
+    /// the flags as they are known now.
+    pub(super) fn cold(&mut self, label: Label, kind: Kind) {
+        self.buffers.cold.push(Cold {
+            label,
+            recipe: self.pending,
+            held: 0,
+            kind,
+        });
+    }
+
+    /// Places all code that belongs behind the block.
+    pub(super) fn place_cold(&mut self) {
+        for cold in std::mem::take(&mut self.buffers.cold) {
+            self.asm.bind(cold.label);
+            self.place(cold.kind, cold.recipe, cold.held);
+        }
+    }
+
+    fn place(&mut self, kind: Kind, recipe: Option<Recipe>, held: u8) {
+        match kind {
+            Kind::Leave { pc, it, to } => {
+                self.place_flags(recipe);
+                self.set_it(it);
+                let slot = self.shared(offset_of!(Shared, pc));
+                self.asm.mov_imm(slot, pc);
+                self.asm.jmp_to(match to {
+                    To::Loop => self.thunks.leave,
+                    To::Interpreter => self.thunks.interpret,
+                });
+            }
+            Kind::Link {
+                pc,
+                site,
+                same_page,
+            } => {
+                // Dead where it leads, but an interrupt may be taken first.
+                self.place_flags(recipe);
+                self.place_link(pc, site, same_page);
+            }
+            Kind::Edge {
+                pc,
+                same_page,
+                flags,
+                behind,
+            } => {
+                self.place_flags(flags);
+                if self.request.count && behind != 0 {
+                    let instructions = self.shared(offset_of!(Shared, instructions));
+                    self.asm
+                        .alu_imm(Width::B64, Alu::Sub, instructions, behind as i32);
+                }
+                let link = self.asm.label();
+                self.asm.jmp(link);
+                let site = self.asm.code.len() - 4;
+                self.asm.bind(link);
+                self.place_link(pc, site, same_page);
+            }
+            Kind::Slow { back, op, address } => {
+                self.place_flags(recipe);
+                if address != Gpr::Rcx {
+                    self.asm.store(Width::B32, Gpr::Rcx, address);
+                }
+                self.asm.mov_imm(Gpr::Rax, op);
+                self.asm.call_to(self.thunks.slow);
+                self.load_held(held);
+                self.asm.jmp(back);
+            }
+            Kind::Unaligned {
+                back,
+                slow,
+                size,
+                least,
+                address,
+            } => self.place_unaligned(back, slow, size, least, address),
+            Kind::Special { back, slow, double } => self.place_special(double, back, slow),
+            Kind::Flush {
+                back,
+                slow,
+                double,
+                flush,
+            } => self.place_flush(double, flush, back, slow),
+            Kind::Switch { back } => {
+                let cpsr = Mem::at(STATE, self.layout.cpsr);
+                self.asm.alu_imm(Width::B32, Alu::Xor, cpsr, psr::T as i32);
+                self.asm.jmp(back);
+            }
+        }
+    }
+
+    /// An access within a page whose guest allows it goes on as if it were aligned.
+    fn place_unaligned(&mut self, back: Label, slow: Label, size: u32, least: u8, address: Gpr) {
+        if least > 1 {
+            self.asm.test_imm8(address, least - 1);
+            self.asm.jcc(Cc::Ne, slow);
+        }
+        let strict = self.shared(offset_of!(Shared, strict_alignment));
+        self.asm.alu_imm(Width::B8, Alu::Cmp, strict, 0);
+        self.asm.jcc(Cc::Ne, slow);
+        self.asm.store(Width::B32, Gpr::Rdx, address);
+        self.asm.shift(Width::B32, Sh::Shr, Gpr::Rdx, 12);
+        let allowed = Mem::indexed(TABLES, Gpr::Rdx, 0, tables::UNALIGNED);
+        self.asm.alu_imm(Width::B8, Alu::Cmp, allowed, 0);
+        self.asm.jcc(Cc::E, slow);
+        self.asm.store(Width::B32, Gpr::Rdx, address);
+        self.asm.alu_imm(Width::B32, Alu::And, Gpr::Rdx, 0xfff);
+        self.asm
+            .alu_imm(Width::B32, Alu::Cmp, Gpr::Rdx, (0x1000 - size) as i32);
+        self.asm.jcc(Cc::A, slow);
+        self.asm.jmp(back);
+    }
+
+    /// Leaves for an address, and tells the loop which jump to link with what is found there.
+    fn place_link(&mut self, pc: u32, site: usize, same_page: bool) {
+        let slot = self.shared(offset_of!(Shared, pc));
+        self.asm.mov_imm(slot, pc);
+        let site = (self.request.offset + site as u32) << 1 | u32::from(same_page);
+        let slot = self.shared(offset_of!(Shared, site));
+        self.asm.mov_imm(slot, site);
+        self.asm.jmp_to(self.thunks.link);
+    }
+}
