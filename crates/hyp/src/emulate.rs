@@ -1,7 +1,7 @@
 //! Loads and stores that the syndrome of a data abort does not describe (HSR.ISV = 0): the
 //! instruction is executed here, against whatever each of its accesses goes to.
 
-use skep_arm::insn::{Decoded, Index, Insn, Reg, Size};
+use skep_arm::insn::{Data, Decoded, Index, Insn, Offset, Reg, Shift, Size};
 use skep_arm::simd;
 
 /// The vCPU whose instruction is executed.
@@ -34,83 +34,29 @@ pub enum Refusal<E> {
 ///
 /// An access failed, or the instruction is none for a device.
 pub fn execute<C: Cpu>(decoded: &Decoded, cpu: &mut C) -> Result<(), Refusal<C::Error>> {
+    if let Some(transfer) = decoded.insn.transfer() {
+        let offset = match transfer.offset {
+            Offset::Imm(offset) => offset,
+            Offset::Reg {
+                rm,
+                add,
+                shift,
+                amount,
+            } => shifted(cpu, rm, shift, amount, add)?,
+        };
+        let place = Place {
+            rn: transfer.rn,
+            offset,
+            index: transfer.index,
+        };
+        return match (transfer.load, transfer.data) {
+            (true, Data::One(size, rt)) => load(cpu, size, rt, place),
+            (false, Data::One(size, rt)) => store(cpu, size, rt, place),
+            (true, Data::Two(rt, rt2)) => load_pair(cpu, [rt, rt2], place),
+            (false, Data::Two(rt, rt2)) => store_pair(cpu, [rt, rt2], place),
+        };
+    }
     match decoded.insn {
-        Insn::LdrImm {
-            size,
-            rt,
-            rn,
-            offset,
-            index,
-        } => load(cpu, size, rt, Place::new(rn, offset, index)),
-        Insn::LdrReg {
-            size,
-            rt,
-            rn,
-            rm,
-            add,
-            shift,
-            amount,
-            index,
-        } => {
-            let offset = shifted(cpu, rm, shift, amount, add)?;
-            load(cpu, size, rt, Place::new(rn, offset, index))
-        }
-        Insn::StrImm {
-            size,
-            rt,
-            rn,
-            offset,
-            index,
-        } => store(cpu, size, rt, Place::new(rn, offset, index)),
-        Insn::StrReg {
-            size,
-            rt,
-            rn,
-            rm,
-            add,
-            shift,
-            amount,
-            index,
-        } => {
-            let offset = shifted(cpu, rm, shift, amount, add)?;
-            store(cpu, size, rt, Place::new(rn, offset, index))
-        }
-        Insn::LdrdImm {
-            rt,
-            rt2,
-            rn,
-            offset,
-            index,
-        } => load_pair(cpu, [rt, rt2], Place::new(rn, offset, index)),
-        Insn::LdrdReg {
-            rt,
-            rt2,
-            rn,
-            rm,
-            add,
-            index,
-        } => {
-            let offset = signed(cpu.reg(rm), add);
-            load_pair(cpu, [rt, rt2], Place::new(rn, offset, index))
-        }
-        Insn::StrdImm {
-            rt,
-            rt2,
-            rn,
-            offset,
-            index,
-        } => store_pair(cpu, [rt, rt2], Place::new(rn, offset, index)),
-        Insn::StrdReg {
-            rt,
-            rt2,
-            rn,
-            rm,
-            add,
-            index,
-        } => {
-            let offset = signed(cpu.reg(rm), add);
-            store_pair(cpu, [rt, rt2], Place::new(rn, offset, index))
-        }
         Insn::Ldm {
             rn,
             list,
@@ -154,10 +100,6 @@ struct Place {
 }
 
 impl Place {
-    fn new(rn: Reg, offset: i32, index: Index) -> Self {
-        Place { rn, offset, index }
-    }
-
     fn base<C: Cpu>(&self, cpu: &C) -> u32 {
         let base = cpu.reg(self.rn);
         if self.rn.is_pc() { base & !3 } else { base }
@@ -190,11 +132,10 @@ fn signed(offset: u32, add: bool) -> i32 {
 fn shifted<C: Cpu>(
     cpu: &C,
     rm: Reg,
-    shift: skep_arm::insn::Shift,
+    shift: Shift,
     amount: u8,
     add: bool,
 ) -> Result<i32, Refusal<C::Error>> {
-    use skep_arm::insn::Shift;
     let value = cpu.reg(rm);
     let amount = u32::from(amount);
     let value = match shift {

@@ -1,8 +1,8 @@
 //! Text of loads, stores and branches.
 
 use super::{List, Shifted, Text, when};
-use crate::insn::{ExSize, Index, Insn, Reg, Shift, Size};
-use core::fmt;
+use crate::insn::{Data, ExSize, Index, Insn, Offset, Reg, Shift, Size, Transfer};
+use core::fmt::{self, Display};
 
 fn size_name(size: Size) -> &'static str {
     match size {
@@ -75,99 +75,30 @@ impl fmt::Display for RegOffset {
 /// Writes the instruction if it is one of this module's; tells whether it was.
 pub(super) fn fmt(text: &Text, f: &mut fmt::Formatter<'_>) -> Result<bool, fmt::Error> {
     let c = text.cond;
+    if let Some(transfer) = text.insn.transfer() {
+        let Transfer {
+            load, rn, index, ..
+        } = transfer;
+        f.write_str(if load { "ldr" } else { "str" })?;
+        match transfer.data {
+            Data::One(size, rt) => {
+                let (size, t) = (size_name(size), unprivileged(index));
+                write!(f, "{size}{t}{c} {rt}, ")?;
+            }
+            Data::Two(rt, rt2) => write!(f, "d{c} {rt}, {rt2}, ")?,
+        }
+        match transfer.offset {
+            Offset::Imm(offset) => ImmAddress(text, rn, offset, index).fmt(f)?,
+            Offset::Reg {
+                rm,
+                add,
+                shift,
+                amount,
+            } => Address(rn, RegOffset(rm, add, shift, amount), index).fmt(f)?,
+        }
+        return Ok(true);
+    }
     match text.insn {
-        Insn::LdrImm {
-            size,
-            rt,
-            rn,
-            offset,
-            index,
-        } => {
-            let (size, t) = (size_name(size), unprivileged(index));
-            let address = ImmAddress(text, rn, offset, index);
-            write!(f, "ldr{size}{t}{c} {rt}, {address}")?;
-        }
-        Insn::StrImm {
-            size,
-            rt,
-            rn,
-            offset,
-            index,
-        } => {
-            let (size, t) = (size_name(size), unprivileged(index));
-            let address = ImmAddress(text, rn, offset, index);
-            write!(f, "str{size}{t}{c} {rt}, {address}")?;
-        }
-        Insn::LdrReg {
-            size,
-            rt,
-            rn,
-            rm,
-            add,
-            shift,
-            amount,
-            index,
-        } => {
-            let (size, t) = (size_name(size), unprivileged(index));
-            let address = Address(rn, RegOffset(rm, add, shift, amount), index);
-            write!(f, "ldr{size}{t}{c} {rt}, {address}")?;
-        }
-        Insn::StrReg {
-            size,
-            rt,
-            rn,
-            rm,
-            add,
-            shift,
-            amount,
-            index,
-        } => {
-            let (size, t) = (size_name(size), unprivileged(index));
-            let address = Address(rn, RegOffset(rm, add, shift, amount), index);
-            write!(f, "str{size}{t}{c} {rt}, {address}")?;
-        }
-        Insn::LdrdImm {
-            rt,
-            rt2,
-            rn,
-            offset,
-            index,
-        } => {
-            let address = ImmAddress(text, rn, offset, index);
-            write!(f, "ldrd{c} {rt}, {rt2}, {address}")?;
-        }
-        Insn::StrdImm {
-            rt,
-            rt2,
-            rn,
-            offset,
-            index,
-        } => {
-            let address = ImmAddress(text, rn, offset, index);
-            write!(f, "strd{c} {rt}, {rt2}, {address}")?;
-        }
-        Insn::LdrdReg {
-            rt,
-            rt2,
-            rn,
-            rm,
-            add,
-            index,
-        } => {
-            let address = Address(rn, RegOffset(rm, add, Shift::Lsl, 0), index);
-            write!(f, "ldrd{c} {rt}, {rt2}, {address}")?;
-        }
-        Insn::StrdReg {
-            rt,
-            rt2,
-            rn,
-            rm,
-            add,
-            index,
-        } => {
-            let address = Address(rn, RegOffset(rm, add, Shift::Lsl, 0), index);
-            write!(f, "strd{c} {rt}, {rt2}, {address}")?;
-        }
         Insn::Ldm {
             rn,
             list,

@@ -7,6 +7,9 @@
 //! Mnemonics and field names are those of the manual's chapter A8.
 
 pub mod simd;
+mod transfer;
+
+pub use transfer::{Data, Offset, Transfer};
 
 /// A general-purpose register, 0 to 15 (13 = SP, 14 = LR, 15 = PC).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -7,91 +7,32 @@ use super::{Translator, pinned};
 use crate::asm::{Alu, Cc, Gpr, Label, Loc, Mem, Sh, Width};
 use crate::context::TABLES;
 use crate::tables;
-use skep_arm::insn::{Decoded, Index, Insn, Reg, Shift, Size};
+use skep_arm::insn::{Data, Decoded, Index, Insn, Offset, Reg, Shift, Size, Transfer};
 
 use Width::{B8, B16, B32, B64};
-
-/// The offset of an address.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Offset {
-    Imm(i32),
-    Reg {
-        rm: Reg,
-        add: bool,
-        shift: Shift,
-        amount: u8,
-    },
-}
 
 impl Translator<'_> {
     /// Translates a load or store; None if it is none, or one for the interpreter. True if it
     /// always leaves the block.
     pub(super) fn access(&mut self, decoded: &Decoded) -> Option<bool> {
+        if let Some(transfer) = decoded.insn.transfer() {
+            let Transfer {
+                load,
+                rn,
+                offset,
+                index,
+                ..
+            } = transfer;
+            return match (transfer.data, offset) {
+                (Data::One(size, rt), _) if load => self.load(decoded, size, rt, rn, offset, index),
+                (Data::One(size, rt), _) => self.store(decoded, size, rt, rn, offset, index),
+                (Data::Two(rt, rt2), Offset::Imm(offset)) => {
+                    self.double(decoded, !load, [rt, rt2], rn, offset, index)
+                }
+                (Data::Two(..), Offset::Reg { .. }) => None,
+            };
+        }
         match decoded.insn {
-            Insn::LdrImm {
-                size,
-                rt,
-                rn,
-                offset,
-                index,
-            } => self.load(decoded, size, rt, rn, Offset::Imm(offset), index),
-            Insn::LdrReg {
-                size,
-                rt,
-                rn,
-                rm,
-                add,
-                shift,
-                amount,
-                index,
-            } => {
-                let offset = Offset::Reg {
-                    rm,
-                    add,
-                    shift,
-                    amount,
-                };
-                self.load(decoded, size, rt, rn, offset, index)
-            }
-            Insn::StrImm {
-                size,
-                rt,
-                rn,
-                offset,
-                index,
-            } => self.store(decoded, size, rt, rn, Offset::Imm(offset), index),
-            Insn::StrReg {
-                size,
-                rt,
-                rn,
-                rm,
-                add,
-                shift,
-                amount,
-                index,
-            } => {
-                let offset = Offset::Reg {
-                    rm,
-                    add,
-                    shift,
-                    amount,
-                };
-                self.store(decoded, size, rt, rn, offset, index)
-            }
-            Insn::LdrdImm {
-                rt,
-                rt2,
-                rn,
-                offset,
-                index,
-            } => self.double(decoded, false, [rt, rt2], rn, offset, index),
-            Insn::StrdImm {
-                rt,
-                rt2,
-                rn,
-                offset,
-                index,
-            } => self.double(decoded, true, [rt, rt2], rn, offset, index),
             Insn::Ldm {
                 rn,
                 list,
