@@ -1,5 +1,6 @@
 //! The command line, from which help, completions and man pages are made.
 
+use crate::image::ImageCommand;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use skep_config::FILE;
@@ -77,6 +78,12 @@ pub enum Command {
         /// Further arguments for QEMU
         #[arg(last = true, value_name = "ARGUMENT")]
         qemu: Vec<OsString>,
+    },
+    /// Make disk images, and look at them
+    Image {
+        /// What to do with them
+        #[command(subcommand)]
+        command: ImageCommand,
     },
     /// Print shell completions
     Completions {
