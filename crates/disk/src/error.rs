@@ -55,6 +55,21 @@ pub enum Error {
         "it is based on the file {0:?}, which may be any file of yours; if you trust the image, add ,backing=allow"
     )]
     Backing(String),
+    /// What the image is based on can't be used.
+    #[error("the file that it is based on, {path:?}, can't be used: {error}")]
+    Base {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        #[source]
+        error: Box<Error>,
+    },
+    /// The image says that what it is based on has another format.
+    #[error("it is to be neither raw nor qcow2; convert it with qemu-img convert -O qcow2")]
+    BaseFormat,
+    /// The chain of images that are based on another one is too long.
+    #[error("too many images are based on each other; join them with qemu-img convert")]
+    Depth,
     /// The file for what is written to a temporary disk can't be made.
     #[error(
         "a temporary file for what is written to it can't be made in {directory:?} ({source}); set TMPDIR to a directory with room"

@@ -44,6 +44,11 @@ pub enum HeaderError {
     Field(&'static str),
 }
 
+/// The header extension with the name of the backing file's format.
+const EXTENSION_BACKING_FORMAT: u32 = 0xe279_2aca;
+/// The most header extensions that are looked at.
+const MAX_EXTENSIONS: usize = 64;
+
 /// What the header says.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Header {
@@ -57,6 +62,8 @@ pub struct Header {
     pub backing: Option<(u64, usize)>,
     /// Snapshots that the image holds.
     pub snapshots: u32,
+    /// Bytes of the header, after which extensions follow.
+    length: u64,
 }
 
 impl Header {
@@ -127,6 +134,35 @@ impl Header {
             version,
             backing,
             snapshots: u32_at(60),
+            length: if version == 3 { u32_at(100).into() } else { 72 },
         })
+    }
+
+    /// Where the name of the backing file's format is in the image, and its length.
+    pub fn backing_format(
+        &self,
+        read: impl Fn(&mut [u8], u64) -> io::Result<()>,
+    ) -> Result<Option<(u64, usize)>, Error> {
+        let mut at = self.length;
+        for _ in 0..MAX_EXTENSIONS {
+            let mut bytes = [0; 8];
+            read(&mut bytes, at)?;
+            let [t0, t1, t2, t3, l0, l1, l2, l3] = bytes;
+            let length = u32::from_be_bytes([l0, l1, l2, l3]);
+            match u32::from_be_bytes([t0, t1, t2, t3]) {
+                0 => return Ok(None),
+                EXTENSION_BACKING_FORMAT if length > MAX_NAME => {
+                    return Err(HeaderError::Field("name of the backing file's format").into());
+                }
+                EXTENSION_BACKING_FORMAT => return Ok(Some((at + 8, length as usize))),
+                _ => {}
+            }
+            at += 8 + u64::from(length).next_multiple_of(8);
+            // Extensions are in the first cluster.
+            if at > self.cluster_size {
+                break;
+            }
+        }
+        Ok(None)
     }
 }

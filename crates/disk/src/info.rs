@@ -1,8 +1,8 @@
 //! What an image is.
 
-use crate::header::Header;
+use crate::header::{Header, HeaderError};
 use crate::{Error, Format, SECTOR};
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::Path;
@@ -60,14 +60,47 @@ pub(crate) fn length(file: &File) -> io::Result<u64> {
     file.seek(SeekFrom::End(0))
 }
 
-/// The name of the backing file that a header has.
-pub(crate) fn backing(file: &File, header: &Header) -> io::Result<Option<String>> {
+/// Locks an image: one that is written for its user alone.
+pub(crate) fn lock(file: &File, write: bool) -> Result<(), Error> {
+    let locked = if write {
+        file.try_lock()
+    } else {
+        file.try_lock_shared()
+    };
+    match locked {
+        Err(TryLockError::WouldBlock) => Err(Error::Locked),
+        // A file system without locks has none to respect.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+    }
+}
+
+/// What a qcow2 image is based on, as it says.
+pub(crate) struct Base {
+    /// The file's name, relative to the image's directory.
+    pub name: String,
+    /// The name of its format.
+    pub format: Option<String>,
+}
+
+/// The backing file that a header has.
+pub(crate) fn backing(file: &File, header: &Header) -> Result<Option<Base>, Error> {
+    let text = |offset, length| {
+        let mut bytes = vec![0; length];
+        read_padded(file, &mut bytes, offset)?;
+        String::from_utf8(bytes)
+            .map_err(|_| HeaderError::Field("name of a backing file"))
+            .map_err(Error::from)
+    };
     let Some((offset, length)) = header.backing else {
         return Ok(None);
     };
-    let mut name = vec![0; length];
-    read_padded(file, &mut name, offset)?;
-    Ok(Some(String::from_utf8_lossy(&name).into_owned()))
+    let format = header.backing_format(|buf, offset| read_padded(file, buf, offset))?;
+    Ok(Some(Base {
+        name: text(offset, length)?,
+        format: format
+            .map(|(offset, length)| text(offset, length))
+            .transpose()?,
+    }))
 }
 
 /// Tells what the image is. `format` is as for [`Disk`](crate::Disk).
@@ -97,7 +130,7 @@ pub fn info(path: &Path, format: Option<Format>) -> Result<Info, Error> {
             let header = Header::read(|buf, offset| read_padded(&file, buf, offset))?;
             info.size = header.size;
             info.cluster_size = Some(header.cluster_size);
-            info.backing = backing(&file, &header)?;
+            info.backing = backing(&file, &header)?.map(|base| base.name);
             info.snapshots = header.snapshots;
         }
     }

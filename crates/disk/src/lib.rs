@@ -7,13 +7,18 @@
 
 #![forbid(unsafe_code)]
 
+mod contents;
 mod create;
 mod error;
 mod header;
+mod image;
 mod info;
+mod qcow2;
+mod raw;
 
 pub use create::create;
 pub use error::Error;
+pub use image::Image;
 pub use info::{Info, info};
 
 use std::path::{Path, PathBuf};
@@ -42,6 +47,14 @@ impl Format {
             Some(extension) if extension.eq_ignore_ascii_case("qcow2") => Format::Qcow2,
             _ => Format::Raw,
         }
+    }
+
+    /// The format of a name in [`Format::ALL`].
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let mut all = Format::ALL.into_iter();
+        all.find(|(known, _)| *known == name)
+            .map(|(_, format)| format)
     }
 
     /// Its name.
