@@ -9,10 +9,18 @@ pub trait Contents: Send + Sync {
     fn len(&self) -> u64;
     /// Reads all of `buf`.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
+    /// As `read_at`, if all is in the host's memory: whether it was done.
+    fn read_now(&self, _buf: &mut [u8], _offset: u64) -> bool {
+        false
+    }
     /// Writes all of `buf`.
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
-    /// Makes what was written before survive a crash of the host.
-    fn flush(&self) -> io::Result<()>;
+    /// Gives to the host what is held back. If that fails, it is still held.
+    fn write_back(&self) -> io::Result<()> {
+        Ok(())
+    }
+    /// Makes what the host was given survive a crash of it.
+    fn sync(&self) -> io::Result<()>;
     /// What the range holds matters no more. Does nothing where the host can't profit.
     fn discard(&self, offset: u64, len: u64) -> io::Result<()>;
     /// Makes the range zero, which with `unmap` may give back what it takes.

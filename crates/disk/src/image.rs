@@ -83,6 +83,13 @@ impl Image {
         self.contents.read_at(buf, offset)
     }
 
+    /// As [`Image::read_at`], if the host has all of it in memory, so that it need not wait for a
+    /// device: whether it was done.
+    #[must_use]
+    pub fn read_now(&self, buf: &mut [u8], offset: u64) -> bool {
+        self.check(offset, buf.len() as u64, false).is_ok() && self.contents.read_now(buf, offset)
+    }
+
     /// Writes all of `buf` at byte `offset`.
     ///
     /// # Errors
@@ -96,7 +103,8 @@ impl Image {
     /// does not, and need not.
     ///
     /// # Errors
-    /// The host's; and from then on always, since the host may have dropped what it could not write.
+    /// The host's. After one of the host's own storage all further calls fail, since it may have
+    /// dropped what it could not write.
     pub fn flush(&self) -> io::Result<()> {
         if self.read_only() {
             return Ok(());
@@ -106,12 +114,12 @@ impl Image {
                 "an earlier flush failed, and what was written before may be lost",
             ));
         }
-        self.contents.flush().inspect_err(|error| {
-            // Without room nothing was dropped: it may be made.
-            if error.kind() != io::ErrorKind::StorageFull {
-                self.lost.store(true, SeqCst);
-            }
-        })
+        self.contents.write_back()?;
+        let synced = self.contents.sync();
+        if synced.is_err() {
+            self.lost.store(true, SeqCst);
+        }
+        synced
     }
 
     /// Says that the contents of a range matter no more. The host may get back what they take.

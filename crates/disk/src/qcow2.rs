@@ -193,11 +193,17 @@ impl Contents for Qcow2 {
         self.shared(|image| image.write(buf, offset))
     }
 
-    fn flush(&self) -> io::Result<()> {
+    fn write_back(&self) -> io::Result<()> {
         if self.temporary {
             return Ok(());
         }
-        self.shared(Image::flush)?;
+        self.shared(Image::flush)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        if self.temporary {
+            return Ok(());
+        }
         self.file.sync_data()
     }
 

@@ -3,9 +3,9 @@
 use crate::contents::Contents;
 use crate::{Error, Format, SECTOR, header, info};
 use rustix::fs::{FallocateFlags, fallocate};
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -72,11 +72,22 @@ impl Contents for Raw {
         self.file.read_exact_at(buf, offset)
     }
 
+    fn read_now(&self, buf: &mut [u8], offset: u64) -> bool {
+        let len = buf.len();
+        let read = preadv2(
+            &self.file,
+            &mut [IoSliceMut::new(buf)],
+            offset,
+            ReadWriteFlags::NOWAIT,
+        );
+        read == Ok(len)
+    }
+
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
         self.file.write_all_at(buf, offset)
     }
 
-    fn flush(&self) -> io::Result<()> {
+    fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
 

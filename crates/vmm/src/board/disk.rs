@@ -123,6 +123,10 @@ impl BlockBackend for Backend {
         self.handle.write_zeroes(offset, len, unmap)
     }
 
+    fn read_now(&mut self, offset: u64, buf: &mut [u8]) -> bool {
+        self.handle.0.image.read_now(buf, offset)
+    }
+
     fn hand_off(&mut self, request: Request) -> Option<Request> {
         self.workers.submit(request.queue(), request).err()
     }

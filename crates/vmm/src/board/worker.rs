@@ -276,3 +276,6 @@ impl<D> Clone for Device<D> {
         Device(self.0.clone())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,12 @@ pub trait BlockBackend: Send {
     /// Reads all of `buf` from byte `offset`. The range is within [`BlockBackend::len`].
     fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), BlockError>;
 
+    /// As [`BlockBackend::read_at`], if that takes no wait for a device of the host: whether it was
+    /// done. Asked for short reads before they are [handed off](BlockBackend::hand_off).
+    fn read_now(&mut self, _offset: u64, _buf: &mut [u8]) -> bool {
+        false
+    }
+
     /// Writes all of `buf` at byte `offset`. The range is within [`BlockBackend::len`]. Not called
     /// when the disk is read-only.
     fn write_at(&mut self, offset: u64, buf: &[u8]) -> Result<(), BlockError>;
@@ -224,7 +230,8 @@ impl<B: BlockBackend> VirtioDevice for Block<B> {
                 id: &self.id,
                 features: queues.features(),
             };
-            let request = Request::new(queue, chain, queues.memory(), &limits)?;
+            let mut request = Request::new(queue, chain, queues.memory(), &limits)?;
+            request.read_now(&mut self.backend, queues.memory(), &mut self.buffer)?;
             let request = if request.is_done() {
                 Some(request)
             } else {

@@ -13,6 +13,9 @@ pub(super) const MAX_RANGE_SECTORS: u32 = 1 << 21;
 /// How much of a range is made zero at once, bytes: that may mean to write zeros.
 const ZERO_CHUNK: u64 = 4 << 20;
 
+/// The longest read that is tried at once, bytes: to copy more takes longer than to hand it off.
+const READ_NOW: u64 = 32 << 10;
+
 /// What a request asks for. Positions and lengths in bytes, within the disk.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Work {
@@ -145,6 +148,26 @@ impl Request {
     /// Whether there is nothing to be done but to hand it back.
     pub(super) fn is_done(&self) -> bool {
         self.work == Work::Nothing
+    }
+
+    /// Serves a short read, if the backend can at once.
+    pub(super) fn read_now<B: BlockBackend>(
+        &mut self,
+        backend: &mut B,
+        memory: &dyn GuestMemory,
+        buffer: &mut [u8],
+    ) -> Result<(), QueueError> {
+        if let Work::Read { start, len } = self.work
+            && len <= READ_NOW
+            && let Some(buf) = part_of(buffer, len)
+            && buf.len() as u64 == len
+            && backend.read_now(start, buf)
+        {
+            self.chain.write(memory, 0, buf)?;
+            self.given = len;
+            self.work = Work::Nothing;
+        }
+        Ok(())
     }
 
     /// Does the next part, of no more bytes than `buffer` holds. The backend may be another handle
