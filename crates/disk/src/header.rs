@@ -17,6 +17,8 @@ const MAX_REFCOUNT_TABLE: u64 = 8 << 20;
 const MAX_NAME: u32 = 1023;
 /// Incompatible feature: the data are in another file.
 const EXTERNAL_DATA: u64 = 1 << 2;
+/// Incompatible feature: reference counts are not up to date.
+const DIRTY: u64 = 1 << 0;
 /// Incompatible feature: the image is known to be corrupt.
 const CORRUPT: u64 = 1 << 1;
 
@@ -39,6 +41,22 @@ pub enum HeaderError {
     /// It is marked as corrupt.
     #[error("it is marked as corrupt; repair it with qemu-img check -r all")]
     Corrupt,
+    /// It was not closed, and its reference counts may be wrong.
+    #[error("it was not closed properly; repair it with qemu-img check -r all")]
+    Dirty,
+    /// It is to be written, and holds snapshots, which share clusters with it.
+    #[error(
+        "it holds snapshots, and can't be written; delete them with qemu-img snapshot -d, or add ,readonly or ,temporary"
+    )]
+    Snapshots,
+    /// It is to be written, and two tables use a cluster, or its reference count is too low.
+    #[error("its tables contradict each other; repair it with qemu-img check -r all")]
+    Tables,
+    /// It is to be written, and has more clusters than are checked.
+    #[error(
+        "it has too many clusters; convert it with qemu-img convert -O qcow2 -o cluster_size=2M"
+    )]
+    TooLarge,
     /// A number in the header is out of range.
     #[error("its header has a bad {0}; check it with qemu-img check")]
     Field(&'static str),
@@ -48,6 +66,17 @@ pub enum HeaderError {
 const EXTENSION_BACKING_FORMAT: u32 = 0xe279_2aca;
 /// The most header extensions that are looked at.
 const MAX_EXTENSIONS: usize = 64;
+
+/// Where reference counts are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refcounts {
+    /// Where the table of their blocks is.
+    pub offset: u64,
+    /// The table's clusters.
+    pub clusters: u64,
+    /// Bits of a count: a power of two, at most 64.
+    pub bits: u32,
+}
 
 /// What the header says.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -62,6 +91,10 @@ pub struct Header {
     pub backing: Option<(u64, usize)>,
     /// Snapshots that the image holds.
     pub snapshots: u32,
+    /// The first-level table: where it is, and how many entries it has.
+    pub l1: (u64, u64),
+    /// The reference counts.
+    pub refcounts: Refcounts,
     /// Bytes of the header, after which extensions follow.
     length: u64,
 }
@@ -111,8 +144,15 @@ impl Header {
         if u64::from(u32_at(56)) * cluster_size > MAX_REFCOUNT_TABLE {
             return Err(HeaderError::Field("size of the table of reference counts"));
         }
+        let order = if version == 3 { u32_at(96) } else { 4 };
+        if order > 6 {
+            return Err(HeaderError::Field("width of reference counts"));
+        }
         if version == 3 {
             let incompatible = u64_at(72);
+            if incompatible & DIRTY != 0 {
+                return Err(HeaderError::Dirty);
+            }
             if incompatible & CORRUPT != 0 {
                 return Err(HeaderError::Corrupt);
             }
@@ -134,6 +174,12 @@ impl Header {
             version,
             backing,
             snapshots: u32_at(60),
+            l1: (u64_at(40), l1.into()),
+            refcounts: Refcounts {
+                offset: u64_at(48),
+                clusters: u32_at(56).into(),
+                bits: 1 << order,
+            },
             length: if version == 3 { u32_at(100).into() } else { 72 },
         })
     }

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod check;
 mod contents;
 mod create;
 mod error;
@@ -15,6 +16,8 @@ mod image;
 mod info;
 mod qcow2;
 mod raw;
+#[cfg(test)]
+mod tests;
 
 pub use create::create;
 pub use error::Error;

@@ -1,5 +1,6 @@
 //! qcow2 images, and the overlays of temporary disks, which are such images.
 
+use crate::check::check;
 use crate::contents::Contents;
 use crate::header::Header;
 use crate::{Access, Disk, Error, Format, info};
@@ -148,6 +149,9 @@ fn open_base(
 /// Opens a qcow2 image, with what it is based on if that is allowed.
 fn layer(file: File, path: &Path, write: bool, backing: bool, depth: u32) -> Result<Image, Error> {
     let header = Header::read(|buf, offset| info::read_padded(&file, buf, offset))?;
+    if write {
+        check(&file, &header)?;
+    }
     let base = match info::backing(&file, &header)? {
         None => None,
         Some(base) if !backing => return Err(Error::Backing(base.name)),
