@@ -1,7 +1,7 @@
 //! The machine as a few instructions on it see it.
 
 use skep_tests::program::{self, Machine};
-use skep_vmm::{Disk, Engine, Error, Outcome, Vm, VmConfig, VmHandle};
+use skep_vmm::{Access, Disk, Engine, Error, Outcome, Vm, VmConfig, VmHandle};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -520,8 +520,8 @@ fn a_pause_does_not_wait_for_all_that_a_disk_was_asked() {
         kernel: Some(program.into()),
         memory: 16 << 20,
         disks: vec![Disk {
-            path,
-            read_only: true,
+            access: Access::ReadOnly,
+            ..Disk::new(path)
         }],
         ..VmConfig::default()
     });
