@@ -75,7 +75,7 @@ fn overwrite(bytes: &mut Vec<u8>, input: &mut Input<'_>) {
     let value = match kind >> 3 & 3 {
         0 => input.number(),
         1 => input.below(32) as u64 * CLUSTER as u64,
-        2 => input.below(32) as u64 * CLUSTER as u64 | COPIED,
+        2 => (input.below(32) as u64 * CLUSTER as u64) | COPIED,
         // Compressed, or zero.
         _ => u64::from(input.u16()) | u64::from(kind >> 5) << 61 | u64::from(kind & 1) << 62,
     };
