@@ -579,7 +579,7 @@ fn a_reset_leaves_nothing_to_requests_that_are_being_served() {
     let outcome = machine.run_while(|vm| {
         for resets in 1..=10 {
             wait_for_output(&vm, resets);
-            std::thread::sleep(Duration::from_millis(2 * resets as u64));
+            std::thread::sleep(Duration::from_millis(2 * resets));
             vm.reset();
         }
         wait_for_output(&vm, 11);
