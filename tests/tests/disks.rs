@@ -107,6 +107,21 @@ fn a_killed_process_loses_nothing_that_was_flushed() {
 }
 
 #[test]
+fn what_was_written_and_not_flushed_survives_an_orderly_end() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let disk = image(&directory, "a.qcow2", 16 * MIB);
+    let write = "seq 1 1000000 | dd of=/dev/vda bs=64k count=32 iflag=fullblock 2>/dev/null; \
+                 echo written; sleep 1000";
+    let words = ["run", "--disk", &disk, "--", "sh", "-c", write];
+    let mut session = Session::start(&words);
+    session.expect("written\n");
+    session.interrupt();
+    assert_eq!(session.finish().status.code(), Some(130));
+    assert!(contents(&disk, 2 << 20) == numbers(2 << 20));
+    assert_consistent(&disk, false);
+}
+
+#[test]
 fn file_systems_survive_a_reboot() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let disks = [

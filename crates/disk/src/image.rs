@@ -99,6 +99,18 @@ impl Image {
         self.contents.write_at(buf, offset)
     }
 
+    /// Gives to the host what is held back here of what was written, so that it survives the end of
+    /// the process. Dropping an image does so, too.
+    ///
+    /// # Errors
+    /// The host's.
+    pub fn write_back(&self) -> io::Result<()> {
+        if self.read_only() {
+            return Ok(());
+        }
+        self.contents.write_back()
+    }
+
     /// Makes what was written before survive a crash of the host. What is written to a temporary disk
     /// does not, and need not.
     ///

@@ -318,6 +318,7 @@ impl Vm {
             self.shared.bus.clock().stop();
             // Threads that work for devices stand still, too, until the VM goes on.
             self.shared.bus.standstill().wait();
+            self.shared.bus.ended();
             // A stop from here on is for the next run.
             lock(&self.shared.lifecycle).phase = Phase::Running;
             match end? {

@@ -32,9 +32,15 @@ struct Store {
 
 /// A handle to an image. Each thread has one.
 #[derive(Clone)]
-struct Handle(Arc<Store>);
+pub(crate) struct Handle(Arc<Store>);
 
 impl Handle {
+    /// Gives to the host what is held back of what the guest wrote.
+    pub fn write_back(&self) {
+        // The guest is not there to be told.
+        let _ = self.told("written", self.0.image.write_back());
+    }
+
     /// What the guest is told of a result: whether. The user is told why, the first time.
     fn told(&self, what: &str, result: io::Result<()>) -> Result<(), BlockError> {
         result.map_err(|error| {
@@ -164,7 +170,7 @@ impl Server for DiskServer {
     }
 }
 
-/// Opens a disk, and makes the device for it. `index` is its number.
+/// Opens a disk, and makes the device for it, and a handle for the host. `index` is its number.
 pub(crate) fn device(
     disk: &Disk,
     index: usize,
@@ -173,7 +179,7 @@ pub(crate) fn device(
     irq: Spi,
     standstill: &Arc<Standstill>,
     warn: &Warn,
-) -> Result<Arc<Mutex<DiskDevice>>, Error> {
+) -> Result<(Arc<Mutex<DiskDevice>>, Handle), Error> {
     let image = Image::open(disk).map_err(|reason| Error::Disk {
         path: disk.path.clone(),
         reason: Box::new(reason),
@@ -184,7 +190,8 @@ pub(crate) fn device(
         warn: warn.clone(),
         warned: AtomicBool::new(false),
     }));
-    Ok(Arc::new_cyclic(|weak| {
+    let for_host = handle.clone();
+    let device = Arc::new_cyclic(|weak| {
         let device = Device::new(weak);
         let server = {
             let handle = handle.clone();
@@ -204,5 +211,6 @@ pub(crate) fn device(
         );
         let block = Block::new(Backend { handle, workers }, &format!("skep-disk{index}"));
         Mutex::new(Transport::new(version, block, ram.clone(), irq))
-    }))
+    });
+    Ok((device, for_host))
 }

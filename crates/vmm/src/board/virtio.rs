@@ -57,7 +57,9 @@ pub(super) fn attach(
     for (index, disk) in config.disks.iter().enumerate() {
         let irq = irq(slots.len());
         let standstill = bus.standstill();
-        let device = disk::device(disk, index, version, ram, irq, standstill, &config.warn)?;
+        let (device, handle) =
+            disk::device(disk, index, version, ram, irq, standstill, &config.warn)?;
+        bus.at_end(move || handle.write_back());
         slots.push(("block", device));
     }
 
