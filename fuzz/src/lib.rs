@@ -18,6 +18,7 @@ mod machine;
 mod memory;
 mod mutate;
 mod processor;
+mod qcow2;
 mod translation;
 mod tree;
 mod virtio;
@@ -55,6 +56,7 @@ pub const TARGETS: &[Target] = targets! {
     "loader" loader::run, max_len 1024, cases 100_000;
     "machine" machine::run, max_len 2048, cases 100_000;
     "processor" processor::run, max_len 512, cases 150_000;
+    "qcow2" qcow2::run, max_len 256, cases 5_000;
     "translation" translation::run, max_len 512, cases 400_000;
     "translator" machine::translated, max_len 2048, cases 15_000;
     "virtio" virtio::registers, max_len 1024, cases 100_000;

@@ -9,11 +9,11 @@
 use crate::devices::{Line, Nowhere, access, fits};
 use crate::input::Input;
 use crate::memory::Memory;
-use skep_board::virtio::block::{Block, BlockBackend, BlockError};
+use skep_board::virtio::block::{Block, BlockBackend, BlockError, Request};
 use skep_board::virtio::console::Console;
 use skep_board::virtio::rng::Rng;
 use skep_board::virtio::spec::*;
-use skep_board::virtio::{Transport, Version, VirtioDevice};
+use skep_board::virtio::{Progress, Transport, Version, VirtioDevice};
 use skep_board::{GuestMemory, MmioDevice};
 use skep_interp::DirectMemory;
 use std::sync::Arc;
@@ -30,6 +30,16 @@ struct Disk {
     len: u64,
     read_only: bool,
     broken: bool,
+    /// Requests are kept, to be served later.
+    later: bool,
+    kept: Vec<Kept>,
+}
+
+/// A request that was handed off.
+struct Kept {
+    request: Request,
+    /// The driver stopped using its queue since.
+    void: bool,
 }
 
 impl Disk {
@@ -57,6 +67,60 @@ impl BlockBackend for Disk {
     fn read_only(&self) -> bool {
         self.read_only
     }
+    fn can_discard(&self) -> bool {
+        true
+    }
+    fn discard(&mut self, offset: u64, len: u64) -> Result<(), BlockError> {
+        assert!(!self.read_only, "discards from a read-only disk");
+        self.check(offset, len as usize)
+    }
+    fn write_zeroes(&mut self, offset: u64, len: u64, _unmap: bool) -> Result<(), BlockError> {
+        assert!(!self.read_only, "a read-only disk is made zero");
+        self.check(offset, len as usize)
+    }
+    fn hand_off(&mut self, request: Request) -> Option<Request> {
+        if !self.later {
+            return Some(request);
+        }
+        let void = self.kept.iter().filter(|kept| !kept.void).count();
+        assert!(
+            void < usize::from(QUEUE_SIZE),
+            "more in flight than descriptors"
+        );
+        self.kept.push(Kept {
+            request,
+            void: false,
+        });
+        None
+    }
+    fn stopped(&mut self, queue: usize) {
+        for kept in &mut self.kept {
+            kept.void |= kept.request.queue() == queue;
+        }
+    }
+}
+
+/// Serves one of the requests that a disk kept, as another thread does.
+fn serve_later(guest: &mut Guest<Block<Disk>>, bytes: &[u8]) {
+    let taken = guest.with_device(|disk, _| {
+        let kept = &mut disk.backend_mut().kept;
+        let at = usize::from(bytes.first().copied().unwrap_or(0)) % kept.len().max(1);
+        (at < kept.len()).then(|| kept.swap_remove(at))
+    });
+    let Some(Kept { mut request, void }) = taken else {
+        return;
+    };
+    guest.serve(|disk, queues| {
+        assert!(
+            !(void && request.is_owned(queues)),
+            "a void request has an owner"
+        );
+        let memory = queues.memory();
+        // What a request that is void would write, its threads keep from memory.
+        while !void && request.step(disk.backend_mut(), memory, &mut [0; 1024])? == Progress::More {
+        }
+        request.finish(queues)
+    });
 }
 
 type Guest<D> = Transport<D, Memory, Line>;
@@ -102,11 +166,13 @@ fn with_device(data: &[u8], set_up: bool) {
                 len: u64::from(flags >> 4) * 5000,
                 read_only: flags & 4 != 0 && flags & 8 != 0,
                 broken: flags & 0xf0 == 0xf0,
+                later: flags >> 1 & 3 == 3,
+                kept: Vec::new(),
             };
             drive(
                 version,
                 Block::new(disk, "fuzz"),
-                |_, _| {},
+                serve_later,
                 set_up,
                 &mut input,
             );

@@ -132,6 +132,7 @@ tests! {
     loader "loader",
     machine "machine",
     processor "processor",
+    qcow2 "qcow2",
     translation "translation",
     translator "translator",
     virtio "virtio",

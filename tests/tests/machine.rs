@@ -1,7 +1,7 @@
 //! The machine as a few instructions on it see it.
 
 use skep_tests::program::{self, Machine};
-use skep_vmm::{Disk, Engine, Error, Outcome, Vm, VmConfig, VmHandle};
+use skep_vmm::{Access, Disk, Engine, Error, Outcome, Vm, VmConfig, VmHandle};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -463,16 +463,18 @@ second: put     'x'
     }
 }
 
-#[test]
-fn a_pause_does_not_wait_for_all_that_a_disk_was_asked() {
-    // 256 requests, each for the whole disk of 250 MiB into the same MiB of memory: 64 GB to move.
-    let program = program::raw(
+/// A program that asks a disk 256 times for its first `mib` MiB, each time into the same MiB of memory
+/// at 0x40600000. It begins with `before`, and prints `a` when it asks.
+fn asks_for_much(mib: u32, before: &str) -> Vec<u8> {
+    let last = mib + 2;
+    let source = format!(
         r"
         .equ    DISK, 0x0a003e00                @ virtio-mmio, the last slot
         .macro  set register, value
         ldr     r0, =\value
         str     r0, [r8, #\register]
         .endm
+{before}
         ldr     r8, =DISK
         set     0x70, 3                         @ ACKNOWLEDGE, DRIVER
         set     0x24, 1
@@ -490,28 +492,34 @@ fn a_pause_does_not_wait_for_all_that_a_disk_was_asked() {
         mov     r3, #0
         mov     r4, #16
         ldr     r5, =0x00010001                 @ NEXT
-        stmia   r1!, {r2-r5}
+        stmia   r1!, {{r2-r5}}
         ldr     r2, =0x40600000
         mov     r4, #0x100000
         ldr     r5, =0x00020003                 @ NEXT, WRITE
-1:      stmia   r1!, {r2-r5}
+1:      stmia   r1!, {{r2-r5}}
         add     r5, r5, #0x10000
         lsr     r6, r5, #16
-        cmp     r6, #252
+        cmp     r6, #{last}
         bne     1b
         ldr     r2, =0x40500100
         mov     r4, #1
         mov     r5, #2                          @ WRITE
-        stmia   r1!, {r2-r5}
+        stmia   r1!, {{r2-r5}}
         ldr     r1, =0x40401000                 @ the same chain 256 times
         mov     r0, #256
         strh    r0, [r1, #2]
         put     'a'
         set     0x50, 0
 2:      b       2b
-        ",
-        0,
+        "
     );
+    program::raw(&source, 0)
+}
+
+#[test]
+fn a_pause_does_not_wait_for_all_that_a_disk_was_asked() {
+    // 64 GB to move.
+    let program = asks_for_much(250, "");
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("disk.img");
     let disk = std::fs::File::create(&path).and_then(|file| file.set_len(250 << 20));
@@ -520,8 +528,8 @@ fn a_pause_does_not_wait_for_all_that_a_disk_was_asked() {
         kernel: Some(program.into()),
         memory: 16 << 20,
         disks: vec![Disk {
-            path,
-            read_only: true,
+            access: Access::ReadOnly,
+            ..Disk::new(path)
         }],
         ..VmConfig::default()
     });
@@ -538,4 +546,45 @@ fn a_pause_does_not_wait_for_all_that_a_disk_was_asked() {
     assert_eq!(outcome, Outcome::Stopped);
     assert_eq!(machine.printed(), "a");
     assert!(waited < Duration::from_secs(4), "{waited:?}");
+}
+
+#[test]
+fn a_reset_leaves_nothing_to_requests_that_are_being_served() {
+    // It looks for some milliseconds whether its memory, which is empty after a reset, stays so.
+    let program = asks_for_much(
+        16,
+        r"
+        mov     r4, #4
+1:      ldr     r1, =0x40600000
+        ldr     r2, =0x40700000
+2:      ldr     r3, [r1], #64
+        cmp     r3, #0
+        beq     3f
+        put     '!'
+4:      b       4b
+3:      cmp     r1, r2
+        blo     2b
+        subs    r4, r4, #1
+        bne     1b",
+    );
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("disk.img");
+    std::fs::write(&path, vec![0xff; 16 << 20]).expect("the directory is writable");
+    let mut machine = Machine::with(VmConfig {
+        kernel: Some(program.into()),
+        memory: 16 << 20,
+        disks: vec![Disk::new(path)],
+        ..VmConfig::default()
+    });
+    let outcome = machine.run_while(|vm| {
+        for resets in 1..=10 {
+            wait_for_output(&vm, resets);
+            std::thread::sleep(Duration::from_millis(2 * resets));
+            vm.reset();
+        }
+        wait_for_output(&vm, 11);
+        vm.stop();
+    });
+    assert_eq!(outcome, Outcome::Stopped);
+    assert_eq!(machine.printed(), "a".repeat(11));
 }

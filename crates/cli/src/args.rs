@@ -1,10 +1,13 @@
 //! The command line, from which help, completions and man pages are made.
 
+use crate::image::ImageCommand;
+use crate::run::files::disk;
 use clap::builder::styling::{AnsiColor, Styles};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use skep_config::FILE;
 use skep_config::value::parse_memory;
-use skep_vmm::Trace;
+use skep_vmm::{Disk, Trace};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -77,6 +80,12 @@ pub enum Command {
         /// Further arguments for QEMU
         #[arg(last = true, value_name = "ARGUMENT")]
         qemu: Vec<OsString>,
+    },
+    /// Make disk images, and look at them
+    Image {
+        /// What to do with them
+        #[command(subcommand)]
+        command: ImageCommand,
     },
     /// Print shell completions
     Completions {
@@ -162,6 +171,12 @@ A command's input and output:
   environment. It reads skep's standard input unless that is a terminal. Its standard error comes
   out on standard output, too, in the order in which it wrote. What it leaves running is killed.
 
+Options of a disk:
+  readonly       the guest can't write to it
+  temporary      what the guest writes is lost at the end; the file stays as it is
+  format=FORMAT  raw or qcow2; without it, qcow2 if the name ends in .qcow2, and raw otherwise
+  backing=allow  a qcow2 image may be based on another file, which it names: trust it first
+
 With a NAME:
   The virtual machine is [vm.NAME] of the configuration file. Options are stronger than the file, but
   for --append, --disk and --console-file, which are added to what it has.
@@ -219,9 +234,9 @@ pub struct RunArgs {
     /// Firmware, mapped as flash at address 0
     #[arg(long, value_name = "FILE")]
     pub bios: Option<PathBuf>,
-    /// Disk: raw image file; FILE,readonly to protect it (may be repeated)
-    #[arg(long, value_name = "FILE[,readonly]")]
-    pub disk: Vec<OsString>,
+    /// Disk: a raw or qcow2 image, or a block device (may be repeated)
+    #[arg(long, value_name = "FILE[,OPTION...]", value_parser = OsStringValueParser::new().try_map(|text| disk(&text)))]
+    pub disk: Vec<Disk>,
     /// Device that the terminal is connected to [default: pl011]
     #[arg(long, value_name = "DEVICE")]
     pub console: Option<Console>,

@@ -4,6 +4,7 @@ mod args;
 mod bundle;
 mod config;
 mod emulate;
+mod image;
 mod run;
 
 use args::{Cli, Command, RunCommand};
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
             hypervisor,
             qemu,
         }) => emulate::emulate(&file, &hypervisor, &qemu),
+        Some(Command::Image { command }) => image::image(command),
         Some(Command::Completions { shell }) => completions(shell),
         Some(Command::Man { directory }) => man_pages(&directory),
     };

@@ -3,6 +3,7 @@
 use crate::diagnostic::{Diagnostic, Report, similar};
 use crate::model::{At, Disk, Vm};
 use skep_board::map;
+use skep_disk::Format;
 use skep_loader::{Kernel, fdt, plan};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -304,13 +305,25 @@ fn check_disk(disk: &Disk, what: &str, files: &dyn Files, report: &mut Report) {
         report.add(Diagnostic::error(title, path.span(), why, help));
     };
     let name = path.get_ref().display();
-    // The magic number of QEMU's format, whose contents are no sectors.
-    if found.head.starts_with(b"QFI\xfb") {
+    // The magic number of QEMU's format.
+    let looks_qcow2 = found.head.starts_with(b"QFI\xfb");
+    let format = disk.format().unwrap_or_default();
+    let sectors = found.size != 0 && found.size.is_multiple_of(SECTOR);
+    if found.kind == Kind::Other {
+        problem(format!("{name} is not a file"), "name an image file".into());
+    } else if found.kind == Kind::BlockDevice {
+        // Nothing is known of it before it is opened.
+    } else if format == Format::Qcow2 && !looks_qcow2 {
         problem(
-            "this is a qcow2 image, and a disk is raw".into(),
-            format!("convert it: qemu-img convert -O raw {name} disk.img"),
+            "this is no qcow2 image".into(),
+            "make one with skep image create, or add format = \"raw\"".into(),
         );
-    } else if found.kind == Kind::File && (found.size == 0 || !found.size.is_multiple_of(SECTOR)) {
+    } else if format == Format::Raw && disk.format.is_none() && looks_qcow2 {
+        problem(
+            "this is raw by its name, and begins as a qcow2 image does".into(),
+            "say which it is: add format = \"qcow2\", or format = \"raw\"".into(),
+        );
+    } else if format == Format::Raw && !sectors {
         problem(
             format!(
                 "its {} bytes are not a whole number of sectors of {SECTOR} bytes",
@@ -318,8 +331,6 @@ fn check_disk(disk: &Disk, what: &str, files: &dyn Files, report: &mut Report) {
             ),
             "lengthen it with truncate -s".into(),
         );
-    } else if found.kind == Kind::Other {
-        problem(format!("{name} is not a file"), "name an image file".into());
     }
 }
 
@@ -331,14 +342,14 @@ fn check_disk_once(disk: &Disk, disks: &[Disk], index: usize, what: &str, report
     for first in disks.iter().take(index) {
         if let Some(before) = &first.file
             && before.get_ref() == path.get_ref()
-            && !(disk.read_only && first.read_only)
+            && (disk.writes_file() || first.writes_file())
         {
             report.add(
                 Diagnostic::error(
                     format!("a file is two disks of {what}"),
                     path.span(),
                     "here again",
-                    "make both readonly, or copy the file",
+                    "make both readonly or temporary, or copy the file",
                 )
                 .and(before.span(), "here first"),
             );

@@ -1,6 +1,7 @@
 //! What a file says, each value with its place, before defaults and before anything is looked at
 //! that is not in the file.
 
+use skep_disk::Format;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -212,14 +213,35 @@ pub struct Disk {
     pub span: Range<usize>,
     /// The image.
     pub file: Option<At<PathBuf>>,
+    /// The image's format; without one, as its name tells.
+    pub format: Option<At<Format>>,
     /// The guest can't write.
     pub read_only: bool,
+    /// What the guest writes is lost.
+    pub temporary: bool,
+    /// The image may be based on another file.
+    pub backing: bool,
     /// A disk of the board's.
     pub board_disk: Option<At<u8>>,
     /// Where the part of that begins, bytes.
     pub start: Option<At<u64>>,
     /// Bytes.
     pub size: Option<At<u64>>,
+}
+
+impl Disk {
+    /// The format of its file, if it has one.
+    #[must_use]
+    pub fn format(&self) -> Option<Format> {
+        let file = self.file.as_ref()?.get_ref();
+        let given = self.format.as_ref().map(|format| *format.get_ref());
+        Some(given.unwrap_or_else(|| Format::of_name(file)))
+    }
+
+    /// Whether the file is written.
+    pub(crate) fn writes_file(&self) -> bool {
+        !self.read_only && !self.temporary
+    }
 }
 
 /// A device of the board that a virtual machine has for itself.

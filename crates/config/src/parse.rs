@@ -8,6 +8,7 @@ use crate::model::{
 use crate::schema::{self, Section};
 use crate::table::{Table, list};
 use crate::value::{parse_memory, parse_size};
+use skep_disk::Format;
 use std::ops::Range;
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
@@ -373,7 +374,10 @@ fn disks(name: &At<String>, table: &Table<'_, '_>, base: &Path, report: &mut Rep
             disks.extend(table.item_path(item, base, report).map(|file| Disk {
                 span,
                 file: Some(file),
+                format: None,
                 read_only: false,
+                temporary: false,
+                backing: false,
                 board_disk: None,
                 start: None,
                 size: None,
@@ -386,12 +390,18 @@ fn disks(name: &At<String>, table: &Table<'_, '_>, base: &Path, report: &mut Rep
         let read = Disk {
             span: span.clone(),
             file: disk.path("file", base, report),
+            format: disk.choice("format", &Format::ALL, report),
             read_only: disk.boolean("readonly", report).is_some_and(At::into_inner),
+            temporary: disk
+                .boolean("temporary", report)
+                .is_some_and(At::into_inner),
+            backing: disk
+                .choice("backing", &[("allow", true), ("refuse", false)], report)
+                .is_some_and(At::into_inner),
             board_disk: disk.number("board-disk", 0..=31, report),
             start: disk.size("start", parse_size, sizes, report),
             size: disk.size("size", parse_size, 1 << 10..=u64::MAX, report),
         };
-        let _raw: Option<At<()>> = disk.choice("format", &[("raw", ())], report);
         if report.errors() > before {
             continue;
         }
@@ -401,6 +411,13 @@ fn disks(name: &At<String>, table: &Table<'_, '_>, base: &Path, report: &mut Rep
                 span,
                 "it has no file",
                 "write for instance file = \"disk.img\"",
+            ));
+        } else if read.read_only && read.temporary {
+            report.add(Diagnostic::error(
+                format!("{what} is readonly and temporary"),
+                span,
+                "the guest can't write to the one, and what it writes to the other is lost",
+                "remove one of them",
             ));
         } else if let Some(start) = &read.start
             && read.board_disk.is_none()

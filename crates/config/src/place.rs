@@ -7,6 +7,7 @@ use crate::model::{At, Channel, Config, Core, Disk, Virtio, Vm};
 use crate::table::list;
 use crate::value::show_size;
 use skep_board::map;
+use skep_disk::Format;
 use skep_hyp::platform::{Conduit, Range};
 use skep_hyp::ram::Ram;
 use skep_hyp::{bus, passed};
@@ -155,6 +156,30 @@ fn check_for_board(vm: &Vm, report: &mut Report) {
             "nothing has to be done if the guest does without them",
         );
         report.add(files.warning());
+    }
+    for disk in &vm.disks {
+        if disk.temporary {
+            report.add(Diagnostic::error(
+                hosted("temporary"),
+                disk.span.clone(),
+                "on a board, what is written to a disk in RAM is lost at the end anyway",
+                "remove temporary",
+            ));
+        }
+        if let (Some(file), Some(Format::Qcow2), None) =
+            (&disk.file, disk.format(), &disk.board_disk)
+        {
+            let name = file.get_ref().display();
+            report.add(Diagnostic::error(
+                format!(
+                    "a disk of the virtual machine `{name}` is a qcow2 image",
+                    name = vm.name.get_ref()
+                ),
+                file.span(),
+                "on a board, disks are raw",
+                format!("convert it: qemu-img convert -O raw {name} disk.img"),
+            ));
+        }
     }
     let in_ram = vm.disks.iter().filter(|disk| disk.board_disk.is_none());
     for size in in_ram.filter_map(|disk| disk.size.as_ref()) {

@@ -118,10 +118,14 @@ pub const DISK: Section = Section {
     keys: keys! {
         "file" Both, "file", default "none, with `board-disk` or `size`",
             as "\"disk.img\"": "The image, or (hosted) a block device; on a board, unless it has `board-disk`, a copy in RAM";
-        "format" Both, "`raw`", default "`raw`",
-            as "\"raw\"": "The image's format";
+        "format" Both, "`raw`, `qcow2`", default "`qcow2` if the file's name ends in `.qcow2`, else `raw`",
+            as "\"qcow2\"": "The image's format; on a board only `raw`";
         "readonly" Both, "true, false", default "`false`",
             as "true": "The guest can't write to it";
+        "temporary" Hosted, "true, false", default "`false`",
+            as "true": "What the guest writes is lost at the end, and the file stays as it is";
+        "backing" Hosted, "`allow`, `refuse`", default "`refuse`",
+            as "\"allow\"": "Whether a qcow2 image may be based on another file, which it names";
         "board-disk" Board, "0 to 31", default "none",
             as "0": "A disk of the board's: which of its virtio-mmio disks";
         "start" Board, "size, whole sectors of 512 bytes", default "`0K`",

@@ -4,6 +4,7 @@ use crate::model::{At, Config, Console, Cpu, Guest, KnownBoard, Policy, Virtio, 
 use crate::place::System;
 use crate::value::{show_size, show_time};
 use serde::Serialize;
+use skep_disk::Format;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -79,7 +80,11 @@ pub struct EffectiveVm {
 pub struct EffectiveDisk {
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<&'static str>,
     readonly: bool,
+    temporary: bool,
+    backing: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     board_disk: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -276,7 +281,10 @@ fn effective_vm(vm: &Vm, config: &Config, cores: Option<Vec<u8>>, directory: &Pa
             .iter()
             .map(|disk| EffectiveDisk {
                 file: path(&disk.file),
+                format: disk.format().map(Format::name),
                 readonly: disk.read_only,
+                temporary: disk.temporary,
+                backing: if disk.backing { "allow" } else { "refuse" },
                 board_disk: disk.board_disk.as_ref().map(|disk| *disk.get_ref()),
                 start: size(&disk.start),
                 size: size(&disk.size),

@@ -30,7 +30,8 @@ impl Examples {
             ("disk.img", vec![0; 4096]),
             ("raw.img", vec![0; 512]),
             ("odd.img", vec![0; 1000]),
-            ("disk.qcow2", qcow2),
+            ("disk.qcow2", qcow2.clone()),
+            ("snapshot", qcow2),
             ("board.dtb", board(|_| ())),
             ("shared.dtb", board(share_an_interrupt)),
             (

@@ -5,6 +5,7 @@ mod disk;
 mod flash;
 mod terminal;
 mod virtio;
+mod worker;
 
 pub(crate) use console::Console as SerialPort;
 pub(crate) use terminal::Terminal;

@@ -69,6 +69,7 @@ pub struct Bus {
     regions: Vec<Region>,
     distributor: Accesses,
     cpu_interface: Accesses,
+    at_end: Vec<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Bus {
@@ -82,6 +83,7 @@ impl Bus {
             regions: Vec::new(),
             distributor: Accesses::new("gic distributor"),
             cpu_interface: Accesses::new("gic cpu interface"),
+            at_end: Vec::new(),
         }
     }
 
@@ -97,6 +99,19 @@ impl Bus {
             accesses: Accesses::new(name),
         };
         self.regions.insert(at, region);
+    }
+
+    /// Has something done each time that the VM stops running, for good or not: handles may keep the
+    /// bus for as long as the process lives.
+    pub fn at_end(&mut self, act: impl Fn() + Send + Sync + 'static) {
+        self.at_end.push(Box::new(act));
+    }
+
+    /// The VM has stopped running.
+    pub fn ended(&self) {
+        for act in &self.at_end {
+            act();
+        }
     }
 
     /// The interrupt controller.

@@ -4,8 +4,10 @@ use crate::contents::Contents;
 use crate::engine::Engine;
 use skep_arm::state::CpuModel;
 use skep_board::virtio::Version;
+pub use skep_disk::Disk;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The least RAM, bytes.
 pub const MIN_MEMORY: u64 = 1 << 20;
@@ -54,6 +56,8 @@ pub struct VmConfig {
     /// Has the translator write `/tmp/perf-PID.map`, by which `perf report` attributes time to guest
     /// code.
     pub perf_map: bool,
+    /// Who is told what goes wrong while the VM runs.
+    pub warn: Warn,
 }
 
 /// Which code the translator lists, and where to.
@@ -86,17 +90,37 @@ impl Default for VmConfig {
             count: false,
             trace: None,
             perf_map: false,
+            warn: Warn::default(),
         }
     }
 }
 
-/// A disk: a raw image file or a block device.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Disk {
-    /// The file.
-    pub path: PathBuf,
-    /// The guest can't write.
-    pub read_only: bool,
+/// Takes sentences for the user, about what goes wrong while the VM runs.
+#[derive(Clone)]
+pub struct Warn(Arc<dyn Fn(&str) + Send + Sync>);
+
+impl Warn {
+    /// Gives them to a function, on whatever thread has one.
+    pub fn new(tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Warn(Arc::new(tell))
+    }
+
+    pub(crate) fn tell(&self, text: &str) {
+        (self.0)(text);
+    }
+}
+
+impl Default for Warn {
+    /// Drops them.
+    fn default() -> Self {
+        Warn::new(|_| ())
+    }
+}
+
+impl std::fmt::Debug for Warn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Warn")
+    }
 }
 
 /// A device that a terminal can be connected to.

@@ -50,7 +50,8 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What is wrong and what to do.
-        reason: String,
+        #[source]
+        reason: Box<skep_disk::Error>,
     },
     /// The file for a console's output can't be created.
     #[error(

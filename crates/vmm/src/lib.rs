@@ -42,12 +42,13 @@ mod ticker;
 mod vcpu;
 mod vm;
 
-pub use config::{ConsoleDevice, Disk, Trace, VmConfig};
+pub use config::{ConsoleDevice, Disk, Trace, VmConfig, Warn};
 pub use contents::Contents;
 pub use engine::{Engine, EngineStats, Leaves, TranslatorStats};
 pub use error::Error;
 pub use skep_arm::state::{CpuModel, CpuState};
 pub use skep_board::virtio::Version as VirtioVersion;
+pub use skep_disk::{Access, Format};
 pub use skep_interp::Stats;
 pub use stats::{DeviceStats, Exits, VcpuStats, VmStats};
 pub use vm::{FaultRecord, Outcome, Vm, VmHandle};

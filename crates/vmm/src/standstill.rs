@@ -1,31 +1,75 @@
-//! The host's wish that the VM stand still, for devices in the middle of long work.
+//! The host's wish that the VM stand still, for threads that work for devices.
 
+use crate::bus::lock;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Condvar, Mutex, PoisonError};
 
-/// What the lifecycle and devices share.
+/// What the lifecycle and those threads share.
 #[derive(Default)]
 pub(crate) struct Standstill {
     wanted: AtomicBool,
-    put_off: AtomicBool,
+    /// How many threads are at work for devices. None begins while a standstill is wanted, which is
+    /// looked at under this lock.
+    at_work: Mutex<usize>,
+    changed: Condvar,
+}
+
+/// A thread is at work for a device, until this is dropped.
+pub(crate) struct AtWork<'a>(&'a Standstill);
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        let mut at_work = lock(&self.0.at_work);
+        *at_work -= 1;
+        if *at_work == 0 && self.0.wanted.load(SeqCst) {
+            self.0.changed.notify_all();
+        }
+    }
 }
 
 impl Standstill {
     /// The VM is to stand still, or to go on.
     pub fn want(&self, wanted: bool) {
+        let at_work = lock(&self.at_work);
         self.wanted.store(wanted, SeqCst);
+        drop(at_work);
+        self.changed.notify_all();
     }
 
-    /// For a device with more work to do: true if it must leave that for later.
-    pub fn put_off(&self) -> bool {
-        let wanted = self.wanted.load(SeqCst);
-        if wanted {
-            self.put_off.store(true, SeqCst);
+    /// For a thread that works for a device: waits until the VM may change. None if `given_up` first,
+    /// for which [`Standstill::look_again`] makes it look.
+    pub fn work(&self, given_up: impl Fn() -> bool) -> Option<AtWork<'_>> {
+        let mut at_work = lock(&self.at_work);
+        loop {
+            if given_up() {
+                return None;
+            }
+            if !self.wanted.load(SeqCst) {
+                *at_work += 1;
+                return Some(AtWork(self));
+            }
+            at_work = self
+                .changed
+                .wait(at_work)
+                .unwrap_or_else(PoisonError::into_inner);
         }
-        wanted
     }
 
-    /// Whether a device has left work since the last call.
-    pub fn take_put_off(&self) -> bool {
-        self.put_off.load(SeqCst) && self.put_off.swap(false, SeqCst)
+    /// Makes threads that wait in [`Standstill::work`] look whether they should give up.
+    pub fn look_again(&self) {
+        // Whoever has looked waits by the time that the lock is free.
+        drop(lock(&self.at_work));
+        self.changed.notify_all();
+    }
+
+    /// Waits until no thread is at work for a device, or the VM is to go on.
+    pub fn wait(&self) {
+        let mut at_work = lock(&self.at_work);
+        while *at_work > 0 && self.wanted.load(SeqCst) {
+            at_work = self
+                .changed
+                .wait(at_work)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
     }
 }

@@ -69,11 +69,6 @@ pub(crate) fn run(vcpu: &mut Vcpu, shared: &Shared) {
         if let Some(report) = report.filter(|report| report.is_asked()) {
             report.tell(account.stats(vcpu));
         }
-        if shared.bus.standstill().take_put_off() {
-            for device in shared.bus.devices() {
-                lock(device).resume();
-            }
-        }
         if !power_on(vcpu, shared, index) {
             set_busy(shared, index, false);
             std::thread::park_timeout(SLEEP_LIMIT);

@@ -312,14 +312,15 @@ impl Vm {
     /// [`Error::Thread`], [`Error::Panic`], and after a reset those of loading.
     pub fn run(&mut self) -> Result<Outcome, Error> {
         loop {
+            self.let_devices_work();
             self.shared.bus.clock().start();
             let end = self.run_threads();
             self.shared.bus.clock().stop();
+            // Threads that work for devices stand still, too, until the VM goes on.
+            self.shared.bus.standstill().wait();
+            self.shared.bus.ended();
             // A stop from here on is for the next run.
-            let mut lifecycle = lock(&self.shared.lifecycle);
-            lifecycle.phase = Phase::Running;
-            self.shared.bus.standstill().want(false);
-            drop(lifecycle);
+            lock(&self.shared.lifecycle).phase = Phase::Running;
             match end? {
                 End::PowerOff => return Ok(Outcome::PoweredOff),
                 End::Stop => return Ok(Outcome::Stopped),
@@ -328,6 +329,14 @@ impl Vm {
                 End::Reset if self.config.no_restart => return Ok(Outcome::PoweredOff),
                 End::Reset => self.reset()?,
             }
+        }
+    }
+
+    /// Lets devices work, unless the VM has been stopped or paused since.
+    fn let_devices_work(&self) {
+        let lifecycle = lock(&self.shared.lifecycle);
+        if matches!(lifecycle.phase, Phase::Running) {
+            self.shared.bus.standstill().want(false);
         }
     }
 
@@ -441,6 +450,8 @@ impl VmHandle {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         self.shared.bus.clock().stop();
+        drop(lifecycle);
+        self.shared.bus.standstill().wait();
     }
 
     /// Ends a pause.

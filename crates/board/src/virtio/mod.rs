@@ -55,8 +55,22 @@ pub trait VirtioDevice: Send {
     /// because the host has something else now.
     fn restore(&mut self, state: &Self::State) -> bool;
 
+    /// The driver stopped using a queue, or is about to use it anew: requests that were taken from it
+    /// and not handed back are void, and [`Queues::push`] forgets them. For a device that serves them
+    /// on other threads: once this returns, none of them may write to guest memory any more.
+    fn stopped(&mut self, _queue: usize) {}
+
     /// The driver notified about a queue. An error means that the queue is broken.
     fn notify(&mut self, queue: usize, queues: &mut Queues<'_>) -> Result<(), QueueError>;
+}
+
+/// Whether more is to be done of a request that is served part by part.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// There is.
+    More,
+    /// The request can be handed back.
+    Done,
 }
 
 /// A device's view of its queues and of guest memory.
@@ -78,7 +92,17 @@ impl Queues<'_> {
         }
     }
 
-    /// Hands a request back to the driver. `written` is how many bytes at the start of the
+    /// Whether a request that was taken from a queue may still be served: the driver may have stopped
+    /// using the queue since.
+    pub fn owns(&self, queue: usize, chain: &Chain) -> bool {
+        self.live
+            && self
+                .queues
+                .get(queue)
+                .is_some_and(|queue| queue.owns(chain))
+    }
+
+    /// Hands a request back to the driver, if [`Queues::owns`] it. `written` is how many bytes at the start of the
     /// writable buffers the device has written.
     pub fn push(&mut self, queue: usize, chain: Chain, written: u32) -> Result<(), QueueError> {
         match self.queues.get_mut(queue) {

@@ -78,6 +78,8 @@ struct Segment {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Chain {
     head: u16,
+    /// [`Queue::epoch`] when it was taken.
+    epoch: u32,
     readable: Vec<Segment>,
     writable: Vec<Segment>,
 }
@@ -219,6 +221,10 @@ pub(super) struct Queue {
     signalled: Option<u16>,
     /// Buffers were used since.
     used: bool,
+    /// Counts how often the driver stopped using the queue: requests of an earlier use are void.
+    epoch: u32,
+    /// Requests that were taken and not handed back.
+    taken: u32,
 }
 
 impl Queue {
@@ -234,6 +240,8 @@ impl Queue {
             next_used: 0,
             signalled: None,
             used: false,
+            epoch: 0,
+            taken: 0,
         }
     }
 
@@ -286,7 +294,10 @@ impl Queue {
 
     /// Back to the state after reset.
     pub fn reset(&mut self) {
-        *self = Queue::new(self.max);
+        *self = Queue {
+            epoch: self.epoch.wrapping_add(1),
+            ..Queue::new(self.max)
+        };
     }
 
     /// Stops using the queue, and forgets how far it was used.
@@ -296,6 +307,8 @@ impl Queue {
         self.next_used = 0;
         self.signalled = None;
         self.used = false;
+        self.epoch = self.epoch.wrapping_add(1);
+        self.taken = 0;
     }
 
     /// Starts using the queue where the registers say that it is.
@@ -354,10 +367,16 @@ impl Queue {
                 return Ok(None);
             }
         }
+        // A driver that makes descriptors available again before it got them back could have any
+        // number of requests in flight.
+        if self.taken >= self.size {
+            return Err(QueueError::AvailableIndex);
+        }
         let mut head = [0; 2];
         memory.read(self.driver + 4 + 2 * self.slot(self.next_avail), &mut head)?;
         let chain = self.walk(memory, u16::from_le_bytes(head), features)?;
         self.next_avail = self.next_avail.wrapping_add(1);
+        self.taken += 1;
         Ok(Some(chain))
     }
 
@@ -369,6 +388,7 @@ impl Queue {
     ) -> Result<Chain, QueueError> {
         let mut chain = Chain {
             head,
+            epoch: self.epoch,
             readable: Vec::new(),
             writable: Vec::new(),
         };
@@ -421,16 +441,23 @@ impl Queue {
         }
     }
 
-    /// Hands a request back, of which the device has written the first `written` bytes.
+    /// Whether a request is of the queue's present use.
+    pub fn owns(&self, chain: &Chain) -> bool {
+        self.ready && chain.epoch == self.epoch
+    }
+
+    /// Hands a request back, of which the device has written the first `written` bytes. One of an
+    /// earlier use of the queue is forgotten.
     pub fn push(
         &mut self,
         memory: &dyn GuestMemory,
         chain: Chain,
         written: u32,
     ) -> Result<(), QueueError> {
-        if !self.ready {
+        if !self.owns(&chain) {
             return Ok(());
         }
+        self.taken = self.taken.saturating_sub(1);
         let mut entry = [0; 8];
         entry[..4].copy_from_slice(&u32::from(chain.head).to_le_bytes());
         entry[4..].copy_from_slice(&written.to_le_bytes());

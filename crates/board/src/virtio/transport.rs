@@ -125,7 +125,8 @@ impl<D: VirtioDevice, M: GuestMemory, I: IrqLine> Transport<D, M, I> {
         self.error
     }
 
-    /// Exports the state.
+    /// Exports the state. Requests that were taken and not handed back are not part of it: whoever
+    /// serves them must have finished.
     pub fn save(&self) -> TransportState<D::State> {
         let queues = self.queues.iter().zip(&self.legacy);
         TransportState {
@@ -295,11 +296,19 @@ impl<D: VirtioDevice, M: GuestMemory, I: IrqLine> Transport<D, M, I> {
         }
     }
 
+    /// Stops using a queue in one of the ways that there are.
+    fn stop_queue(&mut self, index: usize, how: fn(&mut Queue)) {
+        if let Some(queue) = self.queues.get_mut(index) {
+            self.device.stopped(index);
+            how(queue);
+        }
+    }
+
     /// What a driver's reset does. The page size stays: Linux sets it once, before it resets.
     fn reset_device(&mut self) {
         self.device.reset();
-        for queue in &mut self.queues {
-            queue.reset();
+        for index in 0..self.queues.len() {
+            self.stop_queue(index, Queue::reset);
         }
         self.legacy.fill(LegacyQueue::default());
         self.status = 0;
@@ -371,10 +380,10 @@ impl<D: VirtioDevice, M: GuestMemory, I: IrqLine> Transport<D, M, I> {
         };
         legacy.pfn = pfn;
         let align = u64::from(legacy.align);
+        self.stop_queue(self.queue_sel as usize, Queue::disable);
         let Some(queue) = self.queues.get_mut(self.queue_sel as usize) else {
             return;
         };
-        queue.disable();
         if pfn == 0 {
             return;
         }
@@ -466,18 +475,10 @@ impl<D: VirtioDevice, M: GuestMemory, I: IrqLine> Transport<D, M, I> {
     fn write_modern(&mut self, offset: u64, value: u32) {
         match offset {
             QUEUE_READY if value & 1 != 0 => return self.enable_queue(),
-            QUEUE_READY => {
-                if let Some(queue) = self.queues.get_mut(self.queue_sel as usize) {
-                    queue.disable();
-                }
-                return;
-            }
+            QUEUE_READY => return self.stop_queue(self.queue_sel as usize, Queue::disable),
             QUEUE_RESET => {
-                let allowed = self.negotiated() & F_RING_RESET != 0 && value & 1 != 0;
-                if let Some(queue) = self.queues.get_mut(self.queue_sel as usize)
-                    && allowed
-                {
-                    queue.reset();
+                if self.negotiated() & F_RING_RESET != 0 && value & 1 != 0 {
+                    self.stop_queue(self.queue_sel as usize, Queue::reset);
                 }
                 return;
             }

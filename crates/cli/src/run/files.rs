@@ -1,7 +1,7 @@
 //! Files that the user names.
 
 use crate::Error;
-use skep_vmm::{Contents, Disk};
+use skep_vmm::{Access, Contents, Disk, Format};
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -58,16 +58,49 @@ pub fn read(path: &Path, what: &str) -> Result<Contents, Error> {
     Ok(bytes.into())
 }
 
-/// A disk as written on the command line: a path, and `,readonly` to protect it.
-pub fn disk(text: &OsStr) -> Disk {
-    let bytes = text.as_bytes();
-    let protected = bytes
-        .strip_suffix(b",readonly")
-        .or_else(|| bytes.strip_suffix(b",ro"));
-    Disk {
-        path: OsStr::from_bytes(protected.unwrap_or(bytes)).into(),
-        read_only: protected.is_some(),
+/// A disk as written on the command line: a path, and what is said of it after commas.
+///
+/// # Errors
+/// What is said has no meaning, or contradicts itself.
+pub fn disk(text: &OsStr) -> Result<Disk, String> {
+    let mut disk = Disk::default();
+    let mut path = text.as_bytes();
+    // A path may have commas, too: what says nothing of a disk belongs to it.
+    while let Some(comma) = path.iter().rposition(|byte| *byte == b',') {
+        let (rest, word) = (&path[..comma], &path[comma + 1..]);
+        match word {
+            b"readonly" | b"ro" => set_access(&mut disk, Access::ReadOnly)?,
+            b"temporary" => set_access(&mut disk, Access::Temporary)?,
+            b"backing=allow" => disk.backing = true,
+            b"backing=refuse" => disk.backing = false,
+            _ => {
+                if let Some(name) = word.strip_prefix(b"format=") {
+                    let name = String::from_utf8_lossy(name);
+                    disk.format = Some(Format::named(&name).ok_or_else(|| {
+                        format!("{name:?} is no format of disks; write format=raw or format=qcow2")
+                    })?);
+                } else if word.starts_with(b"backing=") {
+                    return Err("write backing=allow or backing=refuse".into());
+                } else {
+                    break;
+                }
+            }
+        }
+        path = rest;
     }
+    if path.is_empty() {
+        return Err("name the image file, before the first comma".into());
+    }
+    disk.path = OsStr::from_bytes(path).into();
+    Ok(disk)
+}
+
+fn set_access(disk: &mut Disk, access: Access) -> Result<(), String> {
+    if disk.access != Access::Write && disk.access != access {
+        return Err("a disk is readonly or temporary, not both".into());
+    }
+    disk.access = access;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -92,19 +125,32 @@ mod tests {
 
     #[test]
     fn disks() {
+        let disk = |text: &str| disk(OsStr::new(text));
+        assert_eq!(disk("a.img"), Ok(Disk::new("a.img")));
+        let read_only = Disk {
+            access: Access::ReadOnly,
+            ..Disk::new("a,b.img")
+        };
+        assert_eq!(disk("a,b.img,readonly"), Ok(read_only.clone()));
+        assert_eq!(disk("a,b.img,ro"), Ok(read_only));
         assert_eq!(
-            disk(OsStr::new("a.img")),
-            Disk {
+            disk("a.img,format=qcow2,temporary,backing=allow"),
+            Ok(Disk {
                 path: "a.img".into(),
-                read_only: false
-            }
+                format: Some(Format::Qcow2),
+                access: Access::Temporary,
+                backing: true,
+            })
         );
-        assert_eq!(
-            disk(OsStr::new("a,b.img,readonly")),
-            Disk {
-                path: "a,b.img".into(),
-                read_only: true
-            }
-        );
+        for (text, remedy) in [
+            ("a.img,format=vmdk", "format=raw or format=qcow2"),
+            ("a.img,backing=yes", "backing=allow"),
+            ("a.img,readonly,temporary", "not both"),
+            (",readonly", "name the image file"),
+            ("", "name the image file"),
+        ] {
+            let error = disk(text).unwrap_err();
+            assert!(error.contains(remedy), "{text}: {error}");
+        }
     }
 }

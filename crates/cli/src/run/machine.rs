@@ -1,12 +1,11 @@
 //! The machine that is run: what the command line says, and what a configuration file says that it
 //! does not.
 
-use super::files;
 use crate::args::{Cli, RunArgs};
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 use skep_config::model::{At, Console, Cpu, DEFAULT_MEMORY, Guest, Virtio, Vm};
-use skep_vmm::Disk;
+use skep_vmm::{Access, Disk};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -48,7 +47,13 @@ impl Machine {
         let disks_of_file = vm.into_iter().flat_map(|vm| &vm.disks).filter_map(|disk| {
             Some(Disk {
                 path: disk.file.as_ref()?.get_ref().clone(),
-                read_only: disk.read_only,
+                format: disk.format.as_ref().map(|format| *format.get_ref()),
+                access: match disk.temporary {
+                    true => Access::Temporary,
+                    false if disk.read_only => Access::ReadOnly,
+                    false => Access::Write,
+                },
+                backing: disk.backing,
             })
         });
         let console_files = vm.into_iter().flat_map(|vm| &vm.console_files);
@@ -62,9 +67,7 @@ impl Machine {
             memory: args.memory.or(vm.map(Vm::memory)).unwrap_or(DEFAULT_MEMORY),
             cpus: args.cpus.or(vm.map(Vm::cpus)).unwrap_or(1),
             cpu: either(args.cpu, vm, |vm| &vm.cpu),
-            disks: disks_of_file
-                .chain(args.disk.iter().map(|text| files::disk(text)))
-                .collect(),
+            disks: disks_of_file.chain(args.disk.iter().cloned()).collect(),
             console: either(args.console, vm, |vm| &vm.console),
             console_files: console_files
                 .map(|path| path.get_ref().clone())
@@ -161,9 +164,15 @@ mod tests {
         assert_eq!(machine.append.as_deref(), Some("quiet"));
         let disks = machine.disks.iter();
         let disks: Vec<_> = disks
-            .map(|disk| (disk.path.to_str(), disk.read_only))
+            .map(|disk| (disk.path.to_str(), disk.access))
             .collect();
-        assert_eq!(disks, [(Some("dir/a"), false), (Some("/b"), true)]);
+        assert_eq!(
+            disks,
+            [
+                (Some("dir/a"), Access::Write),
+                (Some("/b"), Access::ReadOnly)
+            ]
+        );
         assert_eq!(machine.console_files, [Path::new("dir/log")]);
         assert_eq!(
             (machine.cpu, machine.console, machine.virtio),

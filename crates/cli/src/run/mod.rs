@@ -1,6 +1,6 @@
 //! `skep run`.
 
-mod files;
+pub mod files;
 pub mod guest;
 mod input;
 mod keys;
@@ -19,7 +19,7 @@ use machine::Machine;
 use output::Output;
 use quit::Quit;
 use skep_config::model::{Console, Cpu, Virtio, Vm as Described};
-use skep_vmm::{ConsoleDevice, CpuModel, Outcome, VirtioVersion, Vm, VmConfig};
+use skep_vmm::{ConsoleDevice, CpuModel, Outcome, VirtioVersion, Vm, VmConfig, Warn};
 use std::io::{ErrorKind, IsTerminal, Write};
 use terminal::RawTerminal;
 
@@ -64,6 +64,8 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
         count: args.stats.is_some(),
         trace: args.trace,
         perf_map: args.perf_map,
+        // The terminal may be raw.
+        warn: Warn::new(|text| eprintln!("skep: {text}\r")),
     };
 
     let quit = Quit::default();

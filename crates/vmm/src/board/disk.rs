@@ -1,101 +1,216 @@
-//! Disks: raw image files and block devices.
+//! Disks: images of the host, whose requests threads serve.
 
-use crate::config::Disk;
+use crate::board::worker::{Device, Server, Workers};
+use crate::config::Warn;
 use crate::error::Error;
+use crate::irq::Spi;
+use crate::memory::GuestRam;
 use crate::standstill::Standstill;
-use skep_board::virtio::block::{BlockBackend, BlockError};
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use skep_board::GuestMemory;
+use skep_board::virtio::block::{Block, BlockBackend, BlockError, Request};
+use skep_board::virtio::{Progress, QueueError, Transport, Version};
+use skep_disk::{Disk, Image};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
-/// Bytes of a sector: a disk is a whole number of them.
-const SECTOR: u64 = 512;
+/// A disk behind its transport.
+pub(crate) type DiskDevice = Transport<Block<Backend>, GuestRam, Spi>;
 
-/// A raw image in a file.
-pub(crate) struct RawDisk {
-    file: File,
-    len: u64,
-    read_only: bool,
-    standstill: Arc<Standstill>,
+/// How many requests of a disk are served at the same time.
+const THREADS: usize = 4;
+/// How much a thread moves at once, bytes.
+const CHUNK: usize = 256 << 10;
+
+/// An image, and what its user is told once.
+struct Store {
+    image: Image,
+    name: String,
+    warn: Warn,
+    warned: AtomicBool,
 }
 
-impl RawDisk {
-    /// Opens a disk, locked against other VMs if it is writable.
-    pub fn open(disk: &Disk, standstill: Arc<Standstill>) -> Result<Self, Error> {
-        let problem = |reason: String| Error::Disk {
-            path: disk.path.clone(),
-            reason,
-        };
-        let host = |error: std::io::Error| {
-            problem(match error.kind() {
-                ErrorKind::NotFound => {
-                    "it does not exist; make one with, for instance, truncate -s 1G FILE".into()
-                }
-                ErrorKind::PermissionDenied => {
-                    "you may not open it; check its permissions, or add ,readonly".into()
-                }
-                _ => format!("{error}; check the file"),
-            })
-        };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(!disk.read_only)
-            .open(&disk.path)
-            .map_err(host)?;
-        let metadata = file.metadata().map_err(host)?;
-        if metadata.is_dir() {
-            return Err(problem("it is a directory; name an image file".into()));
-        }
-        let locked = if disk.read_only {
-            file.try_lock_shared()
-        } else {
-            file.try_lock()
-        };
-        if let Err(std::fs::TryLockError::WouldBlock) = locked {
-            return Err(problem(
-                "another program has it open for writing; close that, or use a copy".into(),
-            ));
-        }
-        // A block device has no length in its metadata.
-        let len = file.seek(SeekFrom::End(0)).map_err(host)?;
-        if len == 0 || len % SECTOR != 0 {
-            return Err(problem(format!(
-                "its length of {len} bytes is not a whole number of 512-byte sectors; lengthen it \
-                 with truncate -s"
-            )));
-        }
-        Ok(RawDisk {
-            file,
-            len,
-            read_only: disk.read_only,
-            standstill,
+/// A handle to an image. Each thread has one.
+#[derive(Clone)]
+pub(crate) struct Handle(Arc<Store>);
+
+impl Handle {
+    /// Gives to the host what is held back of what the guest wrote.
+    pub fn write_back(&self) {
+        // The guest is not there to be told.
+        let _ = self.told("written", self.0.image.write_back());
+    }
+
+    /// What the guest is told of a result: whether. The user is told why, the first time.
+    fn told(&self, what: &str, result: io::Result<()>) -> Result<(), BlockError> {
+        result.map_err(|error| {
+            if !self.0.warned.swap(true, Relaxed) {
+                self.0.warn.tell(&format!(
+                    "the disk {} can't be {what} ({error}); the guest is told of an error, and of \
+                     further ones without a message here",
+                    self.0.name
+                ));
+            }
+            BlockError
         })
     }
 }
 
-impl BlockBackend for RawDisk {
+impl BlockBackend for Handle {
     fn len(&self) -> u64 {
-        self.len
+        self.0.image.len()
     }
 
     fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), BlockError> {
-        self.file.read_exact_at(buf, offset).map_err(|_| BlockError)
+        self.told("read", self.0.image.read_at(buf, offset))
     }
 
     fn write_at(&mut self, offset: u64, buf: &[u8]) -> Result<(), BlockError> {
-        self.file.write_all_at(buf, offset).map_err(|_| BlockError)
+        self.told("written", self.0.image.write_at(buf, offset))
     }
 
     fn flush(&mut self) -> Result<(), BlockError> {
-        self.file.sync_data().map_err(|_| BlockError)
+        self.told("flushed", self.0.image.flush())
     }
 
     fn read_only(&self) -> bool {
-        self.read_only
+        self.0.image.read_only()
     }
 
-    fn put_off(&mut self) -> bool {
-        self.standstill.put_off()
+    fn can_discard(&self) -> bool {
+        true
     }
+
+    fn discard(&mut self, offset: u64, len: u64) -> Result<(), BlockError> {
+        self.told("discarded from", self.0.image.discard(offset, len))
+    }
+
+    fn write_zeroes(&mut self, offset: u64, len: u64, unmap: bool) -> Result<(), BlockError> {
+        self.told("written", self.0.image.write_zeroes(offset, len, unmap))
+    }
+}
+
+/// The device's side of a disk.
+pub(crate) struct Backend {
+    handle: Handle,
+    workers: Workers<DiskServer>,
+}
+
+impl BlockBackend for Backend {
+    fn len(&self) -> u64 {
+        self.handle.len()
+    }
+
+    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), BlockError> {
+        self.handle.read_at(offset, buf)
+    }
+
+    fn write_at(&mut self, offset: u64, buf: &[u8]) -> Result<(), BlockError> {
+        self.handle.write_at(offset, buf)
+    }
+
+    fn flush(&mut self) -> Result<(), BlockError> {
+        self.handle.flush()
+    }
+
+    fn read_only(&self) -> bool {
+        self.handle.read_only()
+    }
+
+    fn can_discard(&self) -> bool {
+        self.handle.can_discard()
+    }
+
+    fn discard(&mut self, offset: u64, len: u64) -> Result<(), BlockError> {
+        self.handle.discard(offset, len)
+    }
+
+    fn write_zeroes(&mut self, offset: u64, len: u64, unmap: bool) -> Result<(), BlockError> {
+        self.handle.write_zeroes(offset, len, unmap)
+    }
+
+    fn read_now(&mut self, offset: u64, buf: &mut [u8]) -> bool {
+        self.handle.0.image.read_now(buf, offset)
+    }
+
+    fn hand_off(&mut self, request: Request) -> Option<Request> {
+        self.workers.submit(request.queue(), request).err()
+    }
+
+    fn stopped(&mut self, queue: usize) {
+        self.workers.cancel(queue);
+    }
+}
+
+/// A thread's side of a disk.
+struct DiskServer {
+    handle: Handle,
+    device: Device<DiskDevice>,
+    buffer: Vec<u8>,
+}
+
+impl Server for DiskServer {
+    type Job = Request;
+
+    fn step(
+        &mut self,
+        job: &mut Request,
+        memory: &dyn GuestMemory,
+    ) -> Result<Progress, QueueError> {
+        job.step(&mut self.handle, memory, &mut self.buffer)
+    }
+
+    fn finish(&mut self, job: Request, result: Result<(), QueueError>) {
+        self.device.with(|device| {
+            device.serve(|_, queues| match result {
+                Err(error) if job.is_owned(queues) => Err(error),
+                _ => job.finish(queues),
+            });
+        });
+    }
+}
+
+/// Opens a disk, and makes the device for it, and a handle for the host. `index` is its number.
+pub(crate) fn device(
+    disk: &Disk,
+    index: usize,
+    version: Version,
+    ram: &Arc<GuestRam>,
+    irq: Spi,
+    standstill: &Arc<Standstill>,
+    warn: &Warn,
+) -> Result<(Arc<Mutex<DiskDevice>>, Handle), Error> {
+    let image = Image::open(disk).map_err(|reason| Error::Disk {
+        path: disk.path.clone(),
+        reason: Box::new(reason),
+    })?;
+    let handle = Handle(Arc::new(Store {
+        image,
+        name: disk.path.display().to_string(),
+        warn: warn.clone(),
+        warned: AtomicBool::new(false),
+    }));
+    let for_host = handle.clone();
+    let device = Arc::new_cyclic(|weak| {
+        let device = Device::new(weak);
+        let server = {
+            let handle = handle.clone();
+            move || DiskServer {
+                handle: handle.clone(),
+                device: device.clone(),
+                buffer: vec![0; CHUNK],
+            }
+        };
+        let workers = Workers::new(
+            format!("disk{index}"),
+            THREADS,
+            1,
+            ram.clone(),
+            standstill.clone(),
+            server,
+        );
+        let block = Block::new(Backend { handle, workers }, &format!("skep-disk{index}"));
+        Mutex::new(Transport::new(version, block, ram.clone(), irq))
+    });
+    Ok((device, for_host))
 }

@@ -8,7 +8,6 @@ use crate::error::Error;
 use crate::irq::{Interrupts, Spi};
 use crate::memory::GuestRam;
 use skep_board::map;
-use skep_board::virtio::block::Block;
 use skep_board::virtio::rng::{Entropy, Rng};
 use skep_board::virtio::{EmptySlot, Transport};
 use std::fs::File;
@@ -56,12 +55,12 @@ pub(super) fn attach(
         console(output_file(path)?, None);
     }
     for (index, disk) in config.disks.iter().enumerate() {
-        let block = Block::new(
-            disk::RawDisk::open(disk, bus.standstill().clone())?,
-            &format!("skep-disk{index}"),
-        );
-        let transport = Transport::new(version, block, ram.clone(), irq(slots.len()));
-        slots.push(("block", shared(transport)));
+        let irq = irq(slots.len());
+        let standstill = bus.standstill();
+        let (device, handle) =
+            disk::device(disk, index, version, ram, irq, standstill, &config.warn)?;
+        bus.at_end(move || handle.write_back());
+        slots.push(("block", device));
     }
 
     for (slot, (kind, device)) in slots.into_iter().enumerate() {

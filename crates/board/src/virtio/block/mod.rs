@@ -1,13 +1,16 @@
 //! Block device (VIRTIO 1.2, section 5.2).
 
+mod request;
 pub mod spec;
 mod state;
 
 use super::spec::ID_BLOCK;
-use super::{Chain, QueueError, Queues, VirtioDevice, read_config};
+use super::{Progress, QueueError, Queues, VirtioDevice, read_config};
 use crate::GuestMemory;
 use alloc::vec;
 use alloc::vec::Vec;
+pub use request::Request;
+use request::{Limits, MAX_RANGE_SECTORS, MAX_RANGES};
 use spec::*;
 pub use state::BlockState;
 
@@ -36,6 +39,12 @@ pub trait BlockBackend: Send {
     /// Reads all of `buf` from byte `offset`. The range is within [`BlockBackend::len`].
     fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<(), BlockError>;
 
+    /// As [`BlockBackend::read_at`], if that takes no wait for a device of the host: whether it was
+    /// done. Asked for short reads before they are [handed off](BlockBackend::hand_off).
+    fn read_now(&mut self, _offset: u64, _buf: &mut [u8]) -> bool {
+        false
+    }
+
     /// Writes all of `buf` at byte `offset`. The range is within [`BlockBackend::len`]. Not called
     /// when the disk is read-only.
     fn write_at(&mut self, offset: u64, buf: &[u8]) -> Result<(), BlockError>;
@@ -45,6 +54,32 @@ pub trait BlockBackend: Send {
 
     /// Whether the disk cannot be written. Constant.
     fn read_only(&self) -> bool;
+
+    /// Whether [`BlockBackend::discard`] and [`BlockBackend::write_zeroes`] do something. Constant.
+    fn can_discard(&self) -> bool {
+        false
+    }
+
+    /// The contents of the range matter no more: what they take may be given back. The range is within
+    /// [`BlockBackend::len`]. Not called when the disk is read-only.
+    fn discard(&mut self, _offset: u64, _len: u64) -> Result<(), BlockError> {
+        Err(BlockError)
+    }
+
+    /// Makes the range zero. `unmap`: what it takes may be given back. As for
+    /// [`BlockBackend::discard`].
+    fn write_zeroes(&mut self, _offset: u64, _len: u64, _unmap: bool) -> Result<(), BlockError> {
+        Err(BlockError)
+    }
+
+    /// Offers a request to be served elsewhere, while the guest goes on: with [`Request::step`] until
+    /// it is done, and then [`Request::finish`]. One that comes back is served at once.
+    fn hand_off(&mut self, request: Request) -> Option<Request> {
+        Some(request)
+    }
+
+    /// Requests of a queue that were handed off are void: see [`VirtioDevice::stopped`].
+    fn stopped(&mut self, _queue: usize) {}
 
     /// The host wants the VM to stand still: further requests are put off until
     /// [`MmioDevice::resume`](crate::MmioDevice::resume). One queue can ask for hundreds of copies
@@ -56,6 +91,8 @@ pub trait BlockBackend: Send {
 
 /// Size of the queue.
 const QUEUE_SIZE: u16 = 256;
+/// What drivers should align discards to, sectors: the page that hosts' file systems allocate.
+const DISCARD_ALIGNMENT: u32 = 8;
 /// How much is moved at once, unless it is [limited](Block::limited).
 const CHUNK: usize = 64 << 10;
 
@@ -66,9 +103,6 @@ pub struct Block<B: BlockBackend> {
     buffer: Vec<u8>,
     max_request: u64,
 }
-
-/// A request's outcome: its status and how many bytes of data the guest was given.
-type Outcome = (u8, u64);
 
 impl<B: BlockBackend> Block<B> {
     /// A disk with a serial number, of which the first 20 bytes count.
@@ -111,113 +145,14 @@ impl<B: BlockBackend> Block<B> {
         self.backend.len() / SECTOR
     }
 
-    /// The byte at which `len` bytes from `sector` start, if all of them exist and are not too many.
-    fn locate(&self, sector: u64, len: u64) -> Option<u64> {
-        let capacity = self.capacity() * SECTOR;
-        let start = sector.checked_mul(SECTOR)?;
-        let end = start.checked_add(len)?;
-        let fits = end <= capacity && len <= self.max_request;
-        (fits && len.is_multiple_of(SECTOR)).then_some(start)
-    }
-
-    /// Reads `len` bytes into the request.
-    fn input(
+    /// Serves a request to its end.
+    fn serve(
         &mut self,
-        chain: &Chain,
+        mut request: Request,
         memory: &dyn GuestMemory,
-        sector: u64,
-        len: u64,
-    ) -> Result<Outcome, QueueError> {
-        let Some(start) = self.locate(sector, len) else {
-            return Ok((S_IOERR, 0));
-        };
-        let mut done = 0;
-        while done < len {
-            let part = (len - done).min(self.buffer.len() as u64);
-            let Some(buf) = self.buffer.get_mut(..part as usize) else {
-                break;
-            };
-            if self.backend.read_at(start + done, buf).is_err() {
-                return Ok((S_IOERR, done));
-            }
-            chain.write(memory, done, buf)?;
-            done += part;
-        }
-        Ok((S_OK, done))
-    }
-
-    /// Writes the `len` bytes that follow the request's header.
-    fn output(
-        &mut self,
-        chain: &Chain,
-        memory: &dyn GuestMemory,
-        sector: u64,
-        len: u64,
-        write_through: bool,
-    ) -> Result<u8, QueueError> {
-        if self.backend.read_only() {
-            return Ok(S_IOERR);
-        }
-        let Some(start) = self.locate(sector, len) else {
-            return Ok(S_IOERR);
-        };
-        let mut done = 0;
-        while done < len {
-            let part = (len - done).min(self.buffer.len() as u64);
-            let Some(buf) = self.buffer.get_mut(..part as usize) else {
-                break;
-            };
-            chain.read(memory, HEADER as u64 + done, buf)?;
-            if self.backend.write_at(start + done, buf).is_err() {
-                return Ok(S_IOERR);
-            }
-            done += part;
-        }
-        if write_through && self.backend.flush().is_err() {
-            return Ok(S_IOERR);
-        }
-        Ok(S_OK)
-    }
-
-    /// Serves a request. Returns how many bytes, from their start, of its writable buffers have
-    /// been written.
-    fn request(
-        &mut self,
-        chain: &Chain,
-        memory: &dyn GuestMemory,
-        features: u64,
-    ) -> Result<u32, QueueError> {
-        let mut header = [0; HEADER];
-        chain.read(memory, 0, &mut header)?;
-        let [t0, t1, t2, t3, _, _, _, _, sector @ ..] = header;
-        let sector = u64::from_le_bytes(sector);
-        // The status is the last byte, and all before it is for data (section 5.2.6).
-        let room = chain
-            .writable_len()
-            .checked_sub(1)
-            .ok_or(QueueError::TooShort)?;
-        let sent = chain.readable_len().saturating_sub(HEADER as u64);
-        let (status, done) = match u32::from_le_bytes([t0, t1, t2, t3]) {
-            T_IN => self.input(chain, memory, sector, room)?,
-            T_OUT => {
-                // A driver that cannot flush relies on each write's being safe (section 5.2.6.2).
-                let write_through = features & F_FLUSH == 0;
-                (self.output(chain, memory, sector, sent, write_through)?, 0)
-            }
-            T_FLUSH => (self.backend.flush().map_or(S_IOERR, |()| S_OK), 0),
-            T_GET_ID => {
-                let len = room.min(ID_BYTES as u64);
-                chain.write(memory, 0, self.id.get(..len as usize).unwrap_or_default())?;
-                (S_OK, len)
-            }
-            _ => (S_UNSUPP, 0),
-        };
-        chain.write(memory, room, &[status])?;
-        Ok(if done == room {
-            room.saturating_add(1)
-        } else {
-            done
-        } as u32)
+    ) -> Result<Request, QueueError> {
+        while request.step(&mut self.backend, memory, &mut self.buffer)? == Progress::More {}
+        Ok(request)
     }
 }
 
@@ -229,8 +164,12 @@ impl<B: BlockBackend> VirtioDevice for Block<B> {
     }
 
     fn features(&self) -> u64 {
-        let read_only = if self.backend.read_only() { F_RO } else { 0 };
-        F_SEG_MAX | F_BLK_SIZE | F_FLUSH | read_only
+        let access = match (self.backend.read_only(), self.backend.can_discard()) {
+            (true, _) => F_RO,
+            (false, true) => F_DISCARD | F_WRITE_ZEROES,
+            (false, false) => 0,
+        };
+        F_SEG_MAX | F_BLK_SIZE | F_FLUSH | access
     }
 
     fn queue_sizes(&self) -> &[u16] {
@@ -239,18 +178,33 @@ impl<B: BlockBackend> VirtioDevice for Block<B> {
 
     fn config_read(&self, offset: u64, buf: &mut [u8]) {
         let mut config = [0; CONFIG_SIZE];
-        let (capacity, rest) = config.split_at_mut(CONFIG_SEG_MAX);
-        let (seg_max, rest) = rest.split_at_mut(CONFIG_BLK_SIZE - CONFIG_SEG_MAX);
-        capacity[..8].copy_from_slice(&self.capacity().to_le_bytes());
+        let mut set = |at: usize, value: &[u8]| {
+            if let Some(field) = config.get_mut(at..at + value.len()) {
+                field.copy_from_slice(value);
+            }
+        };
+        set(CONFIG_CAPACITY, &self.capacity().to_le_bytes());
         // The header and the status take a descriptor each.
-        seg_max[..4].copy_from_slice(&(u32::from(QUEUE_SIZE) - 2).to_le_bytes());
-        rest[..4].copy_from_slice(&(SECTOR as u32).to_le_bytes());
+        set(CONFIG_SEG_MAX, &(u32::from(QUEUE_SIZE) - 2).to_le_bytes());
+        set(CONFIG_BLK_SIZE, &(SECTOR as u32).to_le_bytes());
+        if self.features() & F_DISCARD != 0 {
+            set(CONFIG_MAX_DISCARD_SECTORS, &MAX_RANGE_SECTORS.to_le_bytes());
+            set(CONFIG_MAX_DISCARD_SEG, &MAX_RANGES.to_le_bytes());
+            set(CONFIG_DISCARD_ALIGNMENT, &DISCARD_ALIGNMENT.to_le_bytes());
+            set(CONFIG_MAX_ZEROES_SECTORS, &MAX_RANGE_SECTORS.to_le_bytes());
+            set(CONFIG_MAX_ZEROES_SEG, &MAX_RANGES.to_le_bytes());
+            set(CONFIG_ZEROES_MAY_UNMAP, &[1]);
+        }
         read_config(&config, offset, buf);
     }
 
     fn config_write(&mut self, _offset: u64, _bytes: &[u8]) {}
 
     fn reset(&mut self) {}
+
+    fn stopped(&mut self, queue: usize) {
+        self.backend.stopped(queue);
+    }
 
     fn save(&self) -> BlockState {
         BlockState {
@@ -268,8 +222,24 @@ impl<B: BlockBackend> VirtioDevice for Block<B> {
         while !self.backend.put_off()
             && let Some(chain) = queues.pop(queue)?
         {
-            let written = self.request(&chain, queues.memory(), queues.features())?;
-            queues.push(queue, chain, written)?;
+            let limits = Limits {
+                len: self.capacity() * SECTOR,
+                max_request: self.max_request,
+                read_only: self.backend.read_only(),
+                can_discard: self.backend.can_discard(),
+                id: &self.id,
+                features: queues.features(),
+            };
+            let mut request = Request::new(queue, chain, queues.memory(), &limits)?;
+            request.read_now(&mut self.backend, queues.memory(), &mut self.buffer)?;
+            let request = if request.is_done() {
+                Some(request)
+            } else {
+                self.backend.hand_off(request)
+            };
+            if let Some(request) = request {
+                self.serve(request, queues.memory())?.finish(queues)?;
+            }
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::virtio::block::spec::*;
 use crate::virtio::console::{Console, F_EMERG_WRITE, F_SIZE, RECEIVE, TRANSMIT};
 use crate::virtio::rng::Rng;
 
-fn header(kind: u32, sector: u64) -> [u8; 16] {
+pub fn header(kind: u32, sector: u64) -> [u8; 16] {
     let mut bytes = [0; 16];
     bytes[..4].copy_from_slice(&kind.to_le_bytes());
     bytes[8..].copy_from_slice(&sector.to_le_bytes());

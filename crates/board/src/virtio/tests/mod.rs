@@ -2,6 +2,7 @@
 
 mod devices;
 mod hostile;
+mod later;
 mod queue;
 mod random;
 mod saved;
