@@ -7,6 +7,7 @@
 
 pub mod block;
 pub mod console;
+pub mod fs;
 mod queue;
 pub mod rng;
 pub mod spec;
