@@ -6,6 +6,7 @@ use crate::wire::*;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FallocateFlags, OFlags, RenameFlags, SeekFrom};
 use rustix::io::{Errno, ReadWriteFlags, retry_on_intr};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::HashMap;
 use std::io::IoSlice;
 use std::path::Path;
@@ -43,6 +44,29 @@ impl Default for Limits {
             handles: 1024,
             nodes: 1 << 20,
             entries: 4 << 20,
+        }
+    }
+}
+
+impl Limits {
+    /// For one of so many servers of this process. Its limit on open files is raised as far as
+    /// it may raise it itself, and half of what there is is left to others.
+    #[must_use]
+    pub fn for_servers(servers: usize) -> Self {
+        const MOST: u64 = 1 << 15;
+        let before = getrlimit(Resource::Nofile);
+        let raised = Rlimit {
+            current: before.maximum,
+            ..before
+        };
+        let limit = match setrlimit(Resource::Nofile, raised) {
+            Ok(()) => raised.current,
+            Err(_) => before.current,
+        };
+        let half = limit.unwrap_or(u64::MAX).min(MOST) / 2;
+        Limits {
+            handles: (half as usize / servers.max(1)).max(16),
+            ..Limits::default()
         }
     }
 }

@@ -9,6 +9,7 @@ mod output;
 mod progress;
 pub mod quit;
 mod sandbox;
+pub mod shares;
 mod stats;
 pub mod terminal;
 mod watch;
@@ -49,6 +50,7 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
             .map(|path| files::read(path, "firmware"))
             .transpose()?,
         disks: machine.disks,
+        shares: shares::devices(&machine.shares),
         // A command runs once.
         no_restart: session.command.is_some(),
         console: match machine.console {

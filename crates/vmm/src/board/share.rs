@@ -1,0 +1,148 @@
+//! Shared directories: the thread that serves one.
+
+use crate::bus::lock;
+use crate::config::Share;
+use crate::error::Error;
+use crate::irq::Spi;
+use crate::memory::GuestRam;
+use crate::standstill::Standstill;
+use skep_board::virtio::Transport;
+use skep_board::virtio::fs::{Fs, Wake};
+use skep_share::wire::{MAX_IO, MAX_MESSAGE, OUT_HEADER};
+use skep_share::{Limits, Server};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+
+/// A shared directory's device.
+pub(super) type Device = Transport<Fs<Bell>, GuestRam, Spi>;
+
+/// What the device tells its thread.
+#[derive(Default)]
+struct Wanted {
+    /// There may be requests.
+    requests: bool,
+    /// The device is gone.
+    end: bool,
+}
+
+#[derive(Default)]
+struct Signal {
+    wanted: Mutex<Wanted>,
+    changed: Condvar,
+}
+
+/// Wakes the thread, and ends it when the device is dropped.
+pub(super) struct Bell(Arc<Signal>);
+
+impl Bell {
+    fn ring(&self, set: impl FnOnce(&mut Wanted)) {
+        set(&mut lock(&self.0.wanted));
+        self.0.changed.notify_one();
+    }
+}
+
+impl Wake for Bell {
+    fn wake(&self) {
+        self.ring(|wanted| wanted.requests = true);
+    }
+}
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        self.ring(|wanted| wanted.end = true);
+    }
+}
+
+/// A shared directory's device, with a thread that serves it for as long as it is there. The
+/// transport is made around what it is given.
+pub(super) fn device(
+    share: &Share,
+    limits: Limits,
+    ram: &Arc<GuestRam>,
+    standstill: &Arc<Standstill>,
+    transport: impl FnOnce(Fs<Bell>) -> Device,
+) -> Result<Arc<Mutex<Device>>, Error> {
+    let server =
+        Server::new(&share.path, share.read_only, limits).map_err(|source| Error::Share {
+            path: share.path.clone(),
+            source,
+        })?;
+    let signal = Arc::new(Signal::default());
+    let fs = Fs::new(&share.tag, Bell(signal.clone()));
+    let device = Arc::new(Mutex::new(transport(fs)));
+    let worker = Worker {
+        signal,
+        device: Arc::downgrade(&device),
+        ram: ram.clone(),
+        standstill: standstill.clone(),
+        server,
+        session: 0,
+        message: Vec::new(),
+        reply: Vec::new(),
+    };
+    std::thread::Builder::new()
+        .name(format!("share {}", share.tag))
+        .spawn(move || worker.run())
+        .map_err(Error::Thread)?;
+    Ok(device)
+}
+
+/// What the thread has.
+struct Worker {
+    signal: Arc<Signal>,
+    device: Weak<Mutex<Device>>,
+    ram: Arc<GuestRam>,
+    standstill: Arc<Standstill>,
+    server: Server,
+    session: u64,
+    message: Vec<u8>,
+    reply: Vec<u8>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        while self.wait() {
+            while !self.standstill.put_off() && self.step() {}
+        }
+    }
+
+    /// Waits for requests; false when there will be none any more.
+    fn wait(&self) -> bool {
+        let mut wanted = lock(&self.signal.wanted);
+        loop {
+            if wanted.end {
+                return false;
+            }
+            if std::mem::take(&mut wanted.requests) {
+                return true;
+            }
+            wanted = self
+                .signal
+                .changed
+                .wait(wanted)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Serves a request; false if there is none.
+    fn step(&mut self) -> bool {
+        let Some(device) = self.device.upgrade() else {
+            return false;
+        };
+        let Some(request) = lock(&device).take() else {
+            return false;
+        };
+        if request.session() != self.session {
+            self.session = request.session();
+            self.server.reset();
+        }
+        // The device is free while the host's files are not.
+        if let Err(error) = request.read(&*self.ram, MAX_MESSAGE, &mut self.message) {
+            lock(&device).refuse(error);
+            return false;
+        }
+        let room = request.room().min((OUT_HEADER + MAX_IO) as u64) as usize;
+        self.server.serve(&self.message, room, &mut self.reply);
+        lock(&device).finish(request, &self.reply);
+        true
+    }
+}
