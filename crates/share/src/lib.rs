@@ -9,6 +9,8 @@
 
 mod nodes;
 mod server;
+#[cfg(test)]
+mod tests;
 mod tree;
 pub mod wire;
 

@@ -263,6 +263,10 @@ impl Server {
                 } else {
                     ReadWriteFlags::empty()
                 };
+                // The host takes -1 for a position of its own.
+                if i64::try_from(offset).is_err() {
+                    return Err(Errno::INVAL);
+                }
                 let data = [IoSlice::new(data)];
                 let write = || rustix::io::pwritev2(file, &data, offset, flags);
                 reply.written(retry_on_intr(write)? as u32);
