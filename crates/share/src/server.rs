@@ -411,11 +411,11 @@ impl Server {
         name: Name<'_>,
         directory: &OwnedFd,
         reply: &mut Reply<'_>,
-    ) -> Result<u64, Errno> {
+    ) -> Result<(), Errno> {
         let stat = self.tree.stat_at(directory, name)?;
         let number = self.nodes.look_up(stat.identity, node, name.bytes())?;
         reply.entry(number, &stat.attr, VALID);
-        Ok(number)
+        Ok(())
     }
 
     fn set_attributes(

@@ -33,6 +33,9 @@ struct Seen {
     gid: u32,
 }
 
+/// An entry of a directory.
+type Listed = (Option<Seen>, Vec<u8>, u64);
+
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())
 }
@@ -265,14 +268,14 @@ impl Guest {
             .map(|reply| u64_at(&reply, 0))
     }
 
-    /// Reads a piece of a directory: names, and where the next piece begins.
+    /// Reads a piece of a directory: entries, each with what is known of it, and where the next is.
     fn list(
         &mut self,
         handle: u64,
         offset: u64,
         size: u32,
         plus: bool,
-    ) -> Result<Vec<(Option<Seen>, Vec<u8>, u64)>, Errno> {
+    ) -> Result<Vec<Listed>, Errno> {
         let opcode = if plus { 44 } else { 28 };
         let reply = self.ask(opcode, 0, &words(&[handle, offset, size.into(), 0, 0]))?;
         assert!(reply.len() <= size as usize);
