@@ -1,5 +1,5 @@
-//! virtio: both register interfaces with an entropy source, a disk and a console behind them, in a
-//! small memory.
+//! virtio: both register interfaces with an entropy source, a disk, a console and a shared directory's
+//! device behind them, in a small memory.
 //!
 //! The interrupt line is what INTERRUPT_STATUS says, a device that found its queue broken asks for a
 //! reset and does nothing else, the disk is asked for what it has only, and after a reset all works
@@ -11,6 +11,7 @@ use crate::input::Input;
 use crate::memory::Memory;
 use skep_board::virtio::block::{Block, BlockBackend, BlockError, Request};
 use skep_board::virtio::console::Console;
+use skep_board::virtio::fs::{Fs, Wake};
 use skep_board::virtio::rng::Rng;
 use skep_board::virtio::spec::*;
 use skep_board::virtio::{Progress, Transport, Version, VirtioDevice};
@@ -123,6 +124,13 @@ fn serve_later(guest: &mut Guest<Block<Disk>>, bytes: &[u8]) {
     });
 }
 
+/// A server that does nothing until the host does.
+struct Asleep;
+
+impl Wake for Asleep {
+    fn wake(&self) {}
+}
+
 type Guest<D> = Transport<D, Memory, Line>;
 /// What the host does to a device.
 type HostInput<D> = fn(&mut Guest<D>, &[u8]);
@@ -160,6 +168,15 @@ fn with_device(data: &[u8], set_up: bool) {
                 set_up,
                 &mut input,
             );
+        }
+        3 if flags & 0x80 != 0 => {
+            let serve: HostInput<Fs<Asleep>> = |guest, bytes| {
+                while let Some(request) = guest.take() {
+                    let room = request.room().min(bytes.len() as u64) as usize;
+                    guest.finish(request, &bytes[..room]);
+                }
+            };
+            drive(version, Fs::new("fuzz", Asleep), serve, set_up, &mut input);
         }
         _ => {
             let disk = Disk {
