@@ -231,11 +231,11 @@ impl Tree {
         rustix::fs::openat2(directory, name.bytes(), flags, mode, BENEATH)
     }
 
-    /// Makes an empty file, a pipe or a socket. Devices are refused.
+    /// Makes an empty file, or a pipe. Devices and sockets are refused.
     pub fn make_node(&self, directory: impl AsFd, name: Name<'_>, mode: u32) -> Result<(), Errno> {
         let kind = match FileType::from_raw_mode(mode) {
             FileType::Unknown => FileType::RegularFile,
-            kind @ (FileType::RegularFile | FileType::Fifo | FileType::Socket) => kind,
+            kind @ (FileType::RegularFile | FileType::Fifo) => kind,
             _ => return Err(Errno::PERM),
         };
         let mode = Mode::from_raw_mode(mode & 0o777);

@@ -179,7 +179,7 @@ fn special_files_are_not_opened() {
         assert_eq!(guest.set(node, 8, 0, 0), Err(Errno::ACCESS), "{file}");
         assert!(guest.create(ROOT, file, open::WRITE).is_err(), "{file}");
     }
-    for device in [0o020_666, 0o060_666] {
+    for device in [0o020_666, 0o060_666, 0o140_666] {
         let null = pair(device, 0x103);
         let body = [words(&[null, 0]), name("device")].concat();
         assert_eq!(guest.ask(8, ROOT, &body).unwrap_err(), Errno::PERM);

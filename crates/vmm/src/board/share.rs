@@ -1,4 +1,7 @@
 //! Shared directories: the thread that serves one.
+//!
+//! It is started when the guest first asks for something: then the VM runs, and what its process has
+//! given up by then, its threads have given up, too.
 
 use crate::bus::lock;
 use crate::config::Share;
@@ -28,6 +31,8 @@ struct Wanted {
 struct Signal {
     wanted: Mutex<Wanted>,
     changed: Condvar,
+    /// What has no thread yet.
+    worker: Mutex<Option<Worker>>,
 }
 
 /// Wakes the thread, and ends it when the device is dropped.
@@ -43,17 +48,30 @@ impl Bell {
 impl Wake for Bell {
     fn wake(&self) {
         self.ring(|wanted| wanted.requests = true);
+        if let Some(worker) = &*lock(&self.0.worker) {
+            let thread = std::thread::Builder::new().name(worker.name.clone());
+            let signal = self.0.clone();
+            // Should the host have no thread now, the guest's next request finds one, maybe.
+            let _ = thread.spawn(move || {
+                let worker = lock(&signal.worker).take();
+                if let Some(worker) = worker {
+                    worker.run();
+                }
+            });
+        }
     }
 }
 
 impl Drop for Bell {
     fn drop(&mut self) {
         self.ring(|wanted| wanted.end = true);
+        // It has the signal, too.
+        lock(&self.0.worker).take();
     }
 }
 
-/// A shared directory's device, with a thread that serves it for as long as it is there. The
-/// transport is made around what it is given.
+/// A shared directory's device, which a thread serves for as long as it is there. The transport is made
+/// around what it is given.
 pub(super) fn device(
     share: &Share,
     limits: Limits,
@@ -70,7 +88,8 @@ pub(super) fn device(
     let fs = Fs::new(&share.tag, Bell(signal.clone()));
     let device = Arc::new(Mutex::new(transport(fs)));
     let worker = Worker {
-        signal,
+        name: format!("share {}", share.tag),
+        signal: signal.clone(),
         device: Arc::downgrade(&device),
         ram: ram.clone(),
         standstill: standstill.clone(),
@@ -79,15 +98,14 @@ pub(super) fn device(
         message: Vec::new(),
         reply: Vec::new(),
     };
-    std::thread::Builder::new()
-        .name(format!("share {}", share.tag))
-        .spawn(move || worker.run())
-        .map_err(Error::Thread)?;
+    *lock(&signal.worker) = Some(worker);
     Ok(device)
 }
 
 /// What the thread has.
 struct Worker {
+    /// The thread's.
+    name: String,
     signal: Arc<Signal>,
     device: Weak<Mutex<Device>>,
     ram: Arc<GuestRam>,
