@@ -14,6 +14,7 @@ use skep_board::virtio::fs::{Fs, Wake};
 use skep_share::wire::{MAX_IO, MAX_MESSAGE, OUT_HEADER};
 use skep_share::{Limits, Server};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 /// A shared directory's device.
 pub(super) type Device = Transport<Fs<Bell>, GuestRam, Spi>;
@@ -119,8 +120,20 @@ struct Worker {
 impl Worker {
     fn run(mut self) {
         while self.wait() {
-            while !self.standstill.put_off() && self.step() {}
+            while self.may_work() && self.step() {}
         }
+    }
+
+    /// Waits while the VM is to stand still; false when the device is gone.
+    fn may_work(&self) -> bool {
+        /// How often the end of a standstill is looked for.
+        const LOOK: Duration = Duration::from_millis(10);
+        let mut wanted = lock(&self.signal.wanted);
+        while !wanted.end && self.standstill.put_off() {
+            let waited = self.signal.changed.wait_timeout(wanted, LOOK);
+            (wanted, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        !wanted.end
     }
 
     /// Waits for requests; false when there will be none any more.
