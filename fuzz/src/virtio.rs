@@ -11,7 +11,7 @@ use crate::input::Input;
 use crate::memory::Memory;
 use skep_board::virtio::block::{Block, BlockBackend, BlockError, Request};
 use skep_board::virtio::console::Console;
-use skep_board::virtio::fs::{Fs, Wake};
+use skep_board::virtio::fs::{self, Fs, FsServer};
 use skep_board::virtio::rng::Rng;
 use skep_board::virtio::spec::*;
 use skep_board::virtio::{Progress, Transport, Version, VirtioDevice};
@@ -124,11 +124,42 @@ fn serve_later(guest: &mut Guest<Block<Disk>>, bytes: &[u8]) {
     });
 }
 
-/// A server that does nothing until the host does.
-struct Asleep;
+/// A server of files that keeps requests until the host has it serve one.
+#[derive(Default)]
+struct Files(Vec<fs::Request>);
 
-impl Wake for Asleep {
-    fn wake(&self) {}
+impl FsServer for Files {
+    fn hand_off(&mut self, request: fs::Request) -> Option<fs::Request> {
+        assert!(
+            self.0.len() < 2 * usize::from(QUEUE_SIZE),
+            "more in flight than descriptors"
+        );
+        self.0.push(request);
+        None
+    }
+    fn stopped(&mut self, queue: usize) {
+        self.0.retain(|request| request.queue() != queue);
+    }
+}
+
+/// Replies to the first request that is kept.
+fn reply(guest: &mut Guest<Fs<Files>>, bytes: &[u8]) {
+    guest.serve(|fs, queues| {
+        let kept = &mut fs.server_mut().0;
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let mut request = kept.remove(0);
+        if !request.is_owned(queues) {
+            return Ok(());
+        }
+        let mut message = Vec::new();
+        request.message(queues.memory(), 100, &mut message)?;
+        assert!(message.len() <= 100);
+        let room = request.room().min(bytes.len() as u64) as usize;
+        request.reply(queues.memory(), &bytes[..room])?;
+        request.finish(queues)
+    });
 }
 
 type Guest<D> = Transport<D, Memory, Line>;
@@ -170,13 +201,8 @@ fn with_device(data: &[u8], set_up: bool) {
             );
         }
         3 if flags & 0x80 != 0 => {
-            let serve: HostInput<Fs<Asleep>> = |guest, bytes| {
-                while let Some(request) = guest.take() {
-                    let room = request.room().min(bytes.len() as u64) as usize;
-                    guest.finish(request, &bytes[..room]);
-                }
-            };
-            drive(version, Fs::new("fuzz", Asleep), serve, set_up, &mut input);
+            let files = Fs::new("fuzz", Files::default());
+            drive(version, files, reply, set_up, &mut input);
         }
         _ => {
             let disk = Disk {

@@ -3,177 +3,115 @@
 //! It is started when the guest first asks for something: then the VM runs, and what its process has
 //! given up by then, its threads have given up, too.
 
+use crate::board::worker::{Device, Server as Serve, Workers};
 use crate::bus::lock;
 use crate::config::Share;
 use crate::error::Error;
 use crate::irq::Spi;
 use crate::memory::GuestRam;
 use crate::standstill::Standstill;
-use skep_board::virtio::Transport;
-use skep_board::virtio::fs::{Fs, Wake};
+use skep_board::GuestMemory;
+use skep_board::virtio::fs::{Fs, FsServer, Request};
+use skep_board::virtio::{Progress, QueueError, Transport, Version};
 use skep_share::wire::{MAX_IO, MAX_MESSAGE, OUT_HEADER};
 use skep_share::{Limits, Server};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
-/// A shared directory's device.
-pub(super) type Device = Transport<Fs<Bell>, GuestRam, Spi>;
+/// A shared directory behind its transport.
+pub(super) type ShareDevice = Transport<Fs<Backend>, GuestRam, Spi>;
 
-/// What the device tells its thread.
-#[derive(Default)]
-struct Wanted {
-    /// There may be requests.
-    requests: bool,
-    /// The device is gone.
-    end: bool,
-}
+/// How many requests are served at a time: what a guest does with files is an order of its own.
+const THREADS: usize = 1;
 
-#[derive(Default)]
-struct Signal {
-    wanted: Mutex<Wanted>,
-    changed: Condvar,
-    /// What has no thread yet.
-    worker: Mutex<Option<Worker>>,
-}
+/// The device's side.
+pub(super) struct Backend(Workers<Worker>);
 
-/// Wakes the thread, and ends it when the device is dropped.
-pub(super) struct Bell(Arc<Signal>);
+impl FsServer for Backend {
+    fn hand_off(&mut self, request: Request) -> Option<Request> {
+        self.0.submit(request.queue(), request).err()
+    }
 
-impl Bell {
-    fn ring(&self, set: impl FnOnce(&mut Wanted)) {
-        set(&mut lock(&self.0.wanted));
-        self.0.changed.notify_one();
+    fn stopped(&mut self, queue: usize) {
+        self.0.cancel(queue);
     }
 }
 
-impl Wake for Bell {
-    fn wake(&self) {
-        self.ring(|wanted| wanted.requests = true);
-        if let Some(worker) = &*lock(&self.0.worker) {
-            let thread = std::thread::Builder::new().name(worker.name.clone());
-            let signal = self.0.clone();
-            // Should the host have no thread now, the guest's next request finds one, maybe.
-            let _ = thread.spawn(move || {
-                let worker = lock(&signal.worker).take();
-                if let Some(worker) = worker {
-                    worker.run();
-                }
-            });
+/// What the guest knows of the directory, and since when.
+struct Session {
+    server: Server,
+    number: u64,
+}
+
+/// The thread's side.
+struct Worker {
+    session: Arc<Mutex<Session>>,
+    device: Device<ShareDevice>,
+    message: Vec<u8>,
+    reply: Vec<u8>,
+}
+
+impl Serve for Worker {
+    type Job = Request;
+
+    fn step(
+        &mut self,
+        job: &mut Request,
+        memory: &dyn GuestMemory,
+    ) -> Result<Progress, QueueError> {
+        job.message(memory, MAX_MESSAGE, &mut self.message)?;
+        let room = job.room().min((OUT_HEADER + MAX_IO) as u64) as usize;
+        let mut session = lock(&self.session);
+        if session.number != job.session() {
+            session.number = job.session();
+            session.server.reset();
         }
+        session.server.serve(&self.message, room, &mut self.reply);
+        job.reply(memory, &self.reply)?;
+        Ok(Progress::Done)
+    }
+
+    fn finish(&mut self, job: Request, result: Result<(), QueueError>) {
+        self.device.with(|device| {
+            device.serve(|_, queues| match result {
+                Err(error) if job.is_owned(queues) => Err(error),
+                _ => job.finish(queues),
+            });
+        });
     }
 }
 
-impl Drop for Bell {
-    fn drop(&mut self) {
-        self.ring(|wanted| wanted.end = true);
-        // It has the signal, too.
-        lock(&self.0.worker).take();
-    }
-}
-
-/// A shared directory's device, which a thread serves for as long as it is there. The transport is made
-/// around what it is given.
+/// Opens a directory, and makes the device for it.
 pub(super) fn device(
     share: &Share,
     limits: Limits,
+    version: Version,
     ram: &Arc<GuestRam>,
+    irq: Spi,
     standstill: &Arc<Standstill>,
-    transport: impl FnOnce(Fs<Bell>) -> Device,
-) -> Result<Arc<Mutex<Device>>, Error> {
+) -> Result<Arc<Mutex<ShareDevice>>, Error> {
     let server =
         Server::new(&share.path, share.read_only, limits).map_err(|source| Error::Share {
             path: share.path.clone(),
             source,
         })?;
-    let signal = Arc::new(Signal::default());
-    let fs = Fs::new(&share.tag, Bell(signal.clone()));
-    let device = Arc::new(Mutex::new(transport(fs)));
-    let worker = Worker {
-        name: format!("share {}", share.tag),
-        signal: signal.clone(),
-        device: Arc::downgrade(&device),
-        ram: ram.clone(),
-        standstill: standstill.clone(),
-        server,
-        session: 0,
-        message: Vec::new(),
-        reply: Vec::new(),
-    };
-    *lock(&signal.worker) = Some(worker);
-    Ok(device)
-}
-
-/// What the thread has.
-struct Worker {
-    /// The thread's.
-    name: String,
-    signal: Arc<Signal>,
-    device: Weak<Mutex<Device>>,
-    ram: Arc<GuestRam>,
-    standstill: Arc<Standstill>,
-    server: Server,
-    session: u64,
-    message: Vec<u8>,
-    reply: Vec<u8>,
-}
-
-impl Worker {
-    fn run(mut self) {
-        while self.wait() {
-            while self.may_work() && self.step() {}
-        }
-    }
-
-    /// Waits while the VM is to stand still; false when the device is gone.
-    fn may_work(&self) -> bool {
-        /// How often the end of a standstill is looked for.
-        const LOOK: Duration = Duration::from_millis(10);
-        let mut wanted = lock(&self.signal.wanted);
-        while !wanted.end && self.standstill.put_off() {
-            let waited = self.signal.changed.wait_timeout(wanted, LOOK);
-            (wanted, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        }
-        !wanted.end
-    }
-
-    /// Waits for requests; false when there will be none any more.
-    fn wait(&self) -> bool {
-        let mut wanted = lock(&self.signal.wanted);
-        loop {
-            if wanted.end {
-                return false;
-            }
-            if std::mem::take(&mut wanted.requests) {
-                return true;
-            }
-            wanted = self
-                .signal
-                .changed
-                .wait(wanted)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    /// Serves a request; false if there is none.
-    fn step(&mut self) -> bool {
-        let Some(device) = self.device.upgrade() else {
-            return false;
+    let session = Arc::new(Mutex::new(Session { server, number: 0 }));
+    Ok(Arc::new_cyclic(|weak| {
+        let device = Device::new(weak);
+        let worker = move || Worker {
+            session: session.clone(),
+            device: device.clone(),
+            message: Vec::new(),
+            reply: Vec::new(),
         };
-        let Some(request) = lock(&device).take() else {
-            return false;
-        };
-        if request.session() != self.session {
-            self.session = request.session();
-            self.server.reset();
-        }
-        // The device is free while the host's files are not.
-        if let Err(error) = request.read(&*self.ram, MAX_MESSAGE, &mut self.message) {
-            lock(&device).refuse(error);
-            return false;
-        }
-        let room = request.room().min((OUT_HEADER + MAX_IO) as u64) as usize;
-        self.server.serve(&self.message, room, &mut self.reply);
-        lock(&device).finish(request, &self.reply);
-        true
-    }
+        let workers = Workers::new(
+            format!("share {}", share.tag),
+            THREADS,
+            2,
+            ram.clone(),
+            standstill.clone(),
+            worker,
+        );
+        let fs = Fs::new(&share.tag, Backend(workers));
+        Mutex::new(Transport::new(version, fs, ram.clone(), irq))
+    }))
 }

@@ -58,9 +58,7 @@ pub(super) fn attach(
     let limits = Limits::for_servers(config.shares.len());
     for directory in &config.shares {
         let irq = irq(slots.len());
-        let device = share::device(directory, limits, ram, bus.standstill(), |fs| {
-            Transport::new(version, fs, ram.clone(), irq)
-        })?;
+        let device = share::device(directory, limits, version, ram, irq, bus.standstill())?;
         slots.push(("share", device));
     }
     for (index, disk) in config.disks.iter().enumerate() {

@@ -1,15 +1,14 @@
 //! File system device (VIRTIO 1.2, section 5.11): FUSE messages through queues.
 //!
-//! Nothing is served here, and nothing when the driver notifies: a server somewhere else, which may
-//! take its time, is woken, [takes](Transport::take) requests and [finishes](Transport::finish)
-//! them.
+//! Nothing is served here: requests are [handed off](FsServer::hand_off) to a server, which may take its
+//! time, and come back with a reply.
 
 pub mod spec;
 mod state;
 
 use super::spec::ID_FS;
-use super::{Chain, QueueError, Queues, Transport, VirtioDevice, read_config};
-use crate::{GuestMemory, IrqLine};
+use super::{Chain, QueueError, Queues, VirtioDevice, read_config};
+use crate::GuestMemory;
 use alloc::vec::Vec;
 use spec::*;
 pub use state::FsState;
@@ -20,28 +19,39 @@ const QUEUE_SIZE: u16 = 512;
 /// Number of queues for requests.
 const REQUEST_QUEUES: u32 = 1;
 
-/// Is told that there may be requests.
-pub trait Wake: Send {
-    /// Called by the thread that drives the device: must not wait.
-    fn wake(&self);
+/// Who serves requests, elsewhere.
+pub trait FsServer: Send {
+    /// Takes a request, to [reply](Request::reply) to it later and [finish](Request::finish) it. One that
+    /// comes back is not served: the driver takes that for an error of input or output. Must not wait.
+    fn hand_off(&mut self, request: Request) -> Option<Request>;
+
+    /// Requests of a queue that were handed off are void: see [`VirtioDevice::stopped`].
+    fn stopped(&mut self, _queue: usize) {}
 }
 
 /// A shared directory's device.
-pub struct Fs<W: Wake> {
+pub struct Fs<S: FsServer> {
     tag: [u8; TAG_SIZE],
-    server: W,
+    server: S,
     session: u64,
 }
 
-/// A request that the server has taken and not finished.
+/// A request that was handed off.
 #[derive(Debug)]
 pub struct Request {
     queue: usize,
     chain: Chain,
     session: u64,
+    /// How much of the reply was written, bytes.
+    replied: u32,
 }
 
 impl Request {
+    /// The queue that it came from.
+    pub fn queue(&self) -> usize {
+        self.queue
+    }
+
     /// Which session it belongs to: another one than the last request's means that the driver has
     /// reset the device in between, and knows no more of what it was told before.
     pub fn session(&self) -> u64 {
@@ -49,7 +59,10 @@ impl Request {
     }
 
     /// Copies the message to `buf`, up to `limit` bytes of it.
-    pub fn read(
+    ///
+    /// # Errors
+    /// The queue is broken.
+    pub fn message(
         &self,
         memory: &dyn GuestMemory,
         limit: usize,
@@ -64,11 +77,35 @@ impl Request {
     pub fn room(&self) -> u64 {
         self.chain.writable_len()
     }
+
+    /// Writes the reply.
+    ///
+    /// # Errors
+    /// The queue is broken, or the reply is longer than [`Request::room`].
+    pub fn reply(&mut self, memory: &dyn GuestMemory, reply: &[u8]) -> Result<(), QueueError> {
+        self.chain.write(memory, 0, reply)?;
+        // A chain's length fits: taking it from its queue sees to that.
+        self.replied = reply.len() as u32;
+        Ok(())
+    }
+
+    /// Whether the driver still waits for it.
+    pub fn is_owned(&self, queues: &Queues<'_>) -> bool {
+        queues.owns(self.queue, &self.chain)
+    }
+
+    /// Hands the request back to the driver. Nothing happens if the driver stopped using the queue since.
+    ///
+    /// # Errors
+    /// The queue is broken.
+    pub fn finish(self, queues: &mut Queues<'_>) -> Result<(), QueueError> {
+        queues.push(self.queue, self.chain, self.replied)
+    }
 }
 
-impl<W: Wake> Fs<W> {
+impl<S: FsServer> Fs<S> {
     /// A device with a name, by which the guest mounts it: at most 36 bytes count.
-    pub fn new(tag: &str, server: W) -> Self {
+    pub fn new(tag: &str, server: S) -> Self {
         let mut bytes = [0; TAG_SIZE];
         for (to, from) in bytes.iter_mut().zip(tag.bytes()) {
             *to = from;
@@ -79,9 +116,14 @@ impl<W: Wake> Fs<W> {
             session: 0,
         }
     }
+
+    /// The server.
+    pub fn server_mut(&mut self) -> &mut S {
+        &mut self.server
+    }
 }
 
-impl<W: Wake> VirtioDevice for Fs<W> {
+impl<S: FsServer> VirtioDevice for Fs<S> {
     type State = FsState;
 
     fn id(&self) -> u32 {
@@ -121,48 +163,22 @@ impl<W: Wake> VirtioDevice for Fs<W> {
         false
     }
 
-    fn notify(&mut self, _queue: usize, _queues: &mut Queues<'_>) -> Result<(), QueueError> {
-        self.server.wake();
+    fn stopped(&mut self, queue: usize) {
+        self.server.stopped(queue);
+    }
+
+    fn notify(&mut self, queue: usize, queues: &mut Queues<'_>) -> Result<(), QueueError> {
+        while let Some(chain) = queues.pop(queue)? {
+            let request = Request {
+                queue,
+                chain,
+                session: self.session,
+                replied: 0,
+            };
+            if let Some(request) = self.server.hand_off(request) {
+                request.finish(queues)?;
+            }
+        }
         Ok(())
-    }
-}
-
-impl<W: Wake, M: GuestMemory, I: IrqLine> Transport<Fs<W>, M, I> {
-    /// Takes the next request, if there is one.
-    pub fn take(&mut self) -> Option<Request> {
-        let mut taken = None;
-        self.serve(|fs, queues| {
-            for queue in [HIPRIO, REQUEST] {
-                if let Some(chain) = queues.pop(queue)? {
-                    let session = fs.session;
-                    taken = Some(Request {
-                        queue,
-                        chain,
-                        session,
-                    });
-                    break;
-                }
-            }
-            Ok(())
-        });
-        taken
-    }
-
-    /// Hands a request back, with a reply of at most [`Request::room`] bytes. Of an earlier session
-    /// it is dropped: its memory is no longer the device's.
-    pub fn finish(&mut self, request: Request, reply: &[u8]) {
-        self.serve(|fs, queues| {
-            if fs.session != request.session {
-                return Ok(());
-            }
-            request.chain.write(queues.memory(), 0, reply)?;
-            // A chain's length fits: pop sees to that.
-            queues.push(request.queue, request.chain, reply.len() as u32)
-        });
-    }
-
-    /// A request can't be read: the device stops, and asks for a reset.
-    pub fn refuse(&mut self, error: QueueError) {
-        self.serve(|_, _| Err(error));
     }
 }

@@ -1,33 +1,55 @@
-//! The file system device: requests wait until the server takes them.
+//! The file system device: requests are handed off, and come back with a reply.
 
 use super::*;
 use crate::virtio::QueueError;
 use crate::virtio::fs::spec::{HIPRIO, REQUEST};
-use crate::virtio::fs::{Fs, Wake};
+use crate::virtio::fs::{Fs, FsServer, Request};
 
-/// Counts how often it was woken.
-#[derive(Clone, Default)]
-struct Bell(Arc<AtomicUsize>);
+/// Keeps requests until the test has them served.
+#[derive(Default)]
+struct Later {
+    kept: Vec<Request>,
+    stopped: Vec<usize>,
+    /// Takes no more requests.
+    full: bool,
+}
 
-impl Wake for Bell {
-    fn wake(&self) {
-        self.0.fetch_add(1, SeqCst);
+impl FsServer for Later {
+    fn hand_off(&mut self, request: Request) -> Option<Request> {
+        if self.full {
+            return Some(request);
+        }
+        self.kept.push(request);
+        None
+    }
+
+    fn stopped(&mut self, queue: usize) {
+        self.stopped.push(queue);
     }
 }
 
-fn start(version: Version) -> (Driver<Fs<Bell>>, Bell) {
-    let bell = Bell::default();
-    (
-        Driver::start(version, Fs::new("files", bell.clone()), u64::MAX),
-        bell,
-    )
+type Files = Driver<Fs<Later>>;
+
+fn start(version: Version) -> Files {
+    Driver::start(version, Fs::new("files", Later::default()), u64::MAX)
+}
+
+/// The first request that is kept.
+fn first(driver: &mut Files) -> Request {
+    driver
+        .transport
+        .with_device(|fs, _| fs.server_mut().kept.remove(0))
+}
+
+fn finish(driver: &mut Files, request: Request) {
+    driver.transport.serve(|_, queues| request.finish(queues));
 }
 
 #[test]
 fn the_tag_and_the_number_of_queues_are_told() {
     for version in BOTH {
         let long = "a-tag-of-more-than-thirty-six-characters";
-        let mut driver = Driver::cold(version, Fs::new(long, Bell::default()));
+        let mut driver = Driver::cold(version, Fs::new(long, Later::default()));
         let mut bytes = Vec::new();
         for at in 0..44 {
             bytes.push(driver.transport.read(CONFIG + at, 1) as u8);
@@ -42,77 +64,85 @@ fn the_tag_and_the_number_of_queues_are_told() {
 }
 
 #[test]
-fn a_request_is_taken_and_finished_later() {
+fn a_request_is_handed_off_and_comes_back() {
     for version in BOTH {
-        let (mut driver, bell) = start(version);
-        let woken = bell.0.load(SeqCst);
+        let mut driver = start(version);
         let posted = driver.post(REQUEST, &[b"ask", b"ing"], &[4, 100]);
+        let forget = driver.post(HIPRIO, &[b"forget"], &[]);
         driver.notify(REQUEST);
-        assert!(bell.0.load(SeqCst) > woken);
+        driver.notify(HIPRIO);
         assert_eq!(driver.take(REQUEST), None);
-        let request = driver.transport.take().expect("a request");
-        assert!(driver.transport.take().is_none());
-        let mut message = Vec::new();
-        request.read(&*driver.ram, 5, &mut message).unwrap();
-        assert_eq!(message, b"askin");
-        assert_eq!(request.room(), 104);
         assert_eq!(driver.line.edges(), 0);
-        driver.transport.finish(request, b"answer");
+        let mut request = first(&mut driver);
+        let mut message = Vec::new();
+        request.message(&*driver.ram, 5, &mut message).unwrap();
+        assert_eq!((request.queue(), &message[..]), (REQUEST, &b"askin"[..]));
+        assert_eq!(request.room(), 104);
+        request.reply(&*driver.ram, b"answer").unwrap();
+        finish(&mut driver, request);
         assert_eq!(driver.take(REQUEST), Some((posted.head, 6)));
         assert_eq!(driver.contents(&posted)[..6], *b"answer");
         assert_eq!(driver.line.edges(), 1);
+        let request = first(&mut driver);
+        assert_eq!((request.queue(), request.room()), (HIPRIO, 0));
+        finish(&mut driver, request);
+        assert_eq!(driver.take(HIPRIO), Some((forget.head, 0)));
     }
 }
 
 #[test]
-fn what_is_forgotten_comes_first() {
-    let (mut driver, _) = start(Version::Modern);
-    driver.post(REQUEST, &[b"second"], &[16]);
-    driver.post(HIPRIO, &[b"first"], &[]);
-    let mut message = Vec::new();
-    for expected in [&b"first"[..], b"second"] {
-        let request = driver.transport.take().expect("a request");
-        request.read(&*driver.ram, 100, &mut message).unwrap();
-        assert_eq!(message, expected);
-        driver.transport.finish(request, b"");
-    }
+fn a_request_that_nobody_takes_comes_back_empty() {
+    let mut driver = start(Version::Modern);
+    driver
+        .transport
+        .with_device(|fs, _| fs.server_mut().full = true);
+    let posted = driver.post(REQUEST, &[b"ask"], &[100]);
+    driver.notify(REQUEST);
+    assert_eq!(driver.take(REQUEST), Some((posted.head, 0)));
 }
 
 #[test]
 fn a_reset_makes_what_is_under_way_void() {
-    let (mut driver, _) = start(Version::Modern);
+    let mut driver = start(Version::Modern);
     driver.post(REQUEST, &[b"ask"], &[100]);
-    let request = driver.transport.take().expect("a request");
+    driver.notify(REQUEST);
+    let request = first(&mut driver);
     let session = request.session();
+    driver
+        .transport
+        .with_device(|fs, _| fs.server_mut().stopped.clear());
     driver.set(STATUS, 0);
+    let stopped = driver
+        .transport
+        .with_device(|fs, _| fs.server_mut().stopped.clone());
+    assert_eq!(stopped, [HIPRIO, REQUEST]);
     let before = driver.ram.bytes(BASE, RAM_SIZE as usize);
-    driver.transport.finish(request, &[0xff; 100]);
+    driver.transport.with_device(|_, queues| {
+        assert!(!request.is_owned(queues));
+    });
+    finish(&mut driver, request);
     assert!(driver.ram.bytes(BASE, RAM_SIZE as usize) == before);
     assert_eq!(driver.line.edges(), 0);
-    // A saved state has none of it either.
-    let (mut other, _) = start(Version::Modern);
+    // What comes next is of another session, and so it is after a state was taken over.
+    let mut other = start(Version::Modern);
     other.post(REQUEST, &[b"ask"], &[100]);
-    let request = other.transport.take().expect("a request");
-    assert_eq!(request.session(), session);
+    other.notify(REQUEST);
+    assert_eq!(first(&mut other).session(), session);
     let state = other.transport.save();
     other.transport.restore(&state);
-    let before = other.ram.bytes(BASE, RAM_SIZE as usize);
-    other.transport.finish(request, &[0xff; 100]);
-    assert!(other.ram.bytes(BASE, RAM_SIZE as usize) == before);
+    other.post(REQUEST, &[b"ask"], &[100]);
+    other.notify(REQUEST);
+    assert_ne!(first(&mut other).session(), session);
 }
 
 #[test]
-fn a_broken_request_stops_the_device() {
-    let (mut driver, _) = start(Version::Modern);
+fn a_reply_that_is_too_long_breaks_the_queue() {
+    let mut driver = start(Version::Modern);
     driver.post(REQUEST, &[b"ask"], &[4]);
-    let request = driver.transport.take().expect("a request");
-    // More than there is room for.
-    driver.transport.finish(request, b"answer");
-    assert_eq!(driver.transport.error(), Some(QueueError::TooShort));
+    driver.notify(REQUEST);
+    let mut request = first(&mut driver);
+    let result = request.reply(&*driver.ram, b"answer");
+    assert_eq!(result, Err(QueueError::TooShort));
+    driver.transport.serve(|_, _| result);
     assert_ne!(driver.get(STATUS) & STATUS_NEEDS_RESET, 0);
-    assert!(driver.transport.take().is_none());
-
-    let (mut driver, _) = start(Version::Modern);
-    driver.transport.refuse(QueueError::Order);
-    assert_eq!(driver.transport.error(), Some(QueueError::Order));
 }
