@@ -200,6 +200,28 @@ fn a_configuration_file_has_shares_too() {
     assert!(text.contains("Read-only file system"), "{text}");
 }
 
+/// The host's user may not write files of more than one gigabyte, or two, as the shell counts: the guest
+/// gets an error, and goes on.
+#[test]
+fn a_limit_on_files_is_an_error_in_the_guest() {
+    let base = Base::new();
+    let script = "echo x > big; truncate -s 3G big || echo refused; \
+                  echo x | dd of=big bs=1M seek=3000 conv=notrunc 2>/dev/null || echo refused";
+    let mut command = std::process::Command::new("sh");
+    command
+        .args(["-c", "ulimit -f 2000000; exec \"$0\" \"$@\""])
+        .arg(skep_tests::skep_path())
+        .args(["run", &base.option(""), "--", "sh", "-c", script]);
+    let output = Session::spawn(command).finish();
+    let text = stdout(&output);
+    let said: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.contains("File too large"))
+        .collect();
+    assert_eq!(said, ["refused"; 2], "{text}{}", stderr(&output));
+    assert_eq!(read(base.shared("big")), "x\n");
+}
+
 #[test]
 fn what_can_not_be_shared_is_refused() {
     let base = Base::new();

@@ -242,6 +242,29 @@ mod tests {
     }
 
     #[test]
+    fn shares_of_options_are_added_to_those_of_the_file() {
+        let file = "[vm.one]\nshares = ['a', { directory = '/b', mount = '/c', readonly = true }]";
+        let machine = machine(file, &["--share", "d:/e,ro"]);
+        let shares: Vec<_> = machine
+            .shares
+            .iter()
+            .map(|share| {
+                (
+                    share.directory.to_str(),
+                    share.mount.as_deref(),
+                    share.read_only,
+                )
+            })
+            .collect();
+        let expected = [
+            (Some("dir/a"), None, false),
+            (Some("/b"), Some("/c"), true),
+            (Some("d"), Some("/e"), true),
+        ];
+        assert_eq!(shares, expected);
+    }
+
+    #[test]
     fn another_guest_has_its_own_files() {
         let machine = machine(FILE, &["--guest", "debian-lpae"]);
         assert!(machine.has_default_guest());

@@ -149,11 +149,14 @@ fn unfinished(output: &Output) -> Error {
 
 /// Makes the signals that end a program stop the VM, so that the terminal is given back, and the
 /// guest follow the terminal's size; SIGUSR1 asks what the engine did, SIGPWR presses the power key.
+/// SIGXFSZ is caught so that it ends nothing: a write beyond the user's limit on files fails then, and
+/// that is the guest's to know.
 fn handle_signals(vm: &Vm, quit: Quit, format: StatsFormat) -> Result<(), Error> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH};
     const SIGPWR: i32 = rustix::process::Signal::POWER.as_raw();
+    const SIGXFSZ: i32 = rustix::process::Signal::XFSZ.as_raw();
     let mut signals = signal_hook::iterator::Signals::new([
-        SIGHUP, SIGINT, SIGPWR, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH,
+        SIGHUP, SIGINT, SIGPWR, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH, SIGXFSZ,
     ])?;
     let vm = vm.handle();
     std::thread::spawn(move || {
@@ -166,7 +169,7 @@ fn handle_signals(vm: &Vm, quit: Quit, format: StatsFormat) -> Result<(), Error>
                 vm.press_power_key();
             } else if signal == SIGUSR1 {
                 stats::print_of(&vm, format);
-            } else {
+            } else if signal != SIGXFSZ {
                 quit.interrupt();
                 vm.stop();
             }
