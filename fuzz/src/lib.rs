@@ -19,6 +19,7 @@ mod memory;
 mod mutate;
 mod processor;
 mod qcow2;
+mod share;
 mod translation;
 mod tree;
 mod virtio;
@@ -57,6 +58,7 @@ pub const TARGETS: &[Target] = targets! {
     "machine" machine::run, max_len 2048, cases 100_000;
     "processor" processor::run, max_len 512, cases 150_000;
     "qcow2" qcow2::run, max_len 256, cases 5_000;
+    "share" share::run, max_len 512, cases 8_000;
     "translation" translation::run, max_len 512, cases 400_000;
     "translator" machine::translated, max_len 2048, cases 15_000;
     "virtio" virtio::registers, max_len 1024, cases 100_000;

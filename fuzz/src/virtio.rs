@@ -1,5 +1,5 @@
-//! virtio: both register interfaces with an entropy source, a disk and a console behind them, in a
-//! small memory.
+//! virtio: both register interfaces with an entropy source, a disk, a console and a shared directory's
+//! device behind them, in a small memory.
 //!
 //! The interrupt line is what INTERRUPT_STATUS says, a device that found its queue broken asks for a
 //! reset and does nothing else, the disk is asked for what it has only, and after a reset all works
@@ -11,6 +11,7 @@ use crate::input::Input;
 use crate::memory::Memory;
 use skep_board::virtio::block::{Block, BlockBackend, BlockError, Request};
 use skep_board::virtio::console::Console;
+use skep_board::virtio::fs::{self, Fs, FsServer};
 use skep_board::virtio::rng::Rng;
 use skep_board::virtio::spec::*;
 use skep_board::virtio::{Progress, Transport, Version, VirtioDevice};
@@ -123,6 +124,44 @@ fn serve_later(guest: &mut Guest<Block<Disk>>, bytes: &[u8]) {
     });
 }
 
+/// A server of files that keeps requests until the host has it serve one.
+#[derive(Default)]
+struct Files(Vec<fs::Request>);
+
+impl FsServer for Files {
+    fn hand_off(&mut self, request: fs::Request) -> Option<fs::Request> {
+        assert!(
+            self.0.len() < 2 * usize::from(QUEUE_SIZE),
+            "more in flight than descriptors"
+        );
+        self.0.push(request);
+        None
+    }
+    fn stopped(&mut self, queue: usize) {
+        self.0.retain(|request| request.queue() != queue);
+    }
+}
+
+/// Replies to the first request that is kept.
+fn reply(guest: &mut Guest<Fs<Files>>, bytes: &[u8]) {
+    guest.serve(|fs, queues| {
+        let kept = &mut fs.server_mut().0;
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let mut request = kept.remove(0);
+        if !request.is_owned(queues) {
+            return Ok(());
+        }
+        let mut message = Vec::new();
+        request.message(queues.memory(), 100, &mut message)?;
+        assert!(message.len() <= 100);
+        let room = request.room().min(bytes.len() as u64) as usize;
+        request.reply(queues.memory(), &bytes[..room])?;
+        request.finish(queues)
+    });
+}
+
 type Guest<D> = Transport<D, Memory, Line>;
 /// What the host does to a device.
 type HostInput<D> = fn(&mut Guest<D>, &[u8]);
@@ -160,6 +199,10 @@ fn with_device(data: &[u8], set_up: bool) {
                 set_up,
                 &mut input,
             );
+        }
+        3 if flags & 0x80 != 0 => {
+            let files = Fs::new("fuzz", Files::default());
+            drive(version, files, reply, set_up, &mut input);
         }
         _ => {
             let disk = Disk {

@@ -133,6 +133,7 @@ tests! {
     machine "machine",
     processor "processor",
     qcow2 "qcow2",
+    share "share",
     translation "translation",
     translator "translator",
     virtio "virtio",

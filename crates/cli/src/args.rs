@@ -2,6 +2,7 @@
 
 use crate::image::ImageCommand;
 use crate::run::files::disk;
+use crate::run::shares;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -167,7 +168,7 @@ Exit status:
   141   nobody reads standard output any more
 
 A command's input and output:
-  A command after -- runs in the default guest as root, in /root, with none of the host's
+  A command after -- runs in the default guest as root, in /root or a shared directory, with none of the host's
   environment. It reads skep's standard input unless that is a terminal. Its standard error comes
   out on standard output, too, in the order in which it wrote. What it leaves running is killed.
 
@@ -179,13 +180,14 @@ Options of a disk:
 
 With a NAME:
   The virtual machine is [vm.NAME] of the configuration file. Options are stronger than the file, but
-  for --append, --disk and --console-file, which are added to what it has.
+  for --append, --disk, --share and --console-file, which are added to what it has.
 
 Examples:
   skep run                                  a shell in the default guest
   skep run demo                             the virtual machine demo of skep.toml
   skep run -- uname -m                      one command in it
   echo 'ls /' | skep run                    its shell reads a pipe
+  skep run --share . -- ./test              a program of this directory, in it
   skep run --kernel zImage --initrd initrd.img --append console=ttyAMA0
   skep run --bios /usr/lib/u-boot/qemu_arm/u-boot.bin";
 
@@ -237,6 +239,12 @@ pub struct RunArgs {
     /// Disk: a raw or qcow2 image, or a block device (may be repeated)
     #[arg(long, value_name = "FILE[,OPTION...]", value_parser = OsStringValueParser::new().try_map(|text| disk(&text)))]
     pub disk: Vec<Disk>,
+    /// Directory to share with the guest; ,ro to protect it. The default guest mounts it at
+    /// GUESTDIR [default: /mnt/NAME, as it is called], and starts there if it is the only one
+    /// without GUESTDIR (may be repeated)
+    #[arg(long, value_name = "HOSTDIR[:GUESTDIR][,ro]",
+        value_parser = OsStringValueParser::new().try_map(shares::parse))]
+    pub share: Vec<shares::Share>,
     /// Device that the terminal is connected to [default: pl011]
     #[arg(long, value_name = "DEVICE")]
     pub console: Option<Console>,

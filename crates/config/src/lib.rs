@@ -16,6 +16,7 @@ pub mod model;
 mod parse;
 mod place;
 pub mod schema;
+pub mod shares;
 mod show;
 mod table;
 pub mod value;

@@ -133,6 +133,8 @@ pub struct Vm {
     pub memory: Option<At<u64>>,
     /// Disks.
     pub disks: Vec<Disk>,
+    /// Shared directories.
+    pub shares: Vec<Share>,
     /// The device of the terminal.
     pub console: Option<At<Console>>,
     /// Files for the output of further consoles.
@@ -242,6 +244,17 @@ impl Disk {
     pub(crate) fn writes_file(&self) -> bool {
         !self.read_only && !self.temporary
     }
+}
+
+/// A shared directory.
+#[derive(Clone, Debug)]
+pub struct Share {
+    /// The directory.
+    pub directory: At<PathBuf>,
+    /// Where the default guest mounts it.
+    pub mount: Option<At<String>>,
+    /// The guest can't write.
+    pub read_only: bool,
 }
 
 /// A device of the board that a virtual machine has for itself.

@@ -6,6 +6,7 @@ use crate::model::{
     Virtio, Vm,
 };
 use crate::schema::{self, Section};
+use crate::shares;
 use crate::table::{Table, list};
 use crate::value::{parse_memory, parse_size};
 use skep_disk::Format;
@@ -239,6 +240,7 @@ fn vm(name: At<String>, table: &Table<'_, '_>, base: &Path, report: &mut Report)
         cpu: table.choice("cpu", &CPUS, report),
         memory: table.size("memory", parse_memory, 1 << 20..=MAX_MEMORY, report),
         disks: disks(&name, table, base, report),
+        shares: shares::read(&name, table, base, report),
         console: table.choice("console", &CONSOLES, report),
         console_files: table.paths("console-files", base, report),
         virtio: table.choice("virtio", &VIRTIO, report),
@@ -347,6 +349,7 @@ fn check_vm(vm: &Vm, report: &mut Report) {
         ));
     }
     let slots = vm.disks.len()
+        + vm.shares.len()
         + vm.console_files.len()
         + usize::from(vm.console.as_ref().map(At::get_ref) == Some(&Console::Virtio));
     if slots >= MAX_DISKS {
@@ -354,10 +357,10 @@ fn check_vm(vm: &Vm, report: &mut Report) {
             format!("the virtual machine `{name}` has too many devices"),
             vm.name.span(),
             format!(
-                "{slots} disks and virtio consoles, and there is room for {}",
+                "{slots} disks, shares and virtio consoles, and there is room for {}",
                 MAX_DISKS - 1
             ),
-            "remove disks or console-files",
+            "remove disks, shares or console-files",
         ));
     }
 }

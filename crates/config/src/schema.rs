@@ -83,6 +83,8 @@ pub const VM: Section = Section {
             as "\"512M\"": "Guest memory";
         "disks" Both, "list of files or tables", default "none",
             as "[\"disk.img\"]": "virtio disks; on a board, copies of the files in its RAM";
+        "shares" Hosted, "list of directories or tables", default "none",
+            as "[\"src\"]": "Directories that the guest shares with the host";
         "console" Both, "`pl011`, `virtio`", default "`pl011`",
             as "\"pl011\"": "The device that the terminal is connected to";
         "console-files" Hosted, "list of files", default "none",
@@ -132,6 +134,19 @@ pub const DISK: Section = Section {
             as "\"1M\"": "Where the part of the board's disk begins";
         "size" Board, "size, whole sectors of 512 bytes", default "the file's, or all that is left of the board's disk",
             as "\"16M\"": "The size of the part, or of the disk in RAM";
+    },
+};
+
+/// `shares` of `[vm.NAME]`, as tables.
+pub const SHARE: Section = Section {
+    title: "shares = [{ ... }]",
+    keys: keys! {
+        "directory" Hosted, "directory", default "must be given",
+            as "\"src\"": "The directory";
+        "mount" Hosted, "absolute path", default "`/mnt/NAME`, NAME as the directory is called",
+            as "\"/src\"": "Where the default guest mounts it; others mount it by its name";
+        "readonly" Hosted, "true, false", default "`false`",
+            as "true": "The guest can't change anything in it";
     },
 };
 
@@ -190,4 +205,4 @@ pub const CHANNEL: Section = Section {
 };
 
 /// All sections, in the order of the documentation.
-pub const ALL: [Section; 6] = [VM, DISK, DEVICE, BOARD, CORE, CHANNEL];
+pub const ALL: [Section; 7] = [VM, DISK, SHARE, DEVICE, BOARD, CORE, CHANNEL];

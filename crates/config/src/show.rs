@@ -71,6 +71,7 @@ pub struct EffectiveVm {
     #[serde(skip_serializing_if = "Option::is_none")]
     autostart: Option<bool>,
     disks: Vec<EffectiveDisk>,
+    shares: Vec<EffectiveShare>,
     devices: Vec<EffectiveDevice>,
 }
 
@@ -91,6 +92,16 @@ pub struct EffectiveDisk {
     start: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<String>,
+}
+
+/// A shared directory.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct EffectiveShare {
+    directory: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mount: Option<String>,
+    readonly: bool,
 }
 
 /// A device of the board.
@@ -288,6 +299,15 @@ fn effective_vm(vm: &Vm, config: &Config, cores: Option<Vec<u8>>, directory: &Pa
                 board_disk: disk.board_disk.as_ref().map(|disk| *disk.get_ref()),
                 start: size(&disk.start),
                 size: size(&disk.size),
+            })
+            .collect(),
+        shares: vm
+            .shares
+            .iter()
+            .map(|share| EffectiveShare {
+                directory: directory.join(share.directory.get_ref()),
+                mount: share.mount.as_ref().map(|mount| mount.get_ref().clone()),
+                readonly: share.read_only,
             })
             .collect(),
         devices: vm

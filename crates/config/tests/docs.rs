@@ -76,11 +76,12 @@ fn examples_are_right() {
     }
     for (section, list, with) in [
         (schema::DISK, "disks", "file = 'a', "),
+        (schema::SHARE, "shares", "directory = 'a', "),
         (schema::DEVICE, "devices", "path = '/a', "),
     ] {
         for key in section.keys {
             let with = match key.name {
-                "file" | "path" => "",
+                "file" | "path" | "directory" => "",
                 "start" => "board-disk = 0, ",
                 _ => with,
             };

@@ -144,6 +144,7 @@ fn what_is_right_has_no_errors() {
         "[vm.one]",
         "vm.one = { kernel = 'zImage', initrd = 'initrd.img' }",
         "[vm.one]\nkernel = 'zImage'\ndisks = ['disk.img', { file = 'raw.img', readonly = true, format = 'raw' }]",
+        "[vm.one]\nshares = ['directory', { directory = 'directory', mount = '/a b/c', readonly = true }]",
         "[vm.a]\ncpus = 2\n[board]\ncpu = 'cortex-a15'",
         "[vm.a]\nmemory = '64M'\n[vm.b]\nmemory = '64M'\ncores = [0, 0]\n[board]\n[core.0]\nschedule = 'shared'\nslice = '1ms'",
         "[vm.a]\nmemory = '64M'\n[vm.b]\nmemory = '1M'\n[board]\n[channel.c]\nsize = '4K'\nvms = ['a', 'b']\nreadonly = ['b']",

@@ -14,6 +14,7 @@ mod error;
 mod initrd;
 mod input;
 mod modules;
+mod mounts;
 mod output;
 mod package;
 mod programs;
@@ -24,6 +25,7 @@ mod unpacked;
 pub use command::{command_overlay, terminal_overlay};
 pub use error::Error;
 pub use input::{encode_input, end_of_input};
+pub use mounts::{Mount, mount_overlay};
 pub use output::CommandOutput;
 pub use programs::programs;
 

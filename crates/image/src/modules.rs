@@ -3,17 +3,19 @@
 use object::{Object, ObjectSection};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the guest can load: virtio's transport and devices, and a disk's file system.
-pub const WANTED: [&str; 5] = [
+/// What the guest can load: virtio's transport and devices, and the file systems of disks and of
+/// shared directories.
+pub const WANTED: [&str; 6] = [
     "virtio_mmio",
     "virtio_blk",
     "virtio_rng",
     "virtio_console",
+    "virtiofs",
     "ext4",
 ];
 
 /// What these need in Debian's kernels, so that one reading of the package is enough as a rule.
-const EXPECTED: [&str; 4] = ["jbd2", "mbcache", "crc16", "crc32c_generic"];
+const EXPECTED: [&str; 5] = ["jbd2", "mbcache", "crc16", "crc32c_generic", "fuse"];
 
 /// The names to look for first.
 pub fn first_names() -> BTreeSet<String> {

@@ -3,6 +3,7 @@
 mod console;
 mod disk;
 mod flash;
+mod share;
 mod terminal;
 mod virtio;
 mod worker;

@@ -37,6 +37,8 @@ pub struct VmConfig {
     pub firmware: Option<Contents>,
     /// Disks, in the order of their virtio slots.
     pub disks: Vec<Disk>,
+    /// Shared directories.
+    pub shares: Vec<Share>,
     /// A guest that resets ends, as if it had powered off.
     pub no_restart: bool,
     /// The device that [`crate::Vm`]'s output comes from and [`crate::VmHandle::input`] goes to.
@@ -82,6 +84,7 @@ impl Default for VmConfig {
             command_line: String::new(),
             firmware: None,
             disks: Vec::new(),
+            shares: Vec::new(),
             no_restart: false,
             console: ConsoleDevice::Pl011,
             terminal_size: None,
@@ -121,6 +124,17 @@ impl std::fmt::Debug for Warn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Warn")
     }
+}
+
+/// A directory of the host that the guest shares.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Share {
+    /// The directory.
+    pub path: PathBuf,
+    /// The name by which the guest mounts it: at most 36 bytes count.
+    pub tag: String,
+    /// The guest can't change anything in it.
+    pub read_only: bool,
 }
 
 /// A device that a terminal can be connected to.

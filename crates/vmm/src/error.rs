@@ -53,6 +53,14 @@ pub enum Error {
         #[source]
         reason: Box<skep_disk::Error>,
     },
+    /// A directory can't be shared.
+    #[error("the directory {path:?} can't be shared: {source}")]
+    Share {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        source: skep_share::ShareError,
+    },
     /// The file for a console's output can't be created.
     #[error(
         "the file {path:?} for a console's output can't be created ({source}); check the path and its permissions"
@@ -64,7 +72,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// There are more disks and other devices than the board has slots.
-    #[error("the board has {max} virtio slots, and more devices are configured; remove disks or consoles", max = skep_board::map::VIRTIO_SLOTS)]
+    #[error("the board has {max} virtio slots, and more devices are configured; remove disks, shares or consoles", max = skep_board::map::VIRTIO_SLOTS)]
     TooManyDevices,
     /// A file for what the translator shows can't be created.
     #[error(

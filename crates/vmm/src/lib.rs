@@ -42,7 +42,7 @@ mod ticker;
 mod vcpu;
 mod vm;
 
-pub use config::{ConsoleDevice, Disk, Trace, VmConfig, Warn};
+pub use config::{ConsoleDevice, Disk, Share, Trace, VmConfig, Warn};
 pub use contents::Contents;
 pub use engine::{Engine, EngineStats, Leaves, TranslatorStats};
 pub use error::Error;

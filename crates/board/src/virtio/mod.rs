@@ -2,11 +2,12 @@
 //!
 //! A [`Transport`] has the registers, and the rings in guest memory; a [`VirtioDevice`] behind it
 //! has the requests. Requests are served when the driver notifies, before the write to the register
-//! returns. A driver that breaks its queue has its device stop, ask for a reset
+//! returns, but for those that a device hands off. A driver that breaks its queue has its device stop, ask for a reset
 //! ([`spec::STATUS_NEEDS_RESET`]), and nothing else.
 
 pub mod block;
 pub mod console;
+pub mod fs;
 mod queue;
 pub mod rng;
 pub mod spec;

@@ -99,6 +99,8 @@ pub const ID_BLOCK: u32 = 2;
 pub const ID_CONSOLE: u32 = 3;
 /// Entropy source.
 pub const ID_RNG: u32 = 4;
+/// File system.
+pub const ID_FS: u32 = 26;
 
 /// Any framing of requests; legacy (section 6.3).
 pub const F_ANY_LAYOUT: u64 = 1 << 27;

@@ -4,6 +4,7 @@ use crate::Error;
 use crate::run::files;
 use crate::run::machine::Machine;
 use crate::run::progress::Bar;
+use crate::run::shares;
 use crate::run::terminal;
 use skep_config::model::{Console, Guest};
 use skep_image::{CommandOutput, Flavour, Options};
@@ -68,11 +69,12 @@ pub fn ensure(guest: Guest) -> Result<skep_image::Guest, Error> {
 }
 
 /// The kernel modules that the default guest needs for its devices.
-pub fn modules(console: bool, disks: bool, entropy: bool) -> Vec<&'static str> {
+pub fn modules(console: bool, disks: bool, shares: bool, entropy: bool) -> Vec<&'static str> {
     let modules = [
         ("virtio_rng", entropy),
         ("virtio_console", console),
         ("virtio_blk", disks),
+        ("virtiofs", shares),
     ];
     let wanted = modules.into_iter().filter(|(_, wanted)| *wanted);
     wanted.map(|(module, _)| module).collect()
@@ -103,8 +105,18 @@ fn default_guest(machine: &Machine) -> Result<Session, Error> {
     let mut initrd = files::read(&guest.initrd, "initial RAM disk")?;
 
     let consoles = machine.console == Console::Virtio || !machine.console_files.is_empty();
-    let modules = modules(consoles, !machine.disks.is_empty(), true);
+    let modules = modules(
+        consoles,
+        !machine.disks.is_empty(),
+        !machine.shares.is_empty(),
+        true,
+    );
     let mut command_line = vec![command_line(machine.console_option(), &modules)];
+    if !machine.shares.is_empty() {
+        let start = shares::start(&machine.shares);
+        let mounts = shares::mounts(&machine.shares);
+        initrd.append(&skep_image::mount_overlay(&mounts, start.as_deref()));
+    }
     // A pipe is read by a shell, as if that were the command.
     let piped = !std::io::stdin().is_terminal();
     let shell = [OsString::from("sh")];

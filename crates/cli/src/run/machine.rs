@@ -1,6 +1,7 @@
 //! The machine that is run: what the command line says, and what a configuration file says that it
 //! does not.
 
+use super::shares::{self, Share};
 use crate::args::{Cli, RunArgs};
 use clap::CommandFactory;
 use clap::error::ErrorKind;
@@ -23,6 +24,7 @@ pub struct Machine {
     pub cpus: u8,
     pub cpu: Cpu,
     pub disks: Vec<Disk>,
+    pub shares: Vec<Share>,
     pub console: Console,
     pub console_files: Vec<PathBuf>,
     pub virtio: Virtio,
@@ -56,6 +58,11 @@ impl Machine {
                 backing: disk.backing,
             })
         });
+        let shares_of_file = vm.into_iter().flat_map(|vm| &vm.shares).map(|share| Share {
+            directory: share.directory.get_ref().clone(),
+            mount: share.mount.as_ref().map(|mount| mount.get_ref().clone()),
+            read_only: share.read_only,
+        });
         let console_files = vm.into_iter().flat_map(|vm| &vm.console_files);
         Machine {
             kernel: path(&args.kernel, |vm| &vm.kernel),
@@ -68,6 +75,7 @@ impl Machine {
             cpus: args.cpus.or(vm.map(Vm::cpus)).unwrap_or(1),
             cpu: either(args.cpu, vm, |vm| &vm.cpu),
             disks: disks_of_file.chain(args.disk.iter().cloned()).collect(),
+            shares: shares_of_file.chain(args.share.iter().cloned()).collect(),
             console: either(args.console, vm, |vm| &vm.console),
             console_files: console_files
                 .map(|path| path.get_ref().clone())
@@ -93,6 +101,21 @@ impl Machine {
                     &format!("{option} needs a kernel: add --kernel FILE"),
                 );
             }
+        }
+        if let Some(place) = shares::collision(&self.shares)
+            && self.has_default_guest()
+        {
+            refuse(
+                ErrorKind::ArgumentConflict,
+                &format!("two shared directories can't both be mounted at {place}"),
+            );
+        }
+        if self.shares.iter().any(|share| share.mount.is_some()) && !self.has_default_guest() {
+            refuse(
+                ErrorKind::ArgumentConflict,
+                "only the default guest mounts a shared directory by itself; leave its place out, and \
+                 let your guest mount it: mount -t virtiofs NAME PLACE, with the directory's name",
+            );
         }
         if !self.command.is_empty() && !self.has_default_guest() {
             refuse(
@@ -216,6 +239,29 @@ mod tests {
             (machine.cpu, machine.console, machine.virtio),
             (Cpu::CortexA15, Console::Pl011, Virtio::Modern)
         );
+    }
+
+    #[test]
+    fn shares_of_options_are_added_to_those_of_the_file() {
+        let file = "[vm.one]\nshares = ['a', { directory = '/b', mount = '/c', readonly = true }]";
+        let machine = machine(file, &["--share", "d:/e,ro"]);
+        let shares: Vec<_> = machine
+            .shares
+            .iter()
+            .map(|share| {
+                (
+                    share.directory.to_str(),
+                    share.mount.as_deref(),
+                    share.read_only,
+                )
+            })
+            .collect();
+        let expected = [
+            (Some("dir/a"), None, false),
+            (Some("/b"), Some("/c"), true),
+            (Some("d"), Some("/e"), true),
+        ];
+        assert_eq!(shares, expected);
     }
 
     #[test]

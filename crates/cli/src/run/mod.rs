@@ -9,6 +9,7 @@ mod output;
 mod progress;
 pub mod quit;
 mod sandbox;
+pub mod shares;
 mod stats;
 pub mod terminal;
 mod watch;
@@ -49,6 +50,7 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
             .map(|path| files::read(path, "firmware"))
             .transpose()?,
         disks: machine.disks,
+        shares: shares::devices(&machine.shares),
         // A command runs once.
         no_restart: session.command.is_some(),
         console: match machine.console {
@@ -74,7 +76,7 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
     let sink = output.clone();
     let mut vm = Vm::new(config, Box::new(move |byte| sink.put(byte)))?;
     // Before any thread is started: they inherit it.
-    sandbox::enter(args.no_sandbox)?;
+    sandbox::enter(args.no_sandbox, &machine.shares)?;
 
     handle_signals(&vm, quit.clone(), args.stats.unwrap_or_default())?;
     let handle = vm.handle();
@@ -147,11 +149,14 @@ fn unfinished(output: &Output) -> Error {
 
 /// Makes the signals that end a program stop the VM, so that the terminal is given back, and the
 /// guest follow the terminal's size; SIGUSR1 asks what the engine did, SIGPWR presses the power key.
+/// SIGXFSZ is caught so that it ends nothing: a write beyond the user's limit on files fails then, and
+/// that is the guest's to know.
 fn handle_signals(vm: &Vm, quit: Quit, format: StatsFormat) -> Result<(), Error> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH};
     const SIGPWR: i32 = rustix::process::Signal::POWER.as_raw();
+    const SIGXFSZ: i32 = rustix::process::Signal::XFSZ.as_raw();
     let mut signals = signal_hook::iterator::Signals::new([
-        SIGHUP, SIGINT, SIGPWR, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH,
+        SIGHUP, SIGINT, SIGPWR, SIGQUIT, SIGTERM, SIGUSR1, SIGWINCH, SIGXFSZ,
     ])?;
     let vm = vm.handle();
     std::thread::spawn(move || {
@@ -164,7 +169,7 @@ fn handle_signals(vm: &Vm, quit: Quit, format: StatsFormat) -> Result<(), Error>
                 vm.press_power_key();
             } else if signal == SIGUSR1 {
                 stats::print_of(&vm, format);
-            } else {
+            } else if signal != SIGXFSZ {
                 quit.interrupt();
                 vm.stop();
             }

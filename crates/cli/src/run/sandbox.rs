@@ -1,12 +1,13 @@
 //! Takes from the process what the VM does not need, once everything is open.
 
 use crate::Error;
+use crate::run::shares::Share;
 use crate::run::terminal;
-use skep_sandbox::{Needs, before_death, restrict_calls, restrict_files};
+use skep_sandbox::{Directory, Needs, before_death, restrict_calls, restrict_files};
 use std::io::Write;
 
-/// Enters the sandbox, unless the user wants none.
-pub fn enter(unwanted: bool) -> Result<(), Error> {
+/// Enters the sandbox, in which the guest's shares can be used, unless the user wants none.
+pub fn enter(unwanted: bool, shares: &[Share]) -> Result<(), Error> {
     let tell = |what: &str| {
         let _ = writeln!(std::io::stderr(), "skep: {what}");
     };
@@ -17,7 +18,14 @@ pub fn enter(unwanted: bool) -> Result<(), Error> {
         );
         return Ok(());
     }
-    let needs = Needs::default();
+    let directories = shares.iter().map(|share| Directory {
+        path: share.directory.clone(),
+        read_only: share.read_only,
+    });
+    let needs = Needs {
+        directories: directories.collect(),
+        ..Needs::default()
+    };
     if !restrict_files(&needs)? {
         tell("this kernel has no Landlock: the sandbox consists of seccomp alone");
     }

@@ -1,7 +1,7 @@
 //! The virtio transports: which device is in which slot.
 
 use crate::board::terminal::VirtioConsole;
-use crate::board::{Output, disk, host_random, shared};
+use crate::board::{Output, disk, host_random, share, shared};
 use crate::bus::{Bus, SharedDevice};
 use crate::config::VmConfig;
 use crate::error::Error;
@@ -10,6 +10,7 @@ use crate::memory::GuestRam;
 use skep_board::map;
 use skep_board::virtio::rng::{Entropy, Rng};
 use skep_board::virtio::{EmptySlot, Transport};
+use skep_share::Limits;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 /// Fills the transports. The last slots are used, as QEMU does: what a guest finds in slot 31 there
 /// (a single disk) is there here. Within them the order is that in which a guest that probes by
-/// address names devices: the entropy source, consoles, and disks from the first on. (QEMU goes
+/// address names devices: the entropy source, consoles, shares, and disks from the first on. (QEMU goes
 /// downwards from slot 31, and its first disk is the last that Linux finds.)
 ///
 /// Returns the console that `terminal` was for.
@@ -30,7 +31,7 @@ pub(super) fn attach(
 ) -> Result<Option<VirtioConsole>, Error> {
     let version = config.virtio;
     let consoles = usize::from(terminal.is_some()) + config.virtio_consoles.len();
-    let count = 1 + consoles + config.disks.len();
+    let count = 1 + consoles + config.shares.len() + config.disks.len();
     let first = map::VIRTIO_SLOTS
         .checked_sub(count)
         .ok_or(Error::TooManyDevices)?;
@@ -53,6 +54,12 @@ pub(super) fn attach(
     let terminal = terminal.map(|output| console(output, config.terminal_size));
     for path in &config.virtio_consoles {
         console(output_file(path)?, None);
+    }
+    let limits = Limits::for_servers(config.shares.len());
+    for directory in &config.shares {
+        let irq = irq(slots.len());
+        let device = share::device(directory, limits, version, ram, irq, bus.standstill())?;
+        slots.push(("share", device));
     }
     for (index, disk) in config.disks.iter().enumerate() {
         let irq = irq(slots.len());

@@ -1,6 +1,7 @@
 //! The devices as a driver sees them: registers, and rings in memory.
 
 mod devices;
+mod fs;
 mod hostile;
 mod later;
 mod queue;
