@@ -2,6 +2,7 @@
 
 mod devices;
 mod hostile;
+mod net;
 mod queue;
 mod random;
 mod saved;
