@@ -107,7 +107,12 @@ fn default_guest(flavour: skep_config::model::Guest, vm: &Vm) -> Result<GuestFil
         })
     };
     let console = vm.console_option();
-    let modules = guest::modules(console == "console=hvc0", !vm.disks.is_empty(), false);
+    let modules = guest::modules(
+        console == "console=hvc0",
+        !vm.disks.is_empty(),
+        false,
+        false,
+    );
     Ok(GuestFiles {
         // As Debian has it: smaller than what it unpacks to.
         kernel: read(&files.kernel)?,

@@ -83,6 +83,10 @@ pub const VM: Section = Section {
             as "\"512M\"": "Guest memory";
         "disks" Both, "list of files or tables", default "none",
             as "[\"disk.img\"]": "virtio disks; on a board, copies of the files in its RAM";
+        "net" Hosted, "`user`, with `,restrict` and `,dns=ADDRESS`; `none`; `tap=NAME`; `socket=DIRECTORY`", default "`user`",
+            as "\"user\"": "What the network card is connected to";
+        "publish" Hosted, "list of `[ADDRESS:]HOSTPORT:GUESTPORT[/udp]`", default "none",
+            as "[\"8080:80\"]": "Ports of the guest that the host's programs reach, with `net = \"user\"`";
         "console" Both, "`pl011`, `virtio`", default "`pl011`",
             as "\"pl011\"": "The device that the terminal is connected to";
         "console-files" Hosted, "list of files", default "none",

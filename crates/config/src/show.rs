@@ -48,6 +48,8 @@ pub struct EffectiveVm {
     cpus: u8,
     cpu: Cpu,
     memory: String,
+    net: String,
+    publish: Vec<String>,
     console: Console,
     virtio: Virtio,
     console_files: Vec<PathBuf>,
@@ -247,6 +249,12 @@ fn effective_vm(vm: &Vm, config: &Config, cores: Option<Vec<u8>>, directory: &Pa
         cpus: vm.cpus(),
         cpu: value(&vm.cpu),
         memory: show_size(vm.memory()),
+        net: vm.net().to_string(),
+        publish: vm
+            .publish
+            .iter()
+            .map(|publish| publish.get_ref().to_string())
+            .collect(),
         console: value(&vm.console),
         virtio: value(&vm.virtio),
         console_files: vm

@@ -4,16 +4,24 @@ use object::{Object, ObjectSection};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the guest can load: virtio's transport and devices, and a disk's file system.
-pub const WANTED: [&str; 5] = [
+pub const WANTED: [&str; 6] = [
     "virtio_mmio",
     "virtio_blk",
+    "virtio_net",
     "virtio_rng",
     "virtio_console",
     "ext4",
 ];
 
 /// What these need in Debian's kernels, so that one reading of the package is enough as a rule.
-const EXPECTED: [&str; 4] = ["jbd2", "mbcache", "crc16", "crc32c_generic"];
+const EXPECTED: [&str; 6] = [
+    "jbd2",
+    "mbcache",
+    "crc16",
+    "crc32c_generic",
+    "net_failover",
+    "failover",
+];
 
 /// The names to look for first.
 pub fn first_names() -> BTreeSet<String> {

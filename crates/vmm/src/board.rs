@@ -3,6 +3,7 @@
 mod console;
 mod disk;
 mod flash;
+mod net;
 mod terminal;
 mod virtio;
 
@@ -33,6 +34,8 @@ pub(crate) struct Board {
     pub terminal: Terminal,
     pub rtc: Arc<Mutex<Pl031<Spi, VmClock>>>,
     pub gpio: Arc<Mutex<Pl061<Spi>>>,
+    /// Moves frames until the board is gone.
+    _net: Option<skep_net::Running>,
 }
 
 impl Board {
@@ -72,7 +75,8 @@ impl Board {
             let bank = flash::Bank::new(index, ram.clone(), cluster.clone());
             bus.attach(&format!("flash {index}"), bank.range(), shared(bank));
         }
-        let terminal = match virtio::attach(config, virtio_output, &mut bus, &ram, &interrupts)? {
+        let attached = virtio::attach(config, virtio_output, &mut bus, &ram, &interrupts)?;
+        let terminal = match attached.terminal {
             Some(console) => Terminal::Virtio(console),
             None => Terminal::Serial(serial.clone()),
         };
@@ -83,6 +87,7 @@ impl Board {
                 terminal,
                 rtc,
                 gpio,
+                _net: attached.net,
             },
         ))
     }

@@ -35,6 +35,8 @@ pub struct VmConfig {
     pub firmware: Option<Contents>,
     /// Disks, in the order of their virtio slots.
     pub disks: Vec<Disk>,
+    /// What the network card is connected to; None: there is no card.
+    pub net: Option<skep_net::Config>,
     /// A guest that resets ends, as if it had powered off.
     pub no_restart: bool,
     /// The device that [`crate::Vm`]'s output comes from and [`crate::VmHandle::input`] goes to.
@@ -78,6 +80,7 @@ impl Default for VmConfig {
             command_line: String::new(),
             firmware: None,
             disks: Vec::new(),
+            net: None,
             no_restart: false,
             console: ConsoleDevice::Pl011,
             terminal_size: None,

@@ -312,14 +312,17 @@ impl Vm {
     /// [`Error::Thread`], [`Error::Panic`], and after a reset those of loading.
     pub fn run(&mut self) -> Result<Outcome, Error> {
         loop {
+            let lifecycle = lock(&self.shared.lifecycle);
+            let still = !matches!(lifecycle.phase, Phase::Running);
+            self.shared.bus.standstill().want(still);
+            drop(lifecycle);
             self.shared.bus.clock().start();
             let end = self.run_threads();
             self.shared.bus.clock().stop();
+            // Devices stand still until the next run, as `end` has it.
+            self.shared.bus.settle();
             // A stop from here on is for the next run.
-            let mut lifecycle = lock(&self.shared.lifecycle);
-            lifecycle.phase = Phase::Running;
-            self.shared.bus.standstill().want(false);
-            drop(lifecycle);
+            lock(&self.shared.lifecycle).phase = Phase::Running;
             match end? {
                 End::PowerOff => return Ok(Outcome::PoweredOff),
                 End::Stop => return Ok(Outcome::Stopped),
@@ -367,16 +370,17 @@ impl Vm {
         })
     }
 
-    /// Power-on state: memory zero, devices reset, the guest loaded.
+    /// Power-on state: devices reset, memory zero, the guest loaded.
     fn reset(&mut self) -> Result<(), Error> {
+        // A device that was reset does not touch memory any more.
+        for device in self.shared.bus.devices() {
+            lock(device).reset();
+        }
         let mib = self.config.memory >> 20;
         let ram = self.shared.bus.ram();
         ram.clear_ram()
             .map_err(|source| Error::HostMemory { mib, source })?;
         self.shared.bus.interrupts().with(|gic| gic.reset());
-        for device in self.shared.bus.devices() {
-            lock(device).reset();
-        }
         self.load()
     }
 
@@ -440,6 +444,7 @@ impl VmHandle {
                 .wait(lifecycle)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+        self.shared.bus.settle();
         self.shared.bus.clock().stop();
     }
 

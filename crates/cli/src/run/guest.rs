@@ -3,9 +3,11 @@
 use crate::Error;
 use crate::run::files;
 use crate::run::machine::Machine;
+use crate::run::net;
 use crate::run::progress::Bar;
 use crate::run::terminal;
 use skep_config::model::{Console, Guest};
+use skep_config::net::Net;
 use skep_image::{CommandOutput, Flavour, Options};
 use skep_vmm::{Contents, VmHandle};
 use std::ffi::OsString;
@@ -68,10 +70,11 @@ pub fn ensure(guest: Guest) -> Result<skep_image::Guest, Error> {
 }
 
 /// The kernel modules that the default guest needs for its devices.
-pub fn modules(console: bool, disks: bool, entropy: bool) -> Vec<&'static str> {
+pub fn modules(console: bool, disks: bool, net: bool, entropy: bool) -> Vec<&'static str> {
     let modules = [
         ("virtio_rng", entropy),
         ("virtio_console", console),
+        ("virtio_net", net),
         ("virtio_blk", disks),
     ];
     let wanted = modules.into_iter().filter(|(_, wanted)| *wanted);
@@ -103,8 +106,10 @@ fn default_guest(machine: &Machine) -> Result<Session, Error> {
     let mut initrd = files::read(&guest.initrd, "initial RAM disk")?;
 
     let consoles = machine.console == Console::Virtio || !machine.console_files.is_empty();
-    let modules = modules(consoles, !machine.disks.is_empty(), true);
+    let disks = !machine.disks.is_empty();
+    let modules = modules(consoles, disks, machine.net != Net::None, true);
     let mut command_line = vec![command_line(machine.console_option(), &modules)];
+    command_line.extend(net::guest_option(&machine.net));
     // A pipe is read by a shell, as if that were the command.
     let piped = !std::io::stdin().is_terminal();
     let shell = [OsString::from("sh")];

@@ -6,6 +6,7 @@ use crate::args::{Cli, RunArgs};
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 use skep_config::model::{At, Console, Cpu, DEFAULT_MEMORY, Guest, Virtio, Vm};
+use skep_config::net::{Net, Publish};
 use skep_vmm::Disk;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ pub struct Machine {
     pub cpus: u8,
     pub cpu: Cpu,
     pub disks: Vec<Disk>,
+    pub net: Net,
+    pub publish: Vec<Publish>,
     pub console: Console,
     pub console_files: Vec<PathBuf>,
     pub virtio: Virtio,
@@ -65,6 +68,14 @@ impl Machine {
             disks: disks_of_file
                 .chain(args.disk.iter().map(|text| files::disk(text)))
                 .collect(),
+            net: (args.net.clone()).or(vm.map(Vm::net)).unwrap_or_default(),
+            publish: vm
+                .into_iter()
+                .flat_map(|vm| &vm.publish)
+                .map(At::get_ref)
+                .chain(&args.publish)
+                .copied()
+                .collect(),
             console: either(args.console, vm, |vm| &vm.console),
             console_files: console_files
                 .map(|path| path.get_ref().clone())
@@ -90,6 +101,13 @@ impl Machine {
                     &format!("{option} needs a kernel: add --kernel FILE"),
                 );
             }
+        }
+        if !self.publish.is_empty() && !matches!(self.net, Net::User { .. }) {
+            refuse(
+                ErrorKind::ArgumentConflict,
+                "ports are published from the user-mode network only: remove --publish, or use --net \
+                 user",
+            );
         }
         if !self.command.is_empty() && !self.has_default_guest() {
             refuse(

@@ -5,6 +5,7 @@ pub mod guest;
 mod input;
 mod keys;
 pub mod machine;
+mod net;
 mod output;
 mod progress;
 pub mod quit;
@@ -49,6 +50,7 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
             .map(|path| files::read(path, "firmware"))
             .transpose()?,
         disks: machine.disks,
+        net: net::config(&machine.net, &machine.publish),
         // A command runs once.
         no_restart: session.command.is_some(),
         console: match machine.console {

@@ -1,0 +1,32 @@
+//! The guest's end of the network.
+
+use skep_board::virtio::net::{Offload, spec};
+
+use crate::wire::Ability;
+
+/// Takes frames from the guest's network card, and gives it some.
+pub trait Link: Send {
+    /// Takes the next frame that the guest sends into `frame`, from the Ethernet header on. None:
+    /// there is none, and the network is woken when there is one.
+    fn take(&mut self, frame: &mut Vec<u8>) -> Option<Offload>;
+
+    /// Gives the guest a frame: `parts`, one behind the other; its headers are `headers` bytes long.
+    /// False: the guest has no room for it, and the network is woken when there is some.
+    fn give(&mut self, offload: &Offload, headers: usize, parts: &[&[u8]]) -> bool;
+
+    /// The features of the network card that both sides agreed on; None while it is not in use.
+    fn features(&mut self) -> Option<u64>;
+
+    /// The VM is paused: time does not pass for the guest.
+    fn paused(&self) -> bool;
+}
+
+/// What features let the guest be sent.
+pub fn ability(features: u64) -> Ability {
+    let checksum = features & spec::F_GUEST_CSUM != 0;
+    Ability {
+        checksum,
+        large4: checksum && features & spec::F_GUEST_TSO4 != 0,
+        large6: checksum && features & spec::F_GUEST_TSO6 != 0,
+    }
+}
