@@ -2,8 +2,10 @@
 
 use crate::bell::Bell;
 use crate::link::Link;
+use crate::mesh::{JoinError, Mesh};
 use crate::nat::Options;
 use crate::plan::GUEST_MAC;
+use crate::tap::Tap;
 use crate::user::{Publish, User};
 use skep_board::virtio::net::Mac;
 use std::path::PathBuf;
@@ -40,6 +42,19 @@ pub enum Error {
         /// The host's error.
         source: std::io::Error,
     },
+    /// The tap can't be opened.
+    #[error(
+        "the interface {name} can't be used ({source}); an administrator makes it with: ip tuntap add {name} mode tap user $USER"
+    )]
+    Tap {
+        /// Its name.
+        name: String,
+        /// The host's error.
+        source: std::io::Error,
+    },
+    /// The private network can't be joined.
+    #[error(transparent)]
+    Join(#[from] JoinError),
     /// The host has no more file descriptors, threads or memory.
     #[error("the host could not start the network ({0}); close other programs, or use --net none")]
     Host(#[from] std::io::Error),
@@ -47,6 +62,8 @@ pub enum Error {
 
 enum Kind {
     User(Box<User>),
+    Tap(Tap),
+    Mesh(Mesh),
 }
 
 /// A network that is ready for its guest.
@@ -72,8 +89,17 @@ impl Network {
                 })?;
                 (Kind::User(Box::new(user)), GUEST_MAC)
             }
-            Config::Tap(_) | Config::Socket(_) => {
-                return Err(Error::Host(std::io::ErrorKind::Unsupported.into()));
+            Config::Tap(name) => {
+                let tap = Tap::open(name).map_err(|source| Error::Tap {
+                    name: name.clone(),
+                    source,
+                })?;
+                (Kind::Tap(tap), Tap::mac(name))
+            }
+            Config::Socket(directory) => {
+                let mesh = Mesh::join(directory)?;
+                let mac = mesh.mac();
+                (Kind::Mesh(mesh), mac)
             }
         };
         Ok(Network { kind, bell, mac })
@@ -89,13 +115,6 @@ impl Network {
         self.mac
     }
 
-    /// Features that the guest's network card must not offer.
-    pub fn without(&self) -> u64 {
-        match self.kind {
-            Kind::User(_) => 0,
-        }
-    }
-
     /// Starts the thread that moves frames.
     ///
     /// # Errors
@@ -106,6 +125,8 @@ impl Network {
         let thread = std::thread::Builder::new().name("net".into());
         let thread = thread.spawn(move || match kind {
             Kind::User(user) => user.run(&mut link, &bell),
+            Kind::Tap(tap) => tap.run(&mut link, &bell),
+            Kind::Mesh(mesh) => mesh.run(&mut link, &bell),
         })?;
         Ok(Running {
             bell: self.bell,

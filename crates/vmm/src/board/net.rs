@@ -21,7 +21,7 @@ pub(super) fn card(
     irq: Spi,
 ) -> Result<(SharedDevice, Running), Error> {
     let network = Network::open(config)?;
-    let net = Net::new(network.bell(), network.mac()).without(network.without());
+    let net = Net::new(network.bell(), network.mac());
     let card = Arc::new(Mutex::new(Transport::new(version, net, ram.clone(), irq)));
     let guest = Guest {
         card: card.clone(),

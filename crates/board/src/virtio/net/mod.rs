@@ -53,6 +53,53 @@ pub struct Segments {
     pub size: u16,
 }
 
+impl Offload {
+    /// Reads a header before a frame of `len` bytes, from who may do what `features` allow a driver
+    /// that sends. None: it contradicts itself, the frame or the features.
+    pub fn parse(header: &[u8; HEADER], features: u64, len: usize) -> Option<Self> {
+        let [flags, gso, _, _, s0, s1, c0, c1, o0, o1, ..] = *header;
+        let mut offload = Offload::default();
+        if flags & HDR_NEEDS_CSUM != 0 {
+            let start = u16::from_le_bytes([c0, c1]);
+            let at = start.checked_add(u16::from_le_bytes([o0, o1]))?;
+            let fits = usize::from(start) <= len && usize::from(at) + 2 <= len;
+            if features & F_CSUM == 0 || !fits {
+                return None;
+            }
+            offload.checksum = Some((start, at));
+        }
+        let ipv6 = match gso & !GSO_ECN {
+            GSO_NONE => return Some(offload),
+            GSO_TCPV4 if features & F_HOST_TSO4 != 0 => false,
+            GSO_TCPV6 if features & F_HOST_TSO6 != 0 => true,
+            _ => return None,
+        };
+        let size = u16::from_le_bytes([s0, s1]);
+        if size == 0 || offload.checksum.is_none() {
+            return None;
+        }
+        offload.segments = Some(Segments { ipv6, size });
+        Some(offload)
+    }
+
+    /// The header before a frame whose own headers are `headers` bytes long, in so many buffers.
+    pub fn header(&self, headers: u16, buffers: u16) -> [u8; HEADER] {
+        let mut header = [0; HEADER];
+        if let Some((start, at)) = self.checksum {
+            header[0] = HDR_NEEDS_CSUM;
+            header[6..8].copy_from_slice(&start.to_le_bytes());
+            header[8..10].copy_from_slice(&at.saturating_sub(start).to_le_bytes());
+        }
+        if let Some(Segments { ipv6, size }) = self.segments {
+            header[1] = if ipv6 { GSO_TCPV6 } else { GSO_TCPV4 };
+            header[2..4].copy_from_slice(&headers.to_le_bytes());
+            header[4..6].copy_from_slice(&size.to_le_bytes());
+        }
+        header[10..].copy_from_slice(&buffers.to_le_bytes());
+        header
+    }
+}
+
 /// What became of a frame for the guest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Given {
@@ -66,36 +113,12 @@ pub enum Given {
 pub struct Net<B: NetBackend> {
     backend: B,
     mac: Mac,
-    mtu: Option<u16>,
-    offered: u64,
 }
 
 impl<B: NetBackend> Net<B> {
     /// A card that offers checksum and segmentation offload in both directions.
     pub fn new(backend: B, mac: Mac) -> Self {
-        const OFFLOADS: u64 =
-            F_CSUM | F_GUEST_CSUM | F_GUEST_TSO4 | F_GUEST_TSO6 | F_HOST_TSO4 | F_HOST_TSO6;
-        Net {
-            backend,
-            mac,
-            mtu: None,
-            offered: OFFLOADS | F_MAC | F_MRG_RXBUF | F_STATUS,
-        }
-    }
-
-    /// Without these features.
-    #[must_use]
-    pub fn without(mut self, features: u64) -> Self {
-        self.offered &= !features;
-        self
-    }
-
-    /// Tells the guest the most bytes of an IP packet.
-    #[must_use]
-    pub fn with_mtu(mut self, mtu: u16) -> Self {
-        self.mtu = Some(mtu);
-        self.offered |= F_MTU;
-        self
+        Net { backend, mac }
     }
 
     /// The backend.
@@ -111,51 +134,6 @@ fn header_len(features: u64) -> usize {
     } else {
         HEADER
     }
-}
-
-/// Reads what a driver wrote before a frame of `len` bytes. None: it contradicts itself, the frame
-/// or the features.
-fn parse_header(header: &[u8; HEADER], features: u64, len: usize) -> Option<Offload> {
-    let [flags, gso, _, _, s0, s1, c0, c1, o0, o1, ..] = *header;
-    let mut offload = Offload::default();
-    if flags & HDR_NEEDS_CSUM != 0 {
-        let start = u16::from_le_bytes([c0, c1]);
-        let at = start.checked_add(u16::from_le_bytes([o0, o1]))?;
-        let fits = usize::from(start) <= len && usize::from(at) + 2 <= len;
-        if features & F_CSUM == 0 || !fits {
-            return None;
-        }
-        offload.checksum = Some((start, at));
-    }
-    let ipv6 = match gso & !GSO_ECN {
-        GSO_NONE => return Some(offload),
-        GSO_TCPV4 if features & F_HOST_TSO4 != 0 => false,
-        GSO_TCPV6 if features & F_HOST_TSO6 != 0 => true,
-        _ => return None,
-    };
-    let size = u16::from_le_bytes([s0, s1]);
-    if size == 0 || offload.checksum.is_none() {
-        return None;
-    }
-    offload.segments = Some(Segments { ipv6, size });
-    Some(offload)
-}
-
-/// A frame's header for the driver. The headers of the frame itself are `frame_headers` long.
-fn header(offload: &Offload, frame_headers: u16, buffers: u16) -> [u8; HEADER] {
-    let mut header = [0; HEADER];
-    if let Some((start, at)) = offload.checksum {
-        header[0] = HDR_NEEDS_CSUM;
-        header[6..8].copy_from_slice(&start.to_le_bytes());
-        header[8..10].copy_from_slice(&at.saturating_sub(start).to_le_bytes());
-    }
-    if let Some(Segments { ipv6, size }) = offload.segments {
-        header[1] = if ipv6 { GSO_TCPV6 } else { GSO_TCPV4 };
-        header[2..4].copy_from_slice(&frame_headers.to_le_bytes());
-        header[4..6].copy_from_slice(&size.to_le_bytes());
-    }
-    header[10..].copy_from_slice(&buffers.to_le_bytes());
-    header
 }
 
 /// Writes all of `parts`, one behind the other, at `offset` of the bytes that the chains make up.
@@ -213,7 +191,7 @@ fn give(
             return Ok(Given::Done);
         }
     }
-    let header = header(offload, frame_headers, chains.len() as u16);
+    let header = offload.header(frame_headers, chains.len() as u16);
     let mut all = Vec::with_capacity(parts.len() + 1);
     all.push(header.get(..header_len).unwrap_or(&header));
     all.extend(parts);
@@ -245,7 +223,7 @@ fn take(queues: &mut Queues<'_>, frame: &mut Vec<u8>) -> Result<Option<Offload>,
         chain.read(memory, 0, header.get_mut(..header_len).unwrap_or_default())?;
         frame.resize(len as usize, 0);
         chain.read(memory, header_len as u64, frame)?;
-        offload = parse_header(&header, features, frame.len());
+        offload = Offload::parse(&header, features, frame.len());
     }
     queues.push(TRANSMIT, chain, 0)?;
     if offload.is_none() {
@@ -262,7 +240,9 @@ impl<B: NetBackend> VirtioDevice for Net<B> {
     }
 
     fn features(&self) -> u64 {
-        self.offered
+        const OFFLOADS: u64 =
+            F_CSUM | F_GUEST_CSUM | F_GUEST_TSO4 | F_GUEST_TSO6 | F_HOST_TSO4 | F_HOST_TSO6;
+        OFFLOADS | F_MAC | F_MRG_RXBUF | F_STATUS
     }
 
     fn queue_sizes(&self) -> &[u16] {
@@ -272,8 +252,7 @@ impl<B: NetBackend> VirtioDevice for Net<B> {
     fn config_read(&self, offset: u64, buf: &mut [u8]) {
         let mut config = [0; CONFIG_SIZE];
         config[..CONFIG_STATUS].copy_from_slice(&self.mac);
-        config[CONFIG_STATUS..CONFIG_STATUS + 2].copy_from_slice(&S_LINK_UP.to_le_bytes());
-        config[CONFIG_MTU..].copy_from_slice(&self.mtu.unwrap_or_default().to_le_bytes());
+        config[CONFIG_STATUS..].copy_from_slice(&S_LINK_UP.to_le_bytes());
         read_config(&config, offset, buf);
     }
 

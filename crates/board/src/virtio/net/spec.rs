@@ -4,8 +4,6 @@
 pub const F_CSUM: u64 = 1 << 0;
 /// The driver takes frames whose checksum is not complete.
 pub const F_GUEST_CSUM: u64 = 1 << 1;
-/// The configuration has a maximum transfer unit.
-pub const F_MTU: u64 = 1 << 3;
 /// The configuration has the card's address.
 pub const F_MAC: u64 = 1 << 5;
 /// The driver takes TCP over IPv4 in segments larger than the link's.
@@ -27,11 +25,9 @@ pub const RECEIVE: usize = 0;
 pub const TRANSMIT: usize = 1;
 
 /// Size of the configuration (section 5.1.4) up to the last field that a feature here shows.
-pub const CONFIG_SIZE: usize = 12;
+pub const CONFIG_SIZE: usize = 8;
 /// Position of the status, 16 bits.
 pub const CONFIG_STATUS: usize = 6;
-/// Position of the MTU, 16 bits.
-pub const CONFIG_MTU: usize = 10;
 /// Status: the link is up.
 pub const S_LINK_UP: u16 = 1;
 
