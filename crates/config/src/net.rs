@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The longest name of a network interface.
 const MAX_INTERFACE: usize = 15;
@@ -23,6 +23,17 @@ pub enum Net {
     Tap(String),
     /// A private network of several virtual machines, by its directory.
     Socket(PathBuf),
+}
+
+impl Net {
+    /// The same, with a relative path joined with a directory.
+    #[must_use]
+    pub fn within(self, directory: &Path) -> Self {
+        match self {
+            Net::Socket(path) => Net::Socket(directory.join(path)),
+            other => other,
+        }
+    }
 }
 
 impl Default for Net {

@@ -239,7 +239,9 @@ fn vm(name: At<String>, table: &Table<'_, '_>, base: &Path, report: &mut Report)
         cpu: table.choice("cpu", &CPUS, report),
         memory: table.size("memory", parse_memory, 1 << 20..=MAX_MEMORY, report),
         disks: disks(&name, table, base, report),
-        net: table.parsed("net", parse_net, report),
+        net: table
+            .parsed("net", parse_net, report)
+            .map(|net| At::new(net.span(), net.into_inner().within(base))),
         publish: table.parsed_list("publish", parse_publish, report),
         console: table.choice("console", &CONSOLES, report),
         console_files: table.paths("console-files", base, report),

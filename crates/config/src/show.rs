@@ -48,7 +48,8 @@ pub struct EffectiveVm {
     cpus: u8,
     cpu: Cpu,
     memory: String,
-    net: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    net: Option<String>,
     publish: Vec<String>,
     console: Console,
     virtio: Virtio,
@@ -249,7 +250,8 @@ fn effective_vm(vm: &Vm, config: &Config, cores: Option<Vec<u8>>, directory: &Pa
         cpus: vm.cpus(),
         cpu: value(&vm.cpu),
         memory: show_size(vm.memory()),
-        net: vm.net().to_string(),
+        // A board has none, and refuses one.
+        net: (vm.net.is_some() || !board).then(|| vm.net().within(directory).to_string()),
         publish: vm
             .publish
             .iter()

@@ -168,7 +168,8 @@ mod tests {
 
     const FILE: &str = "[vm.one]\nkernel = 'zImage'\ninitrd = 'initrd'\nmemory = '64M'\ncpus = 2\n\
         cpu = 'cortex-a7'\ncmdline = 'quiet'\ndisks = ['a', { file = '/b', readonly = true }]\n\
-        console = 'virtio'\nconsole-files = ['log']\nvirtio = 'legacy'";
+        console = 'virtio'\nconsole-files = ['log']\nvirtio = 'legacy'\nnet = 'user,restrict'\n\
+        publish = ['8080:80']";
 
     #[test]
     fn the_file_says_it_all() {
@@ -188,6 +189,15 @@ mod tests {
             (Cpu::CortexA7, Console::Virtio, Virtio::Legacy)
         );
         assert!(!machine.has_default_guest());
+        let restrict = true;
+        assert_eq!(
+            machine.net,
+            Net::User {
+                restrict,
+                dns: None
+            }
+        );
+        assert_eq!(machine.publish.len(), 1);
     }
 
     #[test]
@@ -213,6 +223,10 @@ mod tests {
                 "modern",
                 "--console-file",
                 "log",
+                "--net",
+                "user",
+                "--publish",
+                "5353:53/udp",
             ],
         );
         assert_eq!(machine.kernel, Some("other".into()));
@@ -221,6 +235,9 @@ mod tests {
         assert_eq!(machine.append.as_deref(), Some("quiet debug"));
         assert_eq!(machine.disks.len(), 3);
         assert_eq!(machine.console_files.len(), 2);
+        assert_eq!(machine.net, Net::default());
+        let ports: Vec<_> = machine.publish.iter().map(|port| port.guest).collect();
+        assert_eq!(ports, [80, 53]);
         assert_eq!(
             (machine.cpu, machine.console, machine.virtio),
             (Cpu::CortexA15, Console::Pl011, Virtio::Modern)
@@ -232,6 +249,12 @@ mod tests {
         let machine = machine(FILE, &["--guest", "debian-lpae"]);
         assert!(machine.has_default_guest());
         assert_eq!((machine.guest, machine.initrd), (Guest::DebianLpae, None));
+    }
+
+    #[test]
+    fn private_networks_are_beside_the_file() {
+        let machine = machine("[vm.one]\nnet = 'socket=net'", &[]);
+        assert_eq!(machine.net, Net::Socket("dir/net".into()));
     }
 
     #[test]

