@@ -17,6 +17,7 @@ mod loader;
 mod machine;
 mod memory;
 mod mutate;
+mod network;
 mod processor;
 mod translation;
 mod tree;
@@ -54,6 +55,7 @@ pub const TARGETS: &[Target] = targets! {
     "image" image::run, max_len 512, cases 200_000;
     "loader" loader::run, max_len 1024, cases 100_000;
     "machine" machine::run, max_len 2048, cases 100_000;
+    "network" network::run, max_len 1024, cases 30_000;
     "processor" processor::run, max_len 512, cases 150_000;
     "translation" translation::run, max_len 512, cases 400_000;
     "translator" machine::translated, max_len 2048, cases 15_000;
