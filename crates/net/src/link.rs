@@ -1,8 +1,12 @@
 //! The guest's end of the network.
 
-use skep_board::virtio::net::{Offload, spec};
-
+use crate::offload;
 use crate::wire::Ability;
+use skep_board::virtio::net::spec::{self, F_CSUM, F_HOST_TSO4, F_HOST_TSO6, HEADER};
+use skep_board::virtio::net::{MAX_FRAME, Offload};
+
+/// Everything that neighbours may leave to be done to frames.
+const FEATURES: u64 = F_CSUM | F_HOST_TSO4 | F_HOST_TSO6;
 
 /// Takes frames from the guest's network card, and gives it some.
 pub trait Link: Send {
@@ -28,5 +32,29 @@ pub fn ability(features: u64) -> Ability {
         checksum,
         large4: checksum && features & spec::F_GUEST_TSO4 != 0,
         large6: checksum && features & spec::F_GUEST_TSO6 != 0,
+    }
+}
+
+/// Gives the guest a frame of a neighbour's, which has a network card's header before it, in a form that
+/// the guest takes. False: later.
+pub(crate) fn give(datagram: &mut [u8], link: &mut dyn Link) -> bool {
+    let Some(features) = link.features() else {
+        // Nobody is there to hear of it.
+        return true;
+    };
+    let Some((header, frame)) = datagram.split_first_chunk_mut::<HEADER>() else {
+        return true;
+    };
+    if frame.len() > MAX_FRAME {
+        return true;
+    }
+    match Offload::parse(header, FEATURES, frame.len()) {
+        None => true,
+        Some(offload) => offload::adapt(
+            frame,
+            &offload,
+            ability(features),
+            &mut |offload, headers, parts| link.give(offload, headers, parts),
+        ),
     }
 }

@@ -4,14 +4,18 @@
 //! 1 to 254: the last byte of its guest's hardware address, too. A datagram is a frame with the header
 //! of a virtio network card. Nobody is in the middle: a frame goes straight to the member that has the
 //! address, or to all. Who leaves takes nothing with them; who does not read for a while misses frames.
+//!
+//! A member that runs opens and connects nothing, and looks into no directory, so that it can be in a
+//! sandbox: it finds the others by sending to them. For the same reason its socket's file stays when
+//! it leaves; the next one to join takes its place.
 
 use crate::bell::Bell;
 use crate::link::{self, Link};
-use crate::offload;
 use crate::os::Poll;
-use skep_board::virtio::net::spec::{F_CSUM, F_HOST_TSO4, F_HOST_TSO6, HEADER};
+use rustix::net::{SendAncillaryBuffer, SendFlags, SocketAddrUnix, sendmsg_addr};
+use skep_board::virtio::net::spec::HEADER;
 use skep_board::virtio::net::{MAX_FRAME, Mac, Offload};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{DirBuilder, File};
 use std::io::{ErrorKind, IoSlice};
 use std::os::unix::fs::DirBuilderExt;
@@ -25,14 +29,14 @@ const PREFIX: [u8; 5] = [0x52, 0x54, 0x00, 0x12, 0x35];
 const MEMBERS: u8 = 254;
 /// How long a member that does not read is waited for.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// How often the directory is looked at for others.
+/// How often a member that does not read is asked again.
+const AGAIN: Duration = Duration::from_millis(1);
+/// How often others are looked for.
 const LOOK: Duration = Duration::from_secs(1);
 /// The most addresses that are remembered.
 const ADDRESSES: usize = 1024;
 /// How many frames go in one direction before the other has its turn.
 const TURNS: usize = 64;
-/// Everything that members may leave to be done to frames.
-const FEATURES: u64 = F_CSUM | F_HOST_TSO4 | F_HOST_TSO6;
 
 /// Numbers in [`Poll`].
 const BELL: u64 = 0x1000;
@@ -65,16 +69,13 @@ pub struct Mesh {
     number: u8,
     socket: UnixDatagram,
     poll: Poll,
-    peers: BTreeMap<u8, Peer>,
+    /// Who is there.
+    peers: BTreeSet<u8>,
+    /// Who has not read for long, and is told nothing before a time.
+    stuck: BTreeMap<u8, Instant>,
     /// Members by addresses that are not their own.
     learned: BTreeMap<Mac, u8>,
     looked: Option<Instant>,
-}
-
-struct Peer {
-    socket: UnixDatagram,
-    /// It has not read for long: it is told nothing until it does.
-    stuck: bool,
 }
 
 /// What became of a frame for a member.
@@ -121,7 +122,8 @@ impl Mesh {
                 number,
                 socket,
                 poll,
-                peers: BTreeMap::new(),
+                peers: BTreeSet::new(),
+                stuck: BTreeMap::new(),
                 learned: BTreeMap::new(),
                 looked: None,
             });
@@ -151,19 +153,14 @@ impl Mesh {
         loop {
             let timeout = match &held {
                 _ if at_once => Duration::ZERO,
-                Some((.., until)) => until.saturating_duration_since(Instant::now()),
+                Some(_) => AGAIN,
                 None => Duration::from_secs(3600),
             };
             self.poll.wait(&mut ids, timeout);
             for id in &ids {
                 match *id {
                     BELL => bell.answer(),
-                    OWN => readable = true,
-                    id => {
-                        if let Some(peer) = self.peers.get_mut(&(id as u8)) {
-                            peer.stuck = false;
-                        }
-                    }
+                    _ => readable = true,
                 }
             }
             if bell.stopped() {
@@ -191,8 +188,8 @@ impl Mesh {
                 waiting.retain(|number| match self.send(*number, &offload, &bytes) {
                     Sent::Done => false,
                     Sent::Wait => {
-                        if late && let Some(peer) = self.peers.get_mut(number) {
-                            peer.stuck = true;
+                        if late {
+                            self.stuck.insert(*number, until + LOOK);
                         }
                         !late
                     }
@@ -220,7 +217,7 @@ impl Mesh {
                         }
                     },
                 };
-                if !give(received.get_mut(..len).unwrap_or_default(), link) {
+                if !link::give(received.get_mut(..len).unwrap_or_default(), link) {
                     // Until it has room.
                     kept = Some(len);
                     break;
@@ -247,72 +244,37 @@ impl Mesh {
         let now = Instant::now();
         if self.looked.is_none_or(|looked| now - looked >= LOOK) {
             self.looked = Some(now);
-            self.look();
+            return (1..=MEMBERS)
+                .filter(|number| *number != self.number)
+                .collect();
         }
-        self.peers.keys().copied().collect()
-    }
-
-    /// Finds the other members.
-    fn look(&mut self) {
-        let Ok(entries) = std::fs::read_dir(&self.directory) else {
-            return;
-        };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let number = name.to_str().and_then(|name| name.parse::<u8>().ok());
-            if let Some(number @ 1..=MEMBERS) = number {
-                self.connect(number);
-            }
-        }
-    }
-
-    /// Connects to a member, if it is there.
-    fn connect(&mut self, number: u8) {
-        if number == self.number || self.peers.contains_key(&number) {
-            return;
-        }
-        let connect = || {
-            let socket = UnixDatagram::unbound()?;
-            socket.connect(self.directory.join(number.to_string()))?;
-            socket.set_nonblocking(true)?;
-            self.poll.add(&socket, number.into(), true)?;
-            std::io::Result::Ok(socket)
-        };
-        if let Ok(socket) = connect() {
-            let peer = Peer {
-                socket,
-                stuck: false,
-            };
-            self.peers.insert(number, peer);
-        }
+        self.peers.iter().copied().collect()
     }
 
     /// Sends a frame to a member.
     fn send(&mut self, number: u8, offload: &Offload, frame: &[u8]) -> Sent {
-        let header = offload.header(0, 0);
-        // One who has left may have come back.
-        for _ in 0..2 {
-            self.connect(number);
-            let Some(peer) = self.peers.get(&number) else {
-                return Sent::Done;
-            };
-            if peer.stuck {
+        if let Some(until) = self.stuck.get(&number) {
+            if Instant::now() < *until {
                 return Sent::Done;
             }
-            let parts = [IoSlice::new(&header), IoSlice::new(frame)];
-            let sent = rustix::io::writev(&peer.socket, &parts);
-            match sent.map_err(|error| std::io::Error::from(error).kind()) {
-                Ok(_) => return Sent::Done,
-                Err(ErrorKind::WouldBlock) => return Sent::Wait,
-                Err(
-                    ErrorKind::ConnectionRefused
-                    | ErrorKind::NotConnected
-                    | ErrorKind::BrokenPipe
-                    | ErrorKind::ConnectionReset,
-                ) => {
-                    self.peers.remove(&number);
-                }
-                Err(_) => return Sent::Done,
+            self.stuck.remove(&number);
+        }
+        let path = self.directory.join(number.to_string());
+        let Ok(address) = SocketAddrUnix::new(&path) else {
+            return Sent::Done;
+        };
+        let header = offload.header(0, 0);
+        let parts = [IoSlice::new(&header), IoSlice::new(frame)];
+        let mut nothing = SendAncillaryBuffer::default();
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        match sendmsg_addr(&self.socket, &address, &parts, &mut nothing, flags) {
+            Ok(_) => {
+                self.peers.insert(number);
+            }
+            Err(rustix::io::Errno::AGAIN) => return Sent::Wait,
+            // Nobody is there, or not any more.
+            Err(_) => {
+                self.peers.remove(&number);
             }
         }
         Sent::Done
@@ -324,6 +286,9 @@ impl Mesh {
         let number = name
             .and_then(|name| name.to_str())
             .and_then(|name| name.parse::<u8>().ok());
+        if let Some(number @ 1..=MEMBERS) = number {
+            self.peers.insert(number);
+        }
         let source = frame.get(6..12).and_then(|mac| Mac::try_from(mac).ok());
         if let (Some(number @ 1..=MEMBERS), Some(source)) = (number, source)
             && source[..5] != PREFIX
@@ -334,34 +299,5 @@ impl Mesh {
             }
             self.learned.insert(source, number);
         }
-    }
-}
-
-impl Drop for Mesh {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(self.directory.join(self.number.to_string()));
-    }
-}
-
-/// Gives the guest a frame with its header. False: later.
-fn give(datagram: &mut [u8], link: &mut dyn Link) -> bool {
-    let Some(features) = link.features() else {
-        // Nobody is there to hear of it.
-        return true;
-    };
-    let Some((header, frame)) = datagram.split_first_chunk_mut::<HEADER>() else {
-        return true;
-    };
-    if frame.len() > MAX_FRAME {
-        return true;
-    }
-    match Offload::parse(header, FEATURES, frame.len()) {
-        None => true,
-        Some(offload) => offload::adapt(
-            frame,
-            &offload,
-            link::ability(features),
-            &mut |offload, headers, parts| link.give(offload, headers, parts),
-        ),
     }
 }

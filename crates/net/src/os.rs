@@ -64,6 +64,8 @@ impl Poll {
 #[derive(Debug)]
 pub struct OsHost {
     poll: Poll,
+    /// The name servers as they were when the file could be read.
+    resolvers: Vec<SocketAddr>,
 }
 
 fn family(address: IpAddr) -> AddressFamily {
@@ -78,7 +80,12 @@ const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
 impl OsHost {
     /// A host whose sockets `poll` watches.
     pub fn new(poll: Poll) -> Self {
-        OsHost { poll }
+        let mut host = OsHost {
+            poll,
+            resolvers: Vec::new(),
+        };
+        host.resolvers();
+        host
     }
 
     /// Takes a connection that a listener has accepted.
@@ -166,8 +173,11 @@ impl Host for OsHost {
     }
 
     fn resolvers(&mut self) -> Vec<SocketAddr> {
-        let text = std::fs::read_to_string(RESOLV_CONF).unwrap_or_default();
-        resolvers(&text)
+        // In a sandbox it can't be read any more.
+        if let Ok(text) = std::fs::read_to_string(RESOLV_CONF) {
+            self.resolvers = resolvers(&text);
+        }
+        self.resolvers.clone()
     }
 }
 

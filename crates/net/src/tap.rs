@@ -5,18 +5,15 @@
 use crate::bell::Bell;
 use crate::link::{self, Link};
 use crate::os::Poll;
-use crate::wire::Ability;
 use rustix::fs::{Mode, OFlags};
 use rustix::ioctl::{IntegerSetter, Opcode, Setter, ioctl, opcode};
-use skep_board::virtio::net::spec::{F_CSUM, F_HOST_TSO4, F_HOST_TSO6, HEADER};
-use skep_board::virtio::net::{MAX_FRAME, Mac, Offload};
+use skep_board::virtio::net::spec::HEADER;
+use skep_board::virtio::net::{MAX_FRAME, Mac};
 use std::ffi::c_int;
 use std::io::{ErrorKind, IoSlice};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-/// What a tap may leave to be done to frames.
-const FEATURES: u64 = F_CSUM | F_HOST_TSO4 | F_HOST_TSO6;
 /// How many frames go in one direction before the other has its turn.
 const TURNS: usize = 64;
 
@@ -27,9 +24,8 @@ const TUNSETVNETHDRSZ: Opcode = opcode::write::<c_int>(b'T', 216);
 const IFF_TAP: u16 = 0x0002;
 const IFF_NO_PI: u16 = 0x1000;
 const IFF_VNET_HDR: u16 = 0x4000;
-const TUN_F_CSUM: usize = 1;
-const TUN_F_TSO4: usize = 2;
-const TUN_F_TSO6: usize = 4;
+/// Checksums, and segmentation of TCP over IPv4 and IPv6.
+const TUN_F_ALL: usize = 1 | 2 | 4;
 
 /// `struct ifreq` (include/uapi/linux/if.h) with flags.
 #[repr(C)]
@@ -76,6 +72,9 @@ impl Tap {
                 Setter::<TUNSETVNETHDRSZ, c_int>::new(HEADER as c_int),
             )
         }?;
+        // What a guest does not take as it comes is made ready for it here.
+        // SAFETY: TUNSETOFFLOAD takes its argument as a number.
+        unsafe { ioctl(&file, IntegerSetter::<TUNSETOFFLOAD>::new_usize(TUN_F_ALL)) }?;
         let poll = Poll::new()?;
         poll.add(&file, TAP, true)?;
         Ok(Tap { file, poll })
@@ -91,18 +90,6 @@ impl Tap {
         [0x52, 0x54, 0x00, a, b, c]
     }
 
-    /// Tells the host what the guest takes.
-    fn allow(&self, ability: Ability) {
-        let flag = |able, flag| if able { flag } else { 0 };
-        let flags = flag(ability.checksum, TUN_F_CSUM)
-            | flag(ability.large4, TUN_F_TSO4)
-            | flag(ability.large6, TUN_F_TSO6);
-        // SAFETY: TUNSETOFFLOAD takes its argument as a number.
-        let set = unsafe { ioctl(&self.file, IntegerSetter::<TUNSETOFFLOAD>::new_usize(flags)) };
-        // Every kernel with headers has these; without, frames come complete.
-        let _ = set;
-    }
-
     /// Serves the guest until the bell says that it is over.
     pub fn run(self, link: &mut dyn Link, bell: &Bell) {
         if self.poll.add(bell, BELL, false).is_err() {
@@ -112,7 +99,6 @@ impl Tap {
         let mut received = vec![0; HEADER + MAX_FRAME];
         // The length of what the guest has not taken.
         let mut kept = None;
-        let mut ability = None;
         let (mut at_once, mut readable) = (false, true);
         loop {
             let timeout = if at_once { 0 } else { 3600 };
@@ -123,12 +109,6 @@ impl Tap {
             readable |= ids.contains(&TAP);
             if bell.stopped() {
                 return;
-            }
-            let features = link.features();
-            let able = features.map(link::ability);
-            if able != ability {
-                self.allow(able.unwrap_or_default());
-                ability = able;
             }
             at_once = false;
             for turn in 1..=TURNS {
@@ -155,18 +135,9 @@ impl Tap {
                         }
                     },
                 };
-                let datagram = received.get(..len).unwrap_or_default();
-                let Some((header, bytes)) = datagram.split_first_chunk::<HEADER>() else {
-                    continue;
-                };
-                if features.is_some()
-                    && let Some(offload) = Offload::parse(header, FEATURES, bytes.len())
-                {
-                    let headers = usize::from(u16::from_le_bytes([header[2], header[3]]));
-                    if !link.give(&offload, headers, &[bytes]) {
-                        kept = Some(len);
-                        break;
-                    }
+                if !link::give(received.get_mut(..len).unwrap_or_default(), link) {
+                    kept = Some(len);
+                    break;
                 }
                 at_once |= turn == TURNS;
             }

@@ -8,6 +8,7 @@ mod terminal;
 mod virtio;
 
 pub(crate) use console::Console as SerialPort;
+pub(crate) use net::Connected;
 pub(crate) use terminal::Terminal;
 
 use crate::bus::{Bus, SharedDevice};
@@ -34,8 +35,7 @@ pub(crate) struct Board {
     pub terminal: Terminal,
     pub rtc: Arc<Mutex<Pl031<Spi, VmClock>>>,
     pub gpio: Arc<Mutex<Pl061<Spi>>>,
-    /// Moves frames until the board is gone.
-    _net: Option<skep_net::Running>,
+    pub net: Connected,
 }
 
 impl Board {
@@ -87,7 +87,7 @@ impl Board {
                 terminal,
                 rtc,
                 gpio,
-                _net: attached.net,
+                net: attached.net,
             },
         ))
     }

@@ -311,6 +311,7 @@ impl Vm {
     /// # Errors
     /// [`Error::Thread`], [`Error::Panic`], and after a reset those of loading.
     pub fn run(&mut self) -> Result<Outcome, Error> {
+        self.board.net.start()?;
         loop {
             let lifecycle = lock(&self.shared.lifecycle);
             let still = !matches!(lifecycle.phase, Phase::Running);

@@ -32,6 +32,7 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
     let session = guest::choose(&machine)?;
     let console = machine.console_option();
     let default_guest = machine.has_default_guest();
+    let internet = net::opens_sockets(&machine.net, &machine.publish);
     let config = VmConfig {
         memory: machine.memory,
         cpus: usize::from(machine.cpus),
@@ -74,7 +75,7 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
     let sink = output.clone();
     let mut vm = Vm::new(config, Box::new(move |byte| sink.put(byte)))?;
     // Before any thread is started: they inherit it.
-    sandbox::enter(args.no_sandbox)?;
+    sandbox::enter(args.no_sandbox, internet)?;
 
     handle_signals(&vm, quit.clone(), args.stats.unwrap_or_default())?;
     let handle = vm.handle();

@@ -27,6 +27,15 @@ pub fn config(net: &Net, publish: &[Publish]) -> Option<Config> {
     }
 }
 
+/// Whether sockets are opened while the machine runs.
+pub fn opens_sockets(net: &Net, publish: &[Publish]) -> bool {
+    match net {
+        Net::User { restrict, .. } => !restrict || !publish.is_empty(),
+        // All is open before.
+        Net::None | Net::Tap(_) | Net::Socket(_) => false,
+    }
+}
+
 /// How the default guest's first program sets up the network (guest/init): a word of the kernel's
 /// command line.
 pub fn guest_option(net: &Net) -> Option<String> {

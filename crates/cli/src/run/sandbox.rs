@@ -5,8 +5,9 @@ use crate::run::terminal;
 use skep_sandbox::{Needs, before_death, restrict_calls, restrict_files};
 use std::io::Write;
 
-/// Enters the sandbox, unless the user wants none.
-pub fn enter(unwanted: bool) -> Result<(), Error> {
+/// Enters the sandbox, unless the user wants none. With `internet`, the guest's connections are opened
+/// as it asks for them.
+pub fn enter(unwanted: bool, internet: bool) -> Result<(), Error> {
     let tell = |what: &str| {
         let _ = writeln!(std::io::stderr(), "skep: {what}");
     };
@@ -17,7 +18,10 @@ pub fn enter(unwanted: bool) -> Result<(), Error> {
         );
         return Ok(());
     }
-    let needs = Needs::default();
+    let needs = Needs {
+        internet,
+        ..Needs::default()
+    };
     if !restrict_files(&needs)? {
         tell("this kernel has no Landlock: the sandbox consists of seccomp alone");
     }

@@ -19,7 +19,7 @@ pub(super) fn card(
     bus: &Bus,
     ram: &Arc<GuestRam>,
     irq: Spi,
-) -> Result<(SharedDevice, Running), Error> {
+) -> Result<(SharedDevice, Connected), Error> {
     let network = Network::open(config)?;
     let net = Net::new(network.bell(), network.mac());
     let card = Arc::new(Mutex::new(Transport::new(version, net, ram.clone(), irq)));
@@ -27,12 +27,33 @@ pub(super) fn card(
         card: card.clone(),
         standstill: bus.standstill().clone(),
     };
-    Ok((card, network.start(guest)?))
+    Ok((card, Connected::Ready(network, guest)))
+}
+
+/// The network that a card is connected to.
+pub(crate) enum Connected {
+    /// There is none.
+    No,
+    /// It is open, and waits for the VM to run.
+    Ready(Network, Guest),
+    /// Its thread moves frames, until this is dropped.
+    Running(#[expect(dead_code, reason = "it is there to be dropped")] Running),
+}
+
+impl Connected {
+    /// Starts the network's thread, unless it runs. It is in whatever sandbox its caller is in.
+    pub fn start(&mut self) -> Result<(), Error> {
+        *self = match std::mem::replace(self, Connected::No) {
+            Connected::Ready(network, guest) => Connected::Running(network.start(guest)?),
+            other => other,
+        };
+        Ok(())
+    }
 }
 
 /// The guest, as the network's thread sees it. Whether the VM stands still is asked under the card's
 /// lock: who wants it to takes the lock afterwards, once, and knows then that nothing moves.
-struct Guest {
+pub(crate) struct Guest {
     card: Arc<Mutex<Card>>,
     standstill: Arc<Standstill>,
 }

@@ -1,5 +1,6 @@
 //! The virtio transports: which device is in which slot.
 
+use crate::board::net::Connected;
 use crate::board::terminal::VirtioConsole;
 use crate::board::{Output, disk, host_random, net, shared};
 use crate::bus::{Bus, SharedDevice};
@@ -21,7 +22,7 @@ pub(super) struct Attached {
     /// The console that the terminal is connected to, if it is a virtio console.
     pub terminal: Option<VirtioConsole>,
     /// The network.
-    pub net: Option<skep_net::Running>,
+    pub net: Connected,
 }
 
 /// Fills the transports. The last slots are used, as QEMU does: what a guest finds in slot 31 there
@@ -61,11 +62,11 @@ pub(super) fn attach(
     for path in &config.virtio_consoles {
         console(output_file(path)?, None);
     }
-    let mut running = None;
+    let mut connected = Connected::No;
     if let Some(config) = &config.net {
         let (card, network) = net::card(config, version, bus, ram, irq(slots.len()))?;
         slots.push(("net", card));
-        running = Some(network);
+        connected = network;
     }
     for (index, disk) in config.disks.iter().enumerate() {
         let block = Block::new(
@@ -89,7 +90,7 @@ pub(super) fn attach(
     }
     Ok(Attached {
         terminal,
-        net: running,
+        net: connected,
     })
 }
 
