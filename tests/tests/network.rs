@@ -140,38 +140,16 @@ fn ask(port: u16) -> String {
 
 #[test]
 fn published_ports_are_reached() {
-    let (tcp, udp) = (free_port(), free_port());
-    let ports = [format!("{tcp}:80"), format!("{udp}:53/udp")];
-    // Over UDP netcat of BusyBox answers whom it heard first.
-    let server = "read line; echo \"heard $line\"";
-    let script = format!(
-        "echo '{server}' >/tmp/server; nc -u -l -p 53 -e /bin/sh /tmp/server & \
-         nc -l -p 80 -e /bin/sh /tmp/server; wait"
-    );
-    let publish = ["--publish", &ports[0], "--publish", &ports[1]];
-    let words = [&["run"][..], &publish, &["--", "sh", "-c", &script]].concat();
-    let session = Session::start(&words);
-    assert_eq!(ask(tcp), "heard question\n");
-    let socket = UdpSocket::bind(LOCAL).expect("a free port");
-    let patience = Some(Duration::from_millis(500));
-    socket.set_read_timeout(patience).expect("a socket");
-    let deadline = Instant::now() + PATIENCE;
-    let mut buffer = [0; 100];
-    let len = loop {
-        let _ = socket.send_to(b"datagram\n", (Ipv4Addr::LOCALHOST, udp));
-        match socket.recv_from(&mut buffer) {
-            Ok((len, from)) => {
-                assert_eq!(from.port(), udp);
-                break len;
-            }
-            Err(_) => assert!(Instant::now() < deadline, "nobody answers"),
-        }
-    };
-    assert_eq!(buffer[..len], *b"heard datagram\n");
+    let port = free_port();
+    let publish = format!("{port}:80");
+    let script = "echo 'read line; echo heard $line' >/tmp/server; \
+                  while true; do nc -l -p 80 -e /bin/sh /tmp/server; done";
+    let session = Session::start(&["run", "--publish", &publish, "--", "sh", "-c", script]);
+    assert_eq!(ask(port), "heard question\n");
     drop(session);
 }
 
-/// A name server that knows one name, `guest.example`, at 192.0.2.77; and echoes what is no question.
+/// A name server that knows one name, `guest.example`, at 192.0.2.77.
 fn name_server() -> SocketAddr {
     let socket = UdpSocket::bind(LOCAL).expect("a free port");
     let address = socket.local_addr().expect("an address");
@@ -181,7 +159,6 @@ fn name_server() -> SocketAddr {
             let question = buffer[..len].to_vec();
             let name = b"\x05guest\x07example\0";
             let Some(at) = question.windows(name.len()).position(|bytes| bytes == name) else {
-                let _ = socket.send_to(&question, from);
                 continue;
             };
             let end = at + name.len() + 4;
@@ -200,18 +177,13 @@ fn name_server() -> SocketAddr {
 }
 
 #[test]
-fn names_and_datagrams() {
-    let server = name_server();
-    let net = format!("user,dns={server}");
-    let port = server.port();
+fn names_are_looked_up() {
+    let net = format!("user,dns={}", name_server());
     let text = script(
         &["--net", &net],
-        &format!(
-            "nslookup guest.example | grep -o '192.0.2.77'; \
-             (echo echoed; sleep 2) | timeout 5 nc -u 10.0.2.2 {port} | head -n 1"
-        ),
+        "nslookup guest.example | grep -o '192.0.2.77'",
     );
-    assert_eq!(text, "192.0.2.77\nechoed\n");
+    assert_eq!(text, "192.0.2.77\n");
 }
 
 #[test]
@@ -240,7 +212,8 @@ fn two_machines_share_a_private_network() {
     let start = |script: &str| Session::start(&["run", "--net", &net, "--", "sh", "-c", script]);
     let mut first = start(
         "ifconfig eth0 | grep -o 'addr:10.0.3.[0-9]*'; echo ready; \
-         nc -l -p 80 </dev/null | md5sum; while true; do echo again | nc -l -p 81; done",
+         (tail -f /dev/null | nc -l -p 80 | md5sum) & \
+         while true; do echo again | nc -l -p 81; done",
     );
     first.expect("addr:10.0.3.1\r\n".trim_end()).expect("ready");
     let second = start(
