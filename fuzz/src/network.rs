@@ -455,7 +455,7 @@ fn tcp(nat: &mut Nat<FakeHost>, card: &mut Card, input: &mut Input<'_>, numbers:
         SYN => &[2, 4, 5, 0xb4, 1, 3, 3, 7],
         _ => &[],
     };
-    segment.extend([((20 + options.len()) / 4 << 4) as u8, flags]);
+    segment.extend([(((20 + options.len()) / 4) << 4) as u8, flags]);
     segment.extend([window.to_be_bytes(), [0; 2], [0; 2]].concat());
     segment.extend(options);
     let start = seq.wrapping_add(u32::from(flags & SYN != 0));

@@ -49,7 +49,9 @@ fn script(options: &[&str], script: &str) -> String {
 
 #[test]
 fn a_file_comes_over_http() {
-    let contents: Vec<u8> = (0..5_000_000u32).map(|i| (i * i >> 8) as u8).collect();
+    let contents: Vec<u8> = (0..5_000_000u32)
+        .map(|i| (i.wrapping_mul(i) >> 8) as u8)
+        .collect();
     let port = http(contents.clone());
     let text = script(
         &[],

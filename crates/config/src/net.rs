@@ -104,7 +104,7 @@ pub fn parse_net(text: &str) -> Result<Net, String> {
             }
             Ok(Net::Tap(name.to_owned()))
         }
-        ("socket", Some(path)) if path.is_empty() => {
+        ("socket", Some("")) => {
             Err("the directory's name is missing; write for instance socket=net".into())
         }
         ("socket", Some(path)) => Ok(Net::Socket(path.into())),

@@ -5,14 +5,12 @@ use skep_board::virtio::net::{Offload, Segments};
 use smoltcp::wire::IpProtocol;
 use std::net::IpAddr;
 
+/// Takes a frame: what is left to do to it, the length of its headers, and its parts. False: later.
+pub type Give<'a> = dyn FnMut(&Offload, usize, &[&[u8]]) -> bool + 'a;
+
 /// Gives `give` a frame in a form that the guest is able to take: as it is, with its checksum, or as
 /// segments of which each has one. A frame that can't be cut is lost. False if `give` said so.
-pub fn adapt(
-    frame: &mut [u8],
-    offload: &Offload,
-    ability: Ability,
-    give: &mut dyn FnMut(&Offload, usize, &[&[u8]]) -> bool,
-) -> bool {
+pub fn adapt(frame: &mut [u8], offload: &Offload, ability: Ability, give: &mut Give<'_>) -> bool {
     let headers = header_len(frame).unwrap_or_default();
     let large = offload.segments.is_none_or(|segments| {
         if segments.ipv6 {
@@ -83,11 +81,7 @@ fn header_len(frame: &[u8]) -> Option<usize> {
 }
 
 /// Cuts a TCP frame into segments. None if that can't be.
-fn cut(
-    frame: &[u8],
-    segments: Segments,
-    give: &mut dyn FnMut(&Offload, usize, &[&[u8]]) -> bool,
-) -> Option<bool> {
+fn cut(frame: &[u8], segments: Segments, give: &mut Give<'_>) -> Option<bool> {
     let (tcp, ipv6) = transport(frame)?;
     let end = header_len(frame)?;
     if ipv6 != segments.ipv6 {

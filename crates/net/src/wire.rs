@@ -318,7 +318,7 @@ pub fn tcp(
     headers.push(&segment.seq.to_be_bytes());
     headers.push(&segment.ack.unwrap_or_default().to_be_bytes());
     let ack = if segment.ack.is_some() { ACK } else { 0 };
-    headers.push(&[((TCP + option_len) / 4 << 4) as u8, segment.flags | ack]);
+    headers.push(&[(((TCP + option_len) / 4) << 4) as u8, segment.flags | ack]);
     headers.push(&segment.window.to_be_bytes());
     headers.push(&[0; 4]);
     if let Some((size, shift)) = segment.options {

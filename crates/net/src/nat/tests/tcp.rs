@@ -40,7 +40,7 @@ fn segment(
     } else {
         &[]
     };
-    bytes.extend([((20 + options.len()) / 4 << 4) as u8, flags]);
+    bytes.extend([(((20 + options.len()) / 4) << 4) as u8, flags]);
     bytes.extend(window.to_be_bytes());
     bytes.extend([0; 4]);
     bytes.extend(options);
