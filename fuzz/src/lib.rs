@@ -17,6 +17,7 @@ mod loader;
 mod machine;
 mod memory;
 mod mutate;
+mod network;
 mod processor;
 mod qcow2;
 mod share;
@@ -56,6 +57,7 @@ pub const TARGETS: &[Target] = targets! {
     "image" image::run, max_len 512, cases 200_000;
     "loader" loader::run, max_len 1024, cases 100_000;
     "machine" machine::run, max_len 2048, cases 100_000;
+    "network" network::run, max_len 1024, cases 30_000;
     "processor" processor::run, max_len 512, cases 150_000;
     "qcow2" qcow2::run, max_len 256, cases 5_000;
     "share" share::run, max_len 512, cases 8_000;

@@ -1,5 +1,5 @@
-//! virtio: both register interfaces with an entropy source, a disk, a console and a shared directory's
-//! device behind them, in a small memory.
+//! virtio: both register interfaces with an entropy source, a disk, a console, a network card and a shared
+//! directory's device behind them, in a small memory.
 //!
 //! The interrupt line is what INTERRUPT_STATUS says, a device that found its queue broken asks for a
 //! reset and does nothing else, the disk is asked for what it has only, and after a reset all works
@@ -12,6 +12,7 @@ use crate::memory::Memory;
 use skep_board::virtio::block::{Block, BlockBackend, BlockError, Request};
 use skep_board::virtio::console::Console;
 use skep_board::virtio::fs::{self, Fs, FsServer};
+use skep_board::virtio::net::{MAX_FRAME, Net, NetBackend, Offload, Segments};
 use skep_board::virtio::rng::Rng;
 use skep_board::virtio::spec::*;
 use skep_board::virtio::{Progress, Transport, Version, VirtioDevice};
@@ -162,6 +163,11 @@ fn reply(guest: &mut Guest<Fs<Files>>, bytes: &[u8]) {
     });
 }
 
+impl NetBackend for Nowhere {
+    fn notified(&mut self) {}
+    fn reset(&mut self) {}
+}
+
 type Guest<D> = Transport<D, Memory, Line>;
 /// What the host does to a device.
 type HostInput<D> = fn(&mut Guest<D>, &[u8]);
@@ -204,12 +210,12 @@ fn with_device(data: &[u8], set_up: bool) {
             let files = Fs::new("fuzz", Files::default());
             drive(version, files, reply, set_up, &mut input);
         }
-        _ => {
+        2 => {
             let disk = Disk {
                 len: u64::from(flags >> 4) * 5000,
-                read_only: flags & 4 != 0 && flags & 8 != 0,
+                read_only: flags & 8 != 0,
                 broken: flags & 0xf0 == 0xf0,
-                later: flags >> 1 & 3 == 3,
+                later: flags & 0x40 != 0,
                 kept: Vec::new(),
             };
             drive(
@@ -219,6 +225,28 @@ fn with_device(data: &[u8], set_up: bool) {
                 set_up,
                 &mut input,
             );
+        }
+        _ => {
+            let exchange: HostInput<Net<Nowhere>> = |guest, bytes| {
+                let mut frame = Vec::new();
+                // As many as there are, or will be: the driver may repeat one for ever.
+                for _ in bytes {
+                    let Some(offload) = guest.take_frame(&mut frame) else {
+                        break;
+                    };
+                    assert!(frame.len() <= MAX_FRAME);
+                    if let Some((start, at)) = offload.checksum {
+                        let end = usize::from(start).max(usize::from(at) + 2);
+                        assert!(end <= frame.len());
+                    }
+                    let cut = |segments: Segments| segments.size > 0 && offload.checksum.is_some();
+                    assert!(offload.segments.is_none_or(cut));
+                }
+                let (head, tail) = bytes.split_at(bytes.len() / 2);
+                guest.give_frame(&Offload::default(), 0, &[head, tail, head]);
+            };
+            let card = Net::new(Nowhere, [2; 6]);
+            drive(version, card, exchange, set_up, &mut input);
         }
     }
 }

@@ -131,6 +131,7 @@ tests! {
     image "image",
     loader "loader",
     machine "machine",
+    network "network",
     processor "processor",
     qcow2 "qcow2",
     share "share",

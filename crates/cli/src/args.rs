@@ -7,6 +7,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use skep_config::FILE;
+use skep_config::net::{Net, Publish, parse_net, parse_publish};
 use skep_config::value::parse_memory;
 use skep_vmm::{Disk, Trace};
 use std::ffi::OsString;
@@ -180,7 +181,7 @@ Options of a disk:
 
 With a NAME:
   The virtual machine is [vm.NAME] of the configuration file. Options are stronger than the file, but
-  for --append, --disk, --share and --console-file, which are added to what it has.
+  for --append, --disk, --publish, --share and --console-file, which are added to what it has.
 
 Examples:
   skep run                                  a shell in the default guest
@@ -188,6 +189,7 @@ Examples:
   skep run -- uname -m                      one command in it
   echo 'ls /' | skep run                    its shell reads a pipe
   skep run --share . -- ./test              a program of this directory, in it
+  skep run --publish 8080:80                localhost:8080 is port 80 of the guest
   skep run --kernel zImage --initrd initrd.img --append console=ttyAMA0
   skep run --bios /usr/lib/u-boot/qemu_arm/u-boot.bin";
 
@@ -245,6 +247,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "HOSTDIR[:GUESTDIR][,ro]",
         value_parser = OsStringValueParser::new().try_map(shares::parse))]
     pub share: Vec<shares::Share>,
+    /// Network: user[,restrict][,dns=ADDRESS], none, tap=NAME or socket=DIRECTORY [default: user]
+    #[arg(long, value_name = "NETWORK", value_parser = parse_net)]
+    pub net: Option<Net>,
+    /// Port of the guest that the host's programs reach: [ADDRESS:]HOSTPORT:GUESTPORT[/udp], at
+    /// 127.0.0.1 without an address (may be repeated)
+    #[arg(long, value_name = "PORTS", value_parser = parse_publish)]
+    pub publish: Vec<Publish>,
     /// Device that the terminal is connected to [default: pl011]
     #[arg(long, value_name = "DEVICE")]
     pub console: Option<Console>,

@@ -107,17 +107,16 @@ fn default_guest(flavour: skep_config::model::Guest, vm: &Vm) -> Result<GuestFil
         })
     };
     let console = vm.console_option();
-    let modules = guest::modules(
-        console == "console=hvc0",
-        !vm.disks.is_empty(),
-        false,
-        false,
-    );
+    let devices = guest::Devices {
+        consoles: console == "console=hvc0",
+        disks: !vm.disks.is_empty(),
+        ..guest::Devices::default()
+    };
     Ok(GuestFiles {
         // As Debian has it: smaller than what it unpacks to.
         kernel: read(&files.kernel)?,
         initrd: read(&files.initrd)?,
-        cmdline: guest::command_line(console, &modules),
+        cmdline: guest::command_line(console, devices),
     })
 }
 

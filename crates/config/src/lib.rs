@@ -13,6 +13,7 @@ mod bundle;
 pub mod diagnostic;
 pub mod files;
 pub mod model;
+pub mod net;
 mod parse;
 mod place;
 pub mod schema;

@@ -1,6 +1,7 @@
 //! What a file says, each value with its place, before defaults and before anything is looked at
 //! that is not in the file.
 
+use crate::net::{Net, Publish};
 use skep_disk::Format;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -135,6 +136,10 @@ pub struct Vm {
     pub disks: Vec<Disk>,
     /// Shared directories.
     pub shares: Vec<Share>,
+    /// What the network card is connected to.
+    pub net: Option<At<Net>>,
+    /// Ports of the guest that the host's programs reach.
+    pub publish: Vec<At<Publish>>,
     /// The device of the terminal.
     pub console: Option<At<Console>>,
     /// Files for the output of further consoles.
@@ -181,6 +186,14 @@ impl Vm {
         self.memory
             .as_ref()
             .map_or(DEFAULT_MEMORY, |m| *m.get_ref())
+    }
+
+    /// What the network card is connected to.
+    #[must_use]
+    pub fn net(&self) -> Net {
+        self.net
+            .as_ref()
+            .map_or_else(Net::default, |net| net.get_ref().clone())
     }
 
     /// The default guest that it boots, if it does.

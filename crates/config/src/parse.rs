@@ -5,6 +5,7 @@ use crate::model::{
     At, Board, Channel, Config, Console, Core, Cpu, Device, Disk, Guest, KnownBoard, Policy,
     Virtio, Vm,
 };
+use crate::net::{Net, parse_net, parse_publish};
 use crate::schema::{self, Section};
 use crate::shares;
 use crate::table::{Table, list};
@@ -241,6 +242,10 @@ fn vm(name: At<String>, table: &Table<'_, '_>, base: &Path, report: &mut Report)
         memory: table.size("memory", parse_memory, 1 << 20..=MAX_MEMORY, report),
         disks: disks(&name, table, base, report),
         shares: shares::read(&name, table, base, report),
+        net: table
+            .parsed("net", parse_net, report)
+            .map(|net| At::new(net.span(), net.into_inner().within(base))),
+        publish: table.parsed_list("publish", parse_publish, report),
         console: table.choice("console", &CONSOLES, report),
         console_files: table.paths("console-files", base, report),
         virtio: table.choice("virtio", &VIRTIO, report),
@@ -348,7 +353,19 @@ fn check_vm(vm: &Vm, report: &mut Report) {
             "add on-fault = \"reset\", or remove restarts",
         ));
     }
-    let slots = vm.disks.len()
+    let net = vm.net();
+    if let Some(publish) = vm.publish.first()
+        && !matches!(net, Net::User { .. })
+    {
+        report.add(Diagnostic::error(
+            format!("the virtual machine `{name}` has `publish` without the network for it"),
+            publish.span(),
+            "ports are published from net = \"user\" only",
+            "remove publish, or net",
+        ));
+    }
+    let slots = usize::from(net != Net::None)
+        + vm.disks.len()
         + vm.shares.len()
         + vm.console_files.len()
         + usize::from(vm.console.as_ref().map(At::get_ref) == Some(&Console::Virtio));
@@ -357,7 +374,7 @@ fn check_vm(vm: &Vm, report: &mut Report) {
             format!("the virtual machine `{name}` has too many devices"),
             vm.name.span(),
             format!(
-                "{slots} disks, shares and virtio consoles, and there is room for {}",
+                "{slots} disks, shares, virtio consoles and network cards, and there is room for {}",
                 MAX_DISKS - 1
             ),
             "remove disks, shares or console-files",

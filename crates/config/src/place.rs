@@ -4,6 +4,7 @@ use crate::board::Facts;
 use crate::diagnostic::{Diagnostic, Report, similar};
 use crate::files::Files;
 use crate::model::{At, Channel, Config, Core, Disk, Virtio, Vm};
+use crate::net::Net;
 use crate::table::list;
 use crate::value::show_size;
 use skep_board::map;
@@ -148,6 +149,21 @@ fn check_for_board(vm: &Vm, report: &mut Report) {
             "the bare-metal hypervisor has the register interface of virtio 1.0",
             "use a guest with a driver for it, and remove virtio",
         ));
+    }
+    let net = vm.net.as_ref().filter(|net| *net.get_ref() != Net::None);
+    let publish = vm.publish.first();
+    for (key, span) in [
+        ("net", net.map(At::span)),
+        ("publish", publish.map(At::span)),
+    ] {
+        if let Some(span) = span {
+            report.add(Diagnostic::error(
+                hosted(key),
+                span,
+                "the bare-metal hypervisor has no network",
+                format!("remove {key}, or leave the machine out of vms = [...] in [board]"),
+            ));
+        }
     }
     if let Some(first) = vm.console_files.first() {
         let files = Diagnostic::error(

@@ -85,6 +85,10 @@ pub const VM: Section = Section {
             as "[\"disk.img\"]": "virtio disks; on a board, copies of the files in its RAM";
         "shares" Hosted, "list of directories or tables", default "none",
             as "[\"src\"]": "Directories that the guest shares with the host";
+        "net" Hosted, "`user`, with `,restrict` and `,dns=ADDRESS`; `none`; `tap=NAME`; `socket=DIRECTORY`", default "`user`",
+            as "\"user\"": "What the network card is connected to";
+        "publish" Hosted, "list of `[ADDRESS:]HOSTPORT:GUESTPORT[/udp]`", default "none",
+            as "[\"8080:80\"]": "Ports of the guest that the host's programs reach, with `net = \"user\"`";
         "console" Both, "`pl011`, `virtio`", default "`pl011`",
             as "\"pl011\"": "The device that the terminal is connected to";
         "console-files" Hosted, "list of files", default "none",

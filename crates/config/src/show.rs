@@ -49,6 +49,9 @@ pub struct EffectiveVm {
     cpus: u8,
     cpu: Cpu,
     memory: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    net: Option<String>,
+    publish: Vec<String>,
     console: Console,
     virtio: Virtio,
     console_files: Vec<PathBuf>,
@@ -263,6 +266,13 @@ fn effective_vm(vm: &Vm, config: &Config, cores: Option<Vec<u8>>, directory: &Pa
         cpus: vm.cpus(),
         cpu: value(&vm.cpu),
         memory: show_size(vm.memory()),
+        // A board has none, and refuses one.
+        net: (vm.net.is_some() || !board).then(|| vm.net().within(directory).to_string()),
+        publish: vm
+            .publish
+            .iter()
+            .map(|publish| publish.get_ref().to_string())
+            .collect(),
         console: value(&vm.console),
         virtio: value(&vm.virtio),
         console_files: vm

@@ -275,6 +275,49 @@ impl<'a, 'i> Table<'a, 'i> {
         }
     }
 
+    /// A text that `parse` reads.
+    pub fn parsed<T>(
+        &self,
+        name: &str,
+        parse: fn(&str) -> Result<T, String>,
+        report: &mut Report,
+    ) -> Option<At<T>> {
+        let (key, value) = self.value(name)?;
+        self.as_parsed(key, value, parse, report)
+    }
+
+    fn as_parsed<T>(
+        &self,
+        key: &Key,
+        value: &'a At<DeValue<'i>>,
+        parse: fn(&str) -> Result<T, String>,
+        report: &mut Report,
+    ) -> Option<At<T>> {
+        match parse(self.as_text(key, value, report)?) {
+            Ok(parsed) => Some(At::new(value.span(), parsed)),
+            Err(why) => {
+                report.add(self.impossible(key, value.span(), why));
+                None
+            }
+        }
+    }
+
+    /// A list of such texts.
+    pub fn parsed_list<T>(
+        &self,
+        name: &str,
+        parse: fn(&str) -> Result<T, String>,
+        report: &mut Report,
+    ) -> Vec<At<T>> {
+        let Some(list) = self.list(name, report) else {
+            return Vec::new();
+        };
+        let items = list.get_ref().iter();
+        items
+            .filter_map(|item| self.as_parsed(item.key, item.value, parse, report))
+            .collect()
+    }
+
     /// The values of a list.
     pub fn list(&self, name: &str, report: &mut Report) -> Option<At<Vec<Item<'a, 'i>>>> {
         let (key, value) = self.value(name)?;

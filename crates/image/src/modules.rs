@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What the guest can load: virtio's transport and devices, and the file systems of disks and of
 /// shared directories.
-pub const WANTED: [&str; 6] = [
+pub const WANTED: [&str; 7] = [
     "virtio_mmio",
     "virtio_blk",
+    "virtio_net",
     "virtio_rng",
     "virtio_console",
     "virtiofs",
@@ -15,7 +16,15 @@ pub const WANTED: [&str; 6] = [
 ];
 
 /// What these need in Debian's kernels, so that one reading of the package is enough as a rule.
-const EXPECTED: [&str; 5] = ["jbd2", "mbcache", "crc16", "crc32c_generic", "fuse"];
+const EXPECTED: [&str; 7] = [
+    "jbd2",
+    "mbcache",
+    "crc16",
+    "crc32c_generic",
+    "fuse",
+    "net_failover",
+    "failover",
+];
 
 /// The names to look for first.
 pub fn first_names() -> BTreeSet<String> {

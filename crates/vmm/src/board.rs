@@ -3,12 +3,14 @@
 mod console;
 mod disk;
 mod flash;
+mod net;
 mod share;
 mod terminal;
 mod virtio;
 mod worker;
 
 pub(crate) use console::Console as SerialPort;
+pub(crate) use net::Connected;
 pub(crate) use terminal::Terminal;
 
 use crate::bus::{Bus, SharedDevice};
@@ -35,6 +37,7 @@ pub(crate) struct Board {
     pub terminal: Terminal,
     pub rtc: Arc<Mutex<Pl031<Spi, VmClock>>>,
     pub gpio: Arc<Mutex<Pl061<Spi>>>,
+    pub net: Connected,
 }
 
 impl Board {
@@ -74,7 +77,8 @@ impl Board {
             let bank = flash::Bank::new(index, ram.clone(), cluster.clone());
             bus.attach(&format!("flash {index}"), bank.range(), shared(bank));
         }
-        let terminal = match virtio::attach(config, virtio_output, &mut bus, &ram, &interrupts)? {
+        let attached = virtio::attach(config, virtio_output, &mut bus, &ram, &interrupts)?;
+        let terminal = match attached.terminal {
             Some(console) => Terminal::Virtio(console),
             None => Terminal::Serial(serial.clone()),
         };
@@ -85,6 +89,7 @@ impl Board {
                 terminal,
                 rtc,
                 gpio,
+                net: attached.net,
             },
         ))
     }

@@ -39,6 +39,8 @@ pub struct VmConfig {
     pub disks: Vec<Disk>,
     /// Shared directories.
     pub shares: Vec<Share>,
+    /// What the network card is connected to; None: there is no card.
+    pub net: Option<skep_net::Config>,
     /// A guest that resets ends, as if it had powered off.
     pub no_restart: bool,
     /// The device that [`crate::Vm`]'s output comes from and [`crate::VmHandle::input`] goes to.
@@ -85,6 +87,7 @@ impl Default for VmConfig {
             firmware: None,
             disks: Vec::new(),
             shares: Vec::new(),
+            net: None,
             no_restart: false,
             console: ConsoleDevice::Pl011,
             terminal_size: None,

@@ -61,6 +61,9 @@ pub enum Error {
         /// What is wrong and what to do.
         source: skep_share::ShareError,
     },
+    /// The network can't be had.
+    #[error(transparent)]
+    Network(#[from] skep_net::Error),
     /// The file for a console's output can't be created.
     #[error(
         "the file {path:?} for a console's output can't be created ({source}); check the path and its permissions"

@@ -36,6 +36,12 @@ impl Standstill {
         self.changed.notify_all();
     }
 
+    /// Whether it is to stand still. Asked under a device's lock, a no holds until that is free:
+    /// [`Bus::settle`](crate::bus::Bus::settle).
+    pub fn is_wanted(&self) -> bool {
+        self.wanted.load(SeqCst)
+    }
+
     /// For a thread that works for a device: waits until the VM may change. None if `given_up` first,
     /// for which [`Standstill::look_again`] makes it look.
     pub fn work(&self, given_up: impl Fn() -> bool) -> Option<AtWork<'_>> {

@@ -311,12 +311,14 @@ impl Vm {
     /// # Errors
     /// [`Error::Thread`], [`Error::Panic`], and after a reset those of loading.
     pub fn run(&mut self) -> Result<Outcome, Error> {
+        self.board.net.start()?;
         loop {
             self.let_devices_work();
             self.shared.bus.clock().start();
             let end = self.run_threads();
             self.shared.bus.clock().stop();
             // Threads that work for devices stand still, too, until the VM goes on.
+            self.shared.bus.settle();
             self.shared.bus.standstill().wait();
             self.shared.bus.ended();
             // A stop from here on is for the next run.
@@ -376,16 +378,17 @@ impl Vm {
         })
     }
 
-    /// Power-on state: memory zero, devices reset, the guest loaded.
+    /// Power-on state: devices reset, memory zero, the guest loaded.
     fn reset(&mut self) -> Result<(), Error> {
+        // A device that was reset does not touch memory any more.
+        for device in self.shared.bus.devices() {
+            lock(device).reset();
+        }
         let mib = self.config.memory >> 20;
         let ram = self.shared.bus.ram();
         ram.clear_ram()
             .map_err(|source| Error::HostMemory { mib, source })?;
         self.shared.bus.interrupts().with(|gic| gic.reset());
-        for device in self.shared.bus.devices() {
-            lock(device).reset();
-        }
         self.load()
     }
 
@@ -449,6 +452,7 @@ impl VmHandle {
                 .wait(lifecycle)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+        self.shared.bus.settle();
         self.shared.bus.clock().stop();
         drop(lifecycle);
         self.shared.bus.standstill().wait();

@@ -8,6 +8,7 @@
 pub mod block;
 pub mod console;
 pub mod fs;
+pub mod net;
 mod queue;
 pub mod rng;
 pub mod spec;
@@ -110,6 +111,18 @@ impl Queues<'_> {
             Some(queue) if self.live => queue.push(self.memory, chain, written),
             _ => Ok(()),
         }
+    }
+
+    /// Undoes the last `count` calls of [`Queues::pop`] that took a request: it comes again.
+    pub fn put_back(&mut self, queue: usize, count: u16) {
+        if let Some(queue) = self.queues.get_mut(queue) {
+            queue.put_back(count);
+        }
+    }
+
+    /// Whether the driver allows the device to use its queues.
+    pub fn live(&self) -> bool {
+        self.live
     }
 
     /// Guest memory, to read and write requests with.

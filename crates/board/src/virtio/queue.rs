@@ -380,6 +380,11 @@ impl Queue {
         Ok(Some(chain))
     }
 
+    /// Makes the last `count` requests that were taken be taken again.
+    pub fn put_back(&mut self, count: u16) {
+        self.next_avail = self.next_avail.wrapping_sub(count);
+    }
+
     fn walk(
         &self,
         memory: &dyn GuestMemory,

@@ -3,10 +3,12 @@
 use crate::Error;
 use crate::run::files;
 use crate::run::machine::Machine;
+use crate::run::net;
 use crate::run::progress::Bar;
 use crate::run::shares;
 use crate::run::terminal;
 use skep_config::model::{Console, Guest};
+use skep_config::net::Net;
 use skep_image::{CommandOutput, Flavour, Options};
 use skep_vmm::{Contents, VmHandle};
 use std::ffi::OsString;
@@ -68,20 +70,35 @@ pub fn ensure(guest: Guest) -> Result<skep_image::Guest, Error> {
     Ok(skep_image::ensure(&options, &Bar::new())?)
 }
 
-/// The kernel modules that the default guest needs for its devices.
-pub fn modules(console: bool, disks: bool, shares: bool, entropy: bool) -> Vec<&'static str> {
-    let modules = [
-        ("virtio_rng", entropy),
-        ("virtio_console", console),
-        ("virtio_blk", disks),
-        ("virtiofs", shares),
-    ];
-    let wanted = modules.into_iter().filter(|(_, wanted)| *wanted);
-    wanted.map(|(module, _)| module).collect()
+/// The devices of the default guest that it needs modules for.
+#[derive(Clone, Copy, Default)]
+pub struct Devices {
+    pub consoles: bool,
+    pub disks: bool,
+    pub network: bool,
+    pub shares: bool,
+    /// That which every VM on a PC has: the entropy source.
+    pub hosted: bool,
+}
+
+impl Devices {
+    /// Their modules.
+    pub fn modules(self) -> Vec<&'static str> {
+        let modules = [
+            ("virtio_rng", self.hosted),
+            ("virtio_console", self.consoles),
+            ("virtio_net", self.network),
+            ("virtio_blk", self.disks),
+            ("virtiofs", self.shares),
+        ];
+        let wanted = modules.into_iter().filter(|(_, wanted)| *wanted);
+        wanted.map(|(module, _)| module).collect()
+    }
 }
 
 /// The default guest's command line. `console` makes the terminal its console.
-pub fn command_line(console: &str, modules: &[&str]) -> String {
+pub fn command_line(console: &str, devices: Devices) -> String {
+    let modules = devices.modules();
     // The tests of the kernel's ciphers would take more time than all the rest of the boot.
     let fixed = format!("{console} cryptomgr.notests");
     if modules.is_empty() {
@@ -104,14 +121,15 @@ fn default_guest(machine: &Machine) -> Result<Session, Error> {
     let kernel = files::read(&guest.boot, "kernel")?;
     let mut initrd = files::read(&guest.initrd, "initial RAM disk")?;
 
-    let consoles = machine.console == Console::Virtio || !machine.console_files.is_empty();
-    let modules = modules(
-        consoles,
-        !machine.disks.is_empty(),
-        !machine.shares.is_empty(),
-        true,
-    );
-    let mut command_line = vec![command_line(machine.console_option(), &modules)];
+    let devices = Devices {
+        consoles: machine.console == Console::Virtio || !machine.console_files.is_empty(),
+        disks: !machine.disks.is_empty(),
+        network: machine.net != Net::None,
+        shares: !machine.shares.is_empty(),
+        hosted: true,
+    };
+    let mut command_line = vec![command_line(machine.console_option(), devices)];
+    command_line.extend(net::guest_option(&machine.net));
     if !machine.shares.is_empty() {
         let start = shares::start(&machine.shares);
         let mounts = shares::mounts(&machine.shares);

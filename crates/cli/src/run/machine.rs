@@ -6,6 +6,7 @@ use crate::args::{Cli, RunArgs};
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 use skep_config::model::{At, Console, Cpu, DEFAULT_MEMORY, Guest, Virtio, Vm};
+use skep_config::net::{Net, Publish};
 use skep_vmm::{Access, Disk};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ pub struct Machine {
     pub cpu: Cpu,
     pub disks: Vec<Disk>,
     pub shares: Vec<Share>,
+    pub net: Net,
+    pub publish: Vec<Publish>,
     pub console: Console,
     pub console_files: Vec<PathBuf>,
     pub virtio: Virtio,
@@ -76,6 +79,14 @@ impl Machine {
             cpu: either(args.cpu, vm, |vm| &vm.cpu),
             disks: disks_of_file.chain(args.disk.iter().cloned()).collect(),
             shares: shares_of_file.chain(args.share.iter().cloned()).collect(),
+            net: (args.net.clone()).or(vm.map(Vm::net)).unwrap_or_default(),
+            publish: vm
+                .into_iter()
+                .flat_map(|vm| &vm.publish)
+                .map(At::get_ref)
+                .chain(&args.publish)
+                .copied()
+                .collect(),
             console: either(args.console, vm, |vm| &vm.console),
             console_files: console_files
                 .map(|path| path.get_ref().clone())
@@ -115,6 +126,13 @@ impl Machine {
                 ErrorKind::ArgumentConflict,
                 "only the default guest mounts a shared directory by itself; leave its place out, and \
                  let your guest mount it: mount -t virtiofs NAME PLACE, with the directory's name",
+            );
+        }
+        if !self.publish.is_empty() && !matches!(self.net, Net::User { .. }) {
+            refuse(
+                ErrorKind::ArgumentConflict,
+                "ports are published from the user-mode network only: remove --publish, or use --net \
+                 user",
             );
         }
         if !self.command.is_empty() && !self.has_default_guest() {
@@ -176,7 +194,8 @@ mod tests {
 
     const FILE: &str = "[vm.one]\nkernel = 'zImage'\ninitrd = 'initrd'\nmemory = '64M'\ncpus = 2\n\
         cpu = 'cortex-a7'\ncmdline = 'quiet'\ndisks = ['a', { file = '/b', readonly = true }]\n\
-        console = 'virtio'\nconsole-files = ['log']\nvirtio = 'legacy'";
+        console = 'virtio'\nconsole-files = ['log']\nvirtio = 'legacy'\nnet = 'user,restrict'\n\
+        publish = ['8080:80']";
 
     #[test]
     fn the_file_says_it_all() {
@@ -202,6 +221,15 @@ mod tests {
             (Cpu::CortexA7, Console::Virtio, Virtio::Legacy)
         );
         assert!(!machine.has_default_guest());
+        let restrict = true;
+        assert_eq!(
+            machine.net,
+            Net::User {
+                restrict,
+                dns: None
+            }
+        );
+        assert_eq!(machine.publish.len(), 1);
     }
 
     #[test]
@@ -227,6 +255,10 @@ mod tests {
                 "modern",
                 "--console-file",
                 "log",
+                "--net",
+                "user",
+                "--publish",
+                "5353:53/udp",
             ],
         );
         assert_eq!(machine.kernel, Some("other".into()));
@@ -235,6 +267,9 @@ mod tests {
         assert_eq!(machine.append.as_deref(), Some("quiet debug"));
         assert_eq!(machine.disks.len(), 3);
         assert_eq!(machine.console_files.len(), 2);
+        assert_eq!(machine.net, Net::default());
+        let ports: Vec<_> = machine.publish.iter().map(|port| port.guest).collect();
+        assert_eq!(ports, [80, 53]);
         assert_eq!(
             (machine.cpu, machine.console, machine.virtio),
             (Cpu::CortexA15, Console::Pl011, Virtio::Modern)
@@ -269,6 +304,12 @@ mod tests {
         let machine = machine(FILE, &["--guest", "debian-lpae"]);
         assert!(machine.has_default_guest());
         assert_eq!((machine.guest, machine.initrd), (Guest::DebianLpae, None));
+    }
+
+    #[test]
+    fn private_networks_are_beside_the_file() {
+        let machine = machine("[vm.one]\nnet = 'socket=net'", &[]);
+        assert_eq!(machine.net, Net::Socket("dir/net".into()));
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod guest;
 mod input;
 mod keys;
 pub mod machine;
+mod net;
 mod output;
 mod progress;
 pub mod quit;
@@ -32,6 +33,7 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
     let session = guest::choose(&machine)?;
     let console = machine.console_option();
     let default_guest = machine.has_default_guest();
+    let internet = net::opens_sockets(&machine.net, &machine.publish);
     let config = VmConfig {
         memory: machine.memory,
         cpus: usize::from(machine.cpus),
@@ -51,6 +53,7 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
             .transpose()?,
         disks: machine.disks,
         shares: shares::devices(&machine.shares),
+        net: net::config(&machine.net, &machine.publish),
         // A command runs once.
         no_restart: session.command.is_some(),
         console: match machine.console {
@@ -76,7 +79,7 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
     let sink = output.clone();
     let mut vm = Vm::new(config, Box::new(move |byte| sink.put(byte)))?;
     // Before any thread is started: they inherit it.
-    sandbox::enter(args.no_sandbox, &machine.shares)?;
+    sandbox::enter(args.no_sandbox, internet, &machine.shares)?;
 
     handle_signals(&vm, quit.clone(), args.stats.unwrap_or_default())?;
     let handle = vm.handle();

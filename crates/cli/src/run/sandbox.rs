@@ -6,8 +6,9 @@ use crate::run::terminal;
 use skep_sandbox::{Directory, Needs, before_death, restrict_calls, restrict_files};
 use std::io::Write;
 
-/// Enters the sandbox, in which the guest's shares can be used, unless the user wants none.
-pub fn enter(unwanted: bool, shares: &[Share]) -> Result<(), Error> {
+/// Enters the sandbox, unless the user wants none. The guest's shares can be used in it, and with
+/// `internet` the guest's connections are opened as it asks for them.
+pub fn enter(unwanted: bool, internet: bool, shares: &[Share]) -> Result<(), Error> {
     let tell = |what: &str| {
         let _ = writeln!(std::io::stderr(), "skep: {what}");
     };
@@ -24,7 +25,7 @@ pub fn enter(unwanted: bool, shares: &[Share]) -> Result<(), Error> {
     });
     let needs = Needs {
         directories: directories.collect(),
-        ..Needs::default()
+        internet,
     };
     if !restrict_files(&needs)? {
         tell("this kernel has no Landlock: the sandbox consists of seccomp alone");

@@ -1,7 +1,8 @@
 //! The virtio transports: which device is in which slot.
 
+use crate::board::net::Connected;
 use crate::board::terminal::VirtioConsole;
-use crate::board::{Output, disk, host_random, share, shared};
+use crate::board::{Output, disk, host_random, net, share, shared};
 use crate::bus::{Bus, SharedDevice};
 use crate::config::VmConfig;
 use crate::error::Error;
@@ -16,22 +17,29 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+/// What has another end than the guest's.
+pub(super) struct Attached {
+    /// The console that the terminal is connected to, if it is a virtio console.
+    pub terminal: Option<VirtioConsole>,
+    /// The network.
+    pub net: Connected,
+}
+
 /// Fills the transports. The last slots are used, as QEMU does: what a guest finds in slot 31 there
 /// (a single disk) is there here. Within them the order is that in which a guest that probes by
-/// address names devices: the entropy source, consoles, shares, and disks from the first on. (QEMU goes
-/// downwards from slot 31, and its first disk is the last that Linux finds.)
-///
-/// Returns the console that `terminal` was for.
+/// address names devices: the entropy source, consoles, shares, the network card, and disks from the
+/// first on. (QEMU goes downwards from slot 31, and its first disk is the last that Linux finds.)
 pub(super) fn attach(
     config: &VmConfig,
     terminal: Option<Output>,
     bus: &mut Bus,
     ram: &Arc<GuestRam>,
     interrupts: &Arc<Interrupts>,
-) -> Result<Option<VirtioConsole>, Error> {
+) -> Result<Attached, Error> {
     let version = config.virtio;
     let consoles = usize::from(terminal.is_some()) + config.virtio_consoles.len();
-    let count = 1 + consoles + config.shares.len() + config.disks.len();
+    let count =
+        1 + consoles + config.shares.len() + usize::from(config.net.is_some()) + config.disks.len();
     let first = map::VIRTIO_SLOTS
         .checked_sub(count)
         .ok_or(Error::TooManyDevices)?;
@@ -61,6 +69,12 @@ pub(super) fn attach(
         let device = share::device(directory, limits, version, ram, irq, bus.standstill())?;
         slots.push(("share", device));
     }
+    let mut connected = Connected::No;
+    if let Some(config) = &config.net {
+        let (card, network) = net::card(config, version, bus, ram, irq(slots.len()))?;
+        slots.push(("net", card));
+        connected = network;
+    }
     for (index, disk) in config.disks.iter().enumerate() {
         let irq = irq(slots.len());
         let standstill = bus.standstill();
@@ -81,7 +95,10 @@ pub(super) fn attach(
         };
         bus.attach(&name, range, device);
     }
-    Ok(terminal)
+    Ok(Attached {
+        terminal,
+        net: connected,
+    })
 }
 
 /// Output to a file, which is created or emptied.

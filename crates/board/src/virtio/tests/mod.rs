@@ -4,6 +4,7 @@ mod devices;
 mod fs;
 mod hostile;
 mod later;
+mod net;
 mod queue;
 mod random;
 mod saved;

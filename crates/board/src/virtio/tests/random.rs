@@ -4,6 +4,7 @@ use super::*;
 use crate::pl011::ConsoleOut;
 use crate::virtio::QueueState;
 use crate::virtio::console::Console;
+use crate::virtio::net::{MAX_FRAME, Net, NetBackend, Offload, Segments};
 use crate::virtio::rng::Rng;
 use proptest::prelude::*;
 
@@ -11,6 +12,11 @@ struct Nowhere;
 
 impl ConsoleOut for Nowhere {
     fn put(&mut self, _byte: u8) {}
+}
+
+impl NetBackend for Nowhere {
+    fn notified(&mut self) {}
+    fn reset(&mut self) {}
 }
 
 #[derive(Clone, Debug)]
@@ -166,6 +172,19 @@ proptest! {
         hammer(version, Rng::new(|buf: &mut [u8]| buf.fill(0x5a)), &steps, |_| {});
         hammer(version, Console::new(Nowhere, Some((80, 25))), &steps, |driver| {
             driver.transport.receive(b"input");
+        });
+        hammer(version, Net::new(Nowhere, [2; 6]), &steps, |driver| {
+            let mut frame = Vec::new();
+            while let Some(offload) = driver.transport.take_frame(&mut frame) {
+                assert!(frame.len() <= MAX_FRAME);
+                if let Some((start, at)) = offload.checksum {
+                    assert!(usize::from(start.max(at)) <= frame.len());
+                }
+                assert!(offload.segments.is_none_or(|segments| segments.size > 0));
+            }
+            let segments = Some(Segments { ipv6: false, size: 1460 });
+            let offload = Offload { checksum: Some((34, 50)), segments };
+            driver.transport.give_frame(&offload, 54, &[&[1; 60], &[2; 3000]]);
         });
     }
 }
