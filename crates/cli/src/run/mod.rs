@@ -8,6 +8,7 @@ pub mod machine;
 mod output;
 mod progress;
 pub mod quit;
+mod root;
 mod sandbox;
 pub mod shares;
 mod stats;
