@@ -173,6 +173,12 @@ A command's input and output:
   environment. It reads skep's standard input unless that is a terminal. Its standard error comes
   out on standard output, too, in the order in which it wrote. What it leaves running is killed.
 
+With a disk:
+  The default guest starts the system on the first disk, if its file system is labelled skep-root, as
+  that of skep image build is. It is a guest like any other then: a pipe is its console's. A command
+  after --, or --boot shell, starts the default guest itself, which has the disk as /dev/vda.
+  --boot disk starts the system on any disk or partition; --append root=/dev/vda2 says on which.
+
 Options of a disk:
   readonly       the guest can't write to it
   temporary      what the guest writes is lost at the end; the file stays as it is
@@ -187,6 +193,7 @@ Examples:
   skep run                                  a shell in the default guest
   skep run demo                             the virtual machine demo of skep.toml
   skep run -- uname -m                      one command in it
+  skep run --disk disk.qcow2                a system that skep image build made
   echo 'ls /' | skep run                    its shell reads a pipe
   skep run --share . -- ./test              a program of this directory, in it
   skep run --publish 8080:80                localhost:8080 is port 80 of the guest
@@ -226,6 +233,10 @@ pub struct RunArgs {
     /// Which default guest, when there is no kernel [default: debian]
     #[arg(long, value_name = "GUEST")]
     pub guest: Option<Guest>,
+    /// What the default guest starts: the system on a disk, or its own shell [default: disk, if the
+    /// first disk's file system is labelled skep-root]
+    #[arg(long, value_name = "WHAT")]
+    pub boot: Option<Boot>,
     /// Memory, with a suffix K, M or G (without one, MiB) [default: 512M]
     #[arg(long, short, value_name = "SIZE", value_parser = parse_memory)]
     pub memory: Option<u64>,
@@ -282,6 +293,15 @@ pub struct RunArgs {
     /// Run this command in the default guest, print its output, and exit with its status
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
+}
+
+/// What the default guest starts.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Boot {
+    /// The system on a disk: on the first with one, or as root= of --append names it
+    Disk,
+    /// A shell of its own
+    Shell,
 }
 
 /// CPU models.
@@ -360,6 +380,7 @@ same! {
     Console: Pl011 Virtio;
     Virtio: Modern Legacy;
     Guest: Debian DebianLpae;
+    Boot: Disk Shell;
 }
 
 impl From<Engine> for skep_vmm::Engine {

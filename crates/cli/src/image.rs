@@ -1,5 +1,9 @@
 //! `skep image`.
 
+mod build;
+mod show;
+pub mod store;
+
 use crate::Error;
 use crate::config::print;
 use clap::{Subcommand, ValueEnum};
@@ -33,6 +37,21 @@ pub enum ImageCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Make a disk with a system on it that boots
+    #[command(after_help = build::HELP)]
+    Build(build::BuildArgs),
+    /// List the images of the image store
+    Ls {
+        /// As JSON, on one line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove images from the image store
+    Rm {
+        /// Their names
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
 }
 
 /// Formats of disk images.
@@ -58,6 +77,9 @@ pub fn image(command: ImageCommand) -> Result<u8, Error> {
     match command {
         ImageCommand::Create { file, size, format } => create(&file, size, format),
         ImageCommand::Info { file, format, json } => info(&file, format, json),
+        ImageCommand::Build(args) => build::build(&args),
+        ImageCommand::Ls { json } => store::ls(json),
+        ImageCommand::Rm { names } => store::rm(&names),
     }
 }
 

@@ -88,6 +88,16 @@ pub enum Console {
     Virtio,
 }
 
+/// What the default guest's kernel starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Boot {
+    /// The system on a disk.
+    Disk,
+    /// BusyBox's shell.
+    Shell,
+}
+
 /// A register interface of virtio-mmio.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -118,6 +128,8 @@ pub struct Vm {
     pub guest: Option<At<Guest>>,
     /// The kernel. Paths are relative to the file's directory, and joined with it here.
     pub kernel: Option<At<PathBuf>>,
+    /// What the default guest's kernel starts.
+    pub boot: Option<At<Boot>>,
     /// The initial RAM disk.
     pub initrd: Option<At<PathBuf>>,
     /// The kernel's command line.

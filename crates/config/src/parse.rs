@@ -2,7 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, Report, similar};
 use crate::model::{
-    At, Board, Channel, Config, Console, Core, Cpu, Device, Disk, Guest, KnownBoard, Policy,
+    At, Board, Boot, Channel, Config, Console, Core, Cpu, Device, Disk, Guest, KnownBoard, Policy,
     Virtio, Vm,
 };
 use crate::net::{Net, parse_net, parse_publish};
@@ -34,6 +34,7 @@ const GUESTS: [(&str, Guest); 2] = [
     ("debian-lpae", Guest::DebianLpae),
 ];
 const CPUS: [(&str, Cpu); 2] = [("cortex-a15", Cpu::CortexA15), ("cortex-a7", Cpu::CortexA7)];
+const BOOTS: [(&str, Boot); 2] = [("disk", Boot::Disk), ("shell", Boot::Shell)];
 const CONSOLES: [(&str, Console); 2] = [("pl011", Console::Pl011), ("virtio", Console::Virtio)];
 const VIRTIO: [(&str, Virtio); 2] = [("modern", Virtio::Modern), ("legacy", Virtio::Legacy)];
 const POLICIES: [(&str, Policy); 2] = [("stop", Policy::Stop), ("reset", Policy::Reset)];
@@ -233,6 +234,7 @@ fn vm(name: At<String>, table: &Table<'_, '_>, base: &Path, report: &mut Report)
     let vm = Vm {
         guest: table.choice("guest", &GUESTS, report),
         kernel: table.path("kernel", base, report),
+        boot: table.choice("boot", &BOOTS, report),
         initrd: table.path("initrd", base, report),
         cmdline: table.text("cmdline", report),
         dtb: table.path("dtb", base, report),

@@ -140,6 +140,14 @@ fn check_for_board(vm: &Vm, report: &mut Report) {
             "remove dtb, or leave the machine out of vms = [...] in [board]",
         ));
     }
+    if let Some(boot) = &vm.boot {
+        report.add(Diagnostic::error(
+            hosted("boot"),
+            boot.span(),
+            "on a board, the default guest is always its own",
+            "give it a kernel and an initial RAM disk that start the system, and remove boot",
+        ));
+    }
     if let Some(virtio) = &vm.virtio
         && *virtio.get_ref() == Virtio::Legacy
     {

@@ -65,6 +65,8 @@ pub const VM: Section = Section {
     keys: keys! {
         "guest" Both, "`debian`, `debian-lpae`", default "`debian`, without `kernel` and `bios`",
             as "\"debian\"": "The default guest: Debian's kernel with BusyBox, fetched when it is first used";
+        "boot" Hosted, "`disk`, `shell`", default "`disk`, if the first disk's file system is labelled `skep-root`",
+            as "\"disk\"": "What the default guest starts: the system on a disk, or a shell of its own";
         "kernel" Both, "file", default "the default guest's",
             as "\"zImage\"": "The kernel: zImage, uImage, ELF or raw image";
         "initrd" Both, "file", default "none",

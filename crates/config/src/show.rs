@@ -1,6 +1,6 @@
 //! What a file comes to, with every default filled in: a file of the same format, or JSON.
 
-use crate::model::{At, Config, Console, Cpu, Guest, KnownBoard, Policy, Virtio, Vm, value};
+use crate::model::{At, Boot, Config, Console, Cpu, Guest, KnownBoard, Policy, Virtio, Vm, value};
 use crate::place::System;
 use crate::value::{show_size, show_time};
 use serde::Serialize;
@@ -36,6 +36,8 @@ pub struct Effective {
 pub struct EffectiveVm {
     #[serde(skip_serializing_if = "Option::is_none")]
     guest: Option<Guest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boot: Option<Boot>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kernel: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -258,6 +260,7 @@ fn effective_vm(vm: &Vm, config: &Config, cores: Option<Vec<u8>>, directory: &Pa
     let default = (guest.is_none() && vm.kernel.is_some()).then(|| vm.console_option().to_owned());
     EffectiveVm {
         guest,
+        boot: vm.boot.as_ref().map(|boot| *boot.get_ref()),
         kernel: path(&vm.kernel),
         initrd: path(&vm.initrd),
         dtb: path(&vm.dtb),

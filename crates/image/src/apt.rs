@@ -16,8 +16,12 @@ const UPDATES: u32 = 3;
 /// The pause before another try.
 const PAUSE: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 3 });
 
-/// What apt says of a full disk, to which a moment makes no difference.
-const FULL: [&str; 3] = [
+/// What apt says of a suite that a repository does not have.
+pub const NO_SUITE: &str = "does not have a Release file";
+
+/// What apt says of that and of a full disk, to which a moment makes no difference.
+const LASTING: [&str; 4] = [
+    NO_SUITE,
     "No space left on device",
     "enough free space",
     "quota exceeded",
@@ -25,6 +29,24 @@ const FULL: [&str; 3] = [
 
 /// How often a download's size is looked at.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// What a package consists of.
+#[derive(Clone, Copy, Debug)]
+pub enum Part {
+    /// What it puts into the system.
+    Files,
+    /// What dpkg knows of it, and its scripts.
+    Control,
+}
+
+impl Part {
+    fn option(self) -> &'static str {
+        match self {
+            Part::Files => "--fsys-tarfile",
+            Part::Control => "--ctrl-tarfile",
+        }
+    }
+}
 
 /// apt with its own state, and dpkg.
 pub struct Apt<'a> {
@@ -79,6 +101,93 @@ impl<'a> Apt<'a> {
         Ok(apt)
     }
 
+    /// Where the system's package lists are: lines that begin with a URI in quotes.
+    pub fn lists(&self) -> Result<String, Error> {
+        let output = self.run("apt-get", ["update", "--print-uris"])?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Has apt use these sources, lines of a `sources.list`, and not the system's.
+    pub fn use_sources(&self, list: &str) -> Result<(), Error> {
+        let path = self.state.join("sources.list");
+        fs::write(&path, list).map_err(Error::cache(&path))?;
+        let path = path.display();
+        let mut text = self.configuration()?;
+        text.push_str(&format!(
+            "Dir::Etc::SourceList \"{path}\";\nDir::Etc::SourceParts \"/dev/null\";\n\
+             Dir::Cache::pkgcache \"pkgcache.bin\";\n"
+        ));
+        fs::write(&self.config, text).map_err(Error::cache(&self.config))
+    }
+
+    /// What apt would do to install packages.
+    pub fn simulate(&self, packages: &[&str]) -> Result<String, Error> {
+        let mut command = self.command("apt-get");
+        command
+            .args(["install", "--simulate", "--no-install-recommends"])
+            // It would configure each essential package before the next one.
+            .args(["-o", "APT::Immediate-Configure=false", "--"])
+            .args(packages);
+        let output = self.finish("apt-get", &mut command)?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let unknown = ["E: Unable to locate package ", "E: Package '"];
+        let unknown = stderr.lines().find_map(|line| {
+            let rest = unknown.iter().find_map(|start| line.strip_prefix(start))?;
+            Some(rest.split(['\'', ' ']).next()?.to_owned())
+        });
+        Err(match unknown {
+            Some(package) => Error::UnknownPackage(package),
+            None => Error::Fetch {
+                what: packages.join(", "),
+                detail: complaints(&output),
+            },
+        })
+    }
+
+    /// Downloads what an installation of packages needs, and tells where it is.
+    pub fn download_all(&self, packages: &[&str]) -> Result<PathBuf, Error> {
+        let archives = self.state.join("cache/archives");
+        let install = |option: &str| {
+            let mut command = self.command("apt-get");
+            command
+                .args(["install", option, "--no-install-recommends"])
+                .args(["--quiet=2", "--yes", "--"])
+                .args(packages);
+            command
+        };
+        // What is there already is not among them.
+        let output = self.finish("apt-get", &mut install("--print-uris"))?;
+        let total = sizes(&output).sum();
+        let before = size_below(&archives);
+        self.progress.stage("Fetching the packages");
+        let mut child = self.spawn("apt-get", &mut install("--download-only"))?;
+        let start = |source| Error::Run {
+            program: "apt-get",
+            source,
+        };
+        while child.try_wait().map_err(start)?.is_none() {
+            std::thread::sleep(LOOK);
+            let done = size_below(&archives).saturating_sub(before);
+            self.progress.bytes(done, Some(total));
+        }
+        let output = child.wait_with_output().map_err(start)?;
+        if !output.status.success() {
+            return Err(Error::Fetch {
+                what: "the packages".to_owned(),
+                detail: complaints(&output),
+            });
+        }
+        Ok(archives)
+    }
+
+    /// Removes downloaded packages that no source has any more.
+    pub fn clean(&self) -> Result<(), Error> {
+        self.run("apt-get", ["autoclean", "--quiet=2"]).map(|_| ())
+    }
+
     fn has(&self, tool: &str) -> bool {
         let path = self.path.clone().or_else(|| std::env::var_os("PATH"));
         std::env::split_paths(&path.unwrap_or_default())
@@ -127,7 +236,7 @@ impl<'a> Apt<'a> {
 
     /// Does something with the newest package lists: again with newer ones, if it could not fetch
     /// what they tell of.
-    fn with_lists<T>(&self, fetch: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+    pub fn with_lists<T>(&self, fetch: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
         let mut update = 0;
         loop {
             update += 1;
@@ -141,7 +250,7 @@ impl<'a> Apt<'a> {
                         .into_iter()
                         .find(|text| !text.is_empty())
                         .unwrap_or_else(|| format!("no source has {what}"));
-                    if update == UPDATES || FULL.iter().any(|words| detail.contains(words)) {
+                    if update == UPDATES || LASTING.iter().any(|words| detail.contains(words)) {
                         return Err(Error::Fetch { what, detail });
                     }
                     std::thread::sleep(PAUSE);
@@ -203,11 +312,7 @@ impl<'a> Apt<'a> {
     /// A package's size, from `apt-get download --print-uris`: `'URI' FILE SIZE HASH`.
     fn size(&self, package: &str) -> Result<Option<u64>, Error> {
         let output = self.run("apt-get", ["download", "--print-uris", package])?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        Ok(text
-            .lines()
-            .filter(|line| line.starts_with('\''))
-            .find_map(|line| line.split_whitespace().nth(2)?.parse().ok()))
+        Ok(sizes(&output).next())
     }
 
     /// The package's files, finished or not, among the downloads.
@@ -237,8 +342,18 @@ impl<'a> Apt<'a> {
         package: &Path,
         take: impl FnOnce(&mut dyn Read) -> io::Result<()>,
     ) -> Result<(), Error> {
+        self.with_part(package, Part::Files, take)
+    }
+
+    /// Calls `take` with a part of a package, a tar archive.
+    pub fn with_part(
+        &self,
+        package: &Path,
+        part: Part,
+        take: impl FnOnce(&mut dyn Read) -> io::Result<()>,
+    ) -> Result<(), Error> {
         let mut command = self.command("dpkg-deb");
-        command.arg("--fsys-tarfile").arg(package);
+        command.arg(part.option()).arg(package);
         let mut child = self.spawn("dpkg-deb", &mut command)?;
         let Some(stdout) = child.stdout.take() else {
             return Err(unusable(package, "it can't be read"));
@@ -331,10 +446,39 @@ impl<'a> Apt<'a> {
         program: &'static str,
         arguments: [&str; N],
     ) -> Result<Output, Error> {
-        self.spawn(program, self.command(program).args(arguments))?
+        self.finish(program, self.command(program).args(arguments))
+    }
+
+    fn finish(&self, program: &'static str, command: &mut Command) -> Result<Output, Error> {
+        self.spawn(program, command)?
             .wait_with_output()
             .map_err(|source| Error::Run { program, source })
     }
+}
+
+/// The sizes of the files that `--print-uris` lists: `'URI' FILE SIZE HASH`.
+fn sizes(output: &Output) -> impl Iterator<Item = u64> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let sizes: Vec<u64> = text
+        .lines()
+        .filter(|line| line.starts_with('\''))
+        .filter_map(|line| line.split_whitespace().nth(2)?.parse().ok())
+        .collect();
+    sizes.into_iter()
+}
+
+/// Bytes of the files in a directory and in its subdirectory `partial`.
+fn size_below(directory: &Path) -> u64 {
+    let entries = [directory.to_owned(), directory.join("partial")]
+        .into_iter()
+        .filter_map(|directory| fs::read_dir(directory).ok())
+        .flatten()
+        .filter_map(Result::ok);
+    let files = entries.filter_map(|entry| entry.metadata().ok());
+    files
+        .filter(fs::Metadata::is_file)
+        .map(|file| file.len())
+        .sum()
 }
 
 /// What a program complained of, on one line: what apt marks as error or warning, or else the last

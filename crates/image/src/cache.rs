@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Changes when what is built changes: an older cache is not used.
-const VERSION: u32 = 14;
+const VERSION: u32 = 15;
 
 /// The zImage's name.
 pub const KERNEL: &str = "vmlinuz";
@@ -214,7 +214,7 @@ pub fn require_space(directory: &Path, bytes: u64) -> Result<(), Error> {
 }
 
 /// Only who holds the lock builds. It ends with the process that holds it, however that ends.
-fn lock(directory: &Path, progress: &dyn Progress) -> Result<File, Error> {
+pub fn lock(directory: &Path, progress: &dyn Progress) -> Result<File, Error> {
     let path = directory.join("lock");
     let file = File::create(&path).map_err(Error::cache(&path))?;
     match file.try_lock() {
@@ -236,11 +236,12 @@ fn outdated(entry: &str, name: &str) -> bool {
         .is_some_and(|version| version < VERSION)
 }
 
-/// Removes the directories whose names fit. What can't be removed stays: it does no harm.
-fn sweep(directory: &Path, fits: impl Fn(&str) -> bool) {
+/// Removes the directories and files whose names fit. What can't be removed stays: it does no harm.
+pub fn sweep(directory: &Path, fits: impl Fn(&str) -> bool) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if entry.file_name().to_str().is_some_and(&fits) {
-            let _ = fs::remove_dir_all(entry.path());
+            let path = entry.path();
+            let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
         }
     }
 }

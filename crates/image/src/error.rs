@@ -3,6 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// For examples.
+const MIRROR: &str = "http://deb.debian.org/debian";
+
 /// Why there is no default guest. Each message says what happened and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -36,6 +39,73 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The user named something else.
+    #[error("{0:?} is no name of a suite; write for instance --suite trixie")]
+    SuiteName(String),
+    /// The user named something else.
+    #[error("{0:?} is no address of a mirror; write for instance --mirror {MIRROR}")]
+    Mirror(String),
+    /// There is nothing to check signatures with.
+    #[error(
+        "Debian's packages can't be checked without its keys, and {path} does not exist; install \
+         debian-archive-keyring",
+        path = .0.display()
+    )]
+    NoKeyring(PathBuf),
+    /// A mirror has no suite of this name.
+    #[error(
+        "the mirror has no suite {suite:?} with packages for armhf ({detail}); name another one \
+         with --suite, for instance trixie, or another mirror with --mirror"
+    )]
+    Suite {
+        /// The name.
+        suite: String,
+        /// apt's words.
+        detail: String,
+    },
+    /// No source has a package of this name.
+    #[error(
+        "there is no package {0:?} for armhf in the suite; check the name (packages.debian.org \
+         has all), or name another suite with --suite"
+    )]
+    UnknownPackage(String),
+    /// apt could not get the packages of a root file system.
+    #[error(
+        "apt could not fetch {what} for armhf ({detail}); check the network and the free space in \
+         the cache, or name another mirror with --mirror"
+    )]
+    FetchRoot {
+        /// The packages.
+        what: String,
+        /// apt's last words.
+        detail: String,
+    },
+    /// The disk can't hold what is wanted.
+    #[error(
+        "the disk of {size} MiB is too small for these packages, which need {needed} MiB; give it \
+         --size {needed}M or more"
+    )]
+    DiskTooSmall {
+        /// MiB.
+        size: u64,
+        /// MiB.
+        needed: u64,
+    },
+    /// The guest that installs them holds them in its memory.
+    #[error(
+        "the packages, of {0} MiB, are too many to be installed at once; leave out some of \
+             --include, and install them in the new system"
+    )]
+    TooManyPackages(u64),
+    /// The user named something else.
+    #[error("{0:?} is no host name; use letters, digits and hyphens, up to 63")]
+    HostName(String),
+    /// The user named something else.
+    #[error("{0:?} is no name of a Debian package; write for instance --include openssh-server")]
+    PackageName(String),
+    /// A password that can't be handed to the program that sets it.
+    #[error("the password has a line break in it, or nothing; write none for none at all")]
+    Password,
     /// There is no home directory.
     #[error("there is no place for the cache: set XDG_CACHE_HOME or HOME to a directory")]
     NoCache,

@@ -18,11 +18,12 @@ mod mounts;
 mod output;
 mod package;
 mod programs;
+pub mod root;
 #[cfg(test)]
 mod tests;
 mod unpacked;
 
-pub use command::{command_overlay, terminal_overlay};
+pub use command::{boot_overlay, command_overlay, terminal_overlay};
 pub use error::Error;
 pub use input::{encode_input, end_of_input};
 pub use mounts::{Mount, mount_overlay};
@@ -88,6 +89,8 @@ pub trait Progress {
     fn stage(&self, what: &str);
     /// Bytes done of the stage, and how many there are, if that is known.
     fn bytes(&self, done: u64, total: Option<u64>);
+    /// Steps done of the stage, and how many there are.
+    fn steps(&self, _done: usize, _total: usize) {}
 }
 
 /// Shows nothing.

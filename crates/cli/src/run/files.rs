@@ -1,6 +1,7 @@
 //! Files that the user names.
 
 use crate::Error;
+use crate::image::store;
 use skep_vmm::{Access, Contents, Disk, Format};
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Read};
@@ -91,7 +92,7 @@ pub fn disk(text: &OsStr) -> Result<Disk, String> {
     if path.is_empty() {
         return Err("name the image file, before the first comma".into());
     }
-    disk.path = OsStr::from_bytes(path).into();
+    disk.path = store::resolve(OsStr::from_bytes(path))?;
     Ok(disk)
 }
 

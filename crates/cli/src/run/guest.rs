@@ -9,7 +9,7 @@ use crate::run::shares;
 use crate::run::terminal;
 use skep_config::model::{Console, Guest};
 use skep_config::net::Net;
-use skep_image::{CommandOutput, Flavour, Options};
+use skep_image::{CommandOutput, Flavour, Options, Progress};
 use skep_vmm::{Contents, VmHandle};
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -60,6 +60,11 @@ pub fn choose(machine: &Machine) -> Result<Session, Error> {
 
 /// The default guest's files, fetched if need be.
 pub fn ensure(guest: Guest) -> Result<skep_image::Guest, Error> {
+    ensure_with(guest, &Bar::new())
+}
+
+/// The same, with progress shown in another way.
+pub fn ensure_with(guest: Guest, progress: &dyn Progress) -> Result<skep_image::Guest, Error> {
     let options = Options {
         flavour: match guest {
             Guest::Debian => Flavour::Armmp,
@@ -67,7 +72,7 @@ pub fn ensure(guest: Guest) -> Result<skep_image::Guest, Error> {
         },
         ..Options::default()
     };
-    Ok(skep_image::ensure(&options, &Bar::new())?)
+    Ok(skep_image::ensure(&options, progress)?)
 }
 
 /// The devices of the default guest that it needs modules for.
@@ -135,11 +140,12 @@ fn default_guest(machine: &Machine) -> Result<Session, Error> {
         let mounts = shares::mounts(&machine.shares);
         initrd.append(&skep_image::mount_overlay(&mounts, start.as_deref()));
     }
+    let boots_disk = machine.boots_disk();
     // A pipe is read by a shell, as if that were the command.
     let piped = !std::io::stdin().is_terminal();
     let shell = [OsString::from("sh")];
     let argv = match machine.command.as_slice() {
-        [] if piped => shell.as_slice(),
+        [] if piped && !boots_disk => shell.as_slice(),
         argv => argv,
     };
     let mut command = None;
@@ -153,6 +159,9 @@ fn default_guest(machine: &Machine) -> Result<Session, Error> {
     } else if let Some((columns, rows)) = terminal::size() {
         initrd.append(&skep_image::terminal_overlay(columns, rows));
     }
+    if boots_disk {
+        initrd.append(&skep_image::boot_overlay());
+    }
     command_line.extend(machine.append.clone());
     Ok(Session {
         kernel: Some(kernel),
@@ -160,8 +169,14 @@ fn default_guest(machine: &Machine) -> Result<Session, Error> {
         dtb: None,
         command_line: command_line.join(" "),
         command,
-        encode: skep_image::encode_input,
-        at_end: end_of_command_input,
+        encode: match boots_disk {
+            true => <[u8]>::to_vec,
+            false => skep_image::encode_input,
+        },
+        at_end: match boots_disk {
+            true => end_of_plain_input,
+            false => end_of_command_input,
+        },
     })
 }
 
@@ -171,7 +186,7 @@ fn mib(bytes: u64) -> String {
 }
 
 /// A word that no guest prints by chance.
-fn token() -> String {
+pub fn token() -> String {
     let mut bytes = [0u8; 16];
     let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

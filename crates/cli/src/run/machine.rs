@@ -1,11 +1,12 @@
 //! The machine that is run: what the command line says, and what a configuration file says that it
 //! does not.
 
+use super::root;
 use super::shares::{self, Share};
 use crate::args::{Cli, RunArgs};
 use clap::CommandFactory;
 use clap::error::ErrorKind;
-use skep_config::model::{At, Console, Cpu, DEFAULT_MEMORY, Guest, Virtio, Vm};
+use skep_config::model::{At, Boot, Console, Cpu, DEFAULT_MEMORY, Guest, Virtio, Vm};
 use skep_config::net::{Net, Publish};
 use skep_vmm::{Access, Disk};
 use std::ffi::OsString;
@@ -18,6 +19,7 @@ pub struct Machine {
     pub dtb: Option<PathBuf>,
     pub bios: Option<PathBuf>,
     pub guest: Guest,
+    pub boot: Option<Boot>,
     /// The command line, or for the default guest what is added to it.
     pub append: Option<String>,
     /// Bytes.
@@ -73,6 +75,10 @@ impl Machine {
             dtb: path(&args.dtb, |vm| &vm.dtb),
             bios: path(&args.bios, |vm| &vm.bios),
             guest: either(args.guest, vm, |vm| &vm.guest),
+            boot: args
+                .boot
+                .map(Into::into)
+                .or(vm.and_then(|vm| vm.boot.as_ref().map(|boot| *boot.get_ref()))),
             append: (!append.is_empty()).then(|| append.join(" ")),
             memory: args.memory.or(vm.map(Vm::memory)).unwrap_or(DEFAULT_MEMORY),
             cpus: args.cpus.or(vm.map(Vm::cpus)).unwrap_or(1),
@@ -100,6 +106,18 @@ impl Machine {
     /// Whether the default guest is booted.
     pub fn has_default_guest(&self) -> bool {
         self.kernel.is_none() && self.bios.is_none()
+    }
+
+    /// Whether the default guest starts the system on a disk, in place of its own shell.
+    pub fn boots_disk(&self) -> bool {
+        self.has_default_guest()
+            && match self.boot {
+                Some(boot) => boot == Boot::Disk,
+                None => {
+                    self.command.is_empty()
+                        && self.disks.first().is_some_and(root::has_root_file_system)
+                }
+            }
     }
 
     /// Ends the program if options contradict each other: clap can't know what a file has.
@@ -133,6 +151,28 @@ impl Machine {
                 ErrorKind::ArgumentConflict,
                 "ports are published from the user-mode network only: remove --publish, or use --net \
                  user",
+            );
+        }
+        if self.boot == Some(Boot::Disk) {
+            if !self.command.is_empty() {
+                refuse(
+                    ErrorKind::ArgumentConflict,
+                    "a command after -- runs in the default guest itself, not in the system on a \
+                     disk: leave --boot disk out, or log in to the system",
+                );
+            }
+            if self.disks.is_empty() {
+                refuse(
+                    ErrorKind::MissingRequiredArgument,
+                    "--boot disk needs a disk: add --disk FILE",
+                );
+            }
+        }
+        if self.boot.is_some() && !self.has_default_guest() {
+            refuse(
+                ErrorKind::ArgumentConflict,
+                "--boot says what the default guest starts, which a kernel or firmware of your own \
+                 takes the place of",
             );
         }
         if !self.command.is_empty() && !self.has_default_guest() {

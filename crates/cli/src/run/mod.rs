@@ -9,6 +9,7 @@ mod net;
 mod output;
 mod progress;
 pub mod quit;
+mod root;
 mod sandbox;
 pub mod shares;
 mod stats;

@@ -1,0 +1,197 @@
+//! `skep image build`: a system that is built, booted, written to, and booted again.
+
+use skep_tests::{Session, assert_refused, run, skep, stderr, stdout};
+use std::path::Path;
+
+/// Builds an image; most of the time goes to the guest that installs the packages.
+fn build(arguments: &[&str]) -> std::process::Output {
+    let mut command = skep();
+    command.args(["image", "build", "debian"]).args(arguments);
+    command.output().expect("skep starts")
+}
+
+/// Starts the system on a disk, and logs in as root.
+fn log_in(disk: &str) -> Session {
+    let mut session = Session::start(&["run", "--cpus", "2", "--disk", disk]);
+    session.expect("bee login: ");
+    session.send(b"root\n");
+    session.expect("Password: ");
+    session.send(b"honey pot\n");
+    session.expect(":~# ");
+    session
+}
+
+/// Has the shell execute a command, and returns what it prints.
+fn execute(session: &mut Session, command: &str) -> String {
+    // The terminal's echo has not these words in a row.
+    session.send(format!("echo be''gin; {command}; echo en''d\n").as_bytes());
+    session.expect("begin\r\n");
+    let text = session.until("end\r\n");
+    session.expect(":~# ");
+    text.replace('\r', "")
+}
+
+fn switch_off(mut session: Session) {
+    session.send(b"poweroff\n");
+    let output = session.finish();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.contains("reboot: Power down"), "{text}");
+}
+
+#[test]
+fn a_built_system_boots_keeps_what_is_written_and_grows() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("disk.qcow2");
+    let disk = path.to_str().expect("a path of this test");
+    let output = build(&[
+        "--output",
+        disk,
+        "--size",
+        "1G",
+        "--hostname",
+        "bee",
+        "--root-password",
+        "honey pot",
+        "--include",
+        "hello",
+    ]);
+    let errors = stderr(&output);
+    assert!(output.status.success(), "{errors}");
+    assert!(stdout(&output).contains("skep run --disk"), "{errors}");
+    assert!(errors.contains("Installing packages, 90 %"), "{errors}");
+    assert_eq!(files(directory.path()), ["disk.qcow2"]);
+
+    let mut session = log_in(disk);
+    let state = execute(&mut session, "systemctl is-system-running --wait");
+    let failed = execute(&mut session, "systemctl --failed --no-pager");
+    assert!(state.contains("running\n"), "{state}: {failed}");
+    let text = execute(
+        &mut session,
+        "hello; hostname; findmnt -no SOURCE,FSTYPE /; dpkg --audit; \
+         test -s /etc/machine-id && echo has an id",
+    );
+    for part in ["Hello, world!\n", "bee\n", "/dev/vda ext4\n", "has an id\n"] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+    let sources = execute(&mut session, "cat /etc/apt/sources.list.d/*");
+    assert!(
+        sources.contains("http://deb.debian.org/debian\n"),
+        "{sources}"
+    );
+    // The modules of the kernel that Skep boots are there for what asks for them.
+    let modules = execute(&mut session, "modprobe virtio_console && lsmod");
+    assert!(modules.contains("virtio_console"), "{modules}");
+    execute(&mut session, "cp /etc/machine-id /root/kept");
+    switch_off(session);
+
+    // The same system, whose disk another machine could be given in the meantime.
+    let mut session = log_in(disk);
+    let text = execute(
+        &mut session,
+        "cmp /etc/machine-id /root/kept && echo the same",
+    );
+    assert!(text.contains("the same\n"), "{text}");
+    switch_off(session);
+
+    // A command is not executed in it, but beside it.
+    let script = "mount -t ext4 /dev/vda /mnt && cat /mnt/etc/hostname";
+    let output = run(&["run", "--disk", disk, "--", "sh", "-c", script], b"");
+    assert_eq!(stdout(&output), "bee\n", "{}", stderr(&output));
+}
+
+fn files(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).expect("the test's directory");
+    let names = entries.map(|entry| entry.expect("an entry").file_name());
+    names
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect()
+}
+
+#[test]
+fn what_can_not_be_built_is_refused_and_leaves_nothing() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("disk.img");
+    let disk = path.to_str().expect("a path of this test");
+    let cases: [(&[&str], &[&str]); 7] = [
+        (&["--suite", "nosuch"], &["no suite \"nosuch\"", "--suite"]),
+        (&["--suite", "no such"], &["is no name of a suite"]),
+        (
+            &["--mirror", "deb.debian.org"],
+            &["is no address of a mirror"],
+        ),
+        (&["--hostname", "a_b"], &["\"a_b\" is no host name"]),
+        (&["--include", "A"], &["is no name of a Debian package"]),
+        (
+            &["--include", "no-such-package"],
+            &["there is no package \"no-such-package\""],
+        ),
+        (
+            &["--size", "64M"],
+            &["the disk of 64 MiB is too small", "--size"],
+        ),
+    ];
+    for (arguments, parts) in cases {
+        let output = build(&[&["--output", disk], arguments].concat());
+        assert_eq!(stdout(&output), "");
+        let errors = stderr(&output);
+        assert!(
+            !output.status.success() && !errors.contains("panicked"),
+            "{errors}"
+        );
+        for part in parts {
+            assert!(errors.contains(part), "{part:?} is not in: {errors}");
+        }
+        assert_eq!(files(directory.path()), [""; 0], "{arguments:?}");
+    }
+    std::fs::write(&path, "something").expect("the test's directory is writable");
+    assert_refused(&build(&["--output", disk]), &["exists; remove it first"]);
+    assert_eq!(
+        std::fs::read(&path).expect("the file is there"),
+        b"something"
+    );
+}
+
+#[test]
+fn an_interrupt_leaves_nothing() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("disk.img");
+    let disk = path.to_str().expect("a path of this test");
+    let mut session = Session::start(&["image", "build", "debian", "--output", disk]);
+    while !session
+        .error_line()
+        .contains("Installing the essential packages")
+    {}
+    assert_eq!(files(directory.path()).len(), 1);
+    session.interrupt();
+    let output = session.finish();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert_eq!(files(directory.path()), [""; 0]);
+}
+
+#[test]
+fn a_disk_without_a_system_is_told() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let disk = skep_tests::file(directory.path(), "disk.img", &vec![0; 1 << 20]);
+    let mut session = Session::start(&["run", "--boot", "disk", "--disk", &disk]);
+    session.expect("there is no system to start on the disks");
+    session.expect("skep:~# ");
+    session.send(b"poweroff -f\n");
+    assert_eq!(session.finish().status.code(), Some(0));
+
+    for (arguments, part) in [
+        (&["run", "--boot", "disk"][..], "--boot disk needs a disk"),
+        (
+            &["run", "--boot", "shell", "--kernel", "x"],
+            "takes the place of",
+        ),
+        (
+            &["run", "--boot", "disk", "--disk", &disk, "--", "true"],
+            "log in to the system",
+        ),
+    ] {
+        let output = run(arguments, b"");
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains(part), "{}", stderr(&output));
+    }
+}
