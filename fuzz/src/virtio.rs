@@ -9,6 +9,7 @@
 use crate::devices::{Line, Nowhere, access, fits};
 use crate::input::Input;
 use crate::memory::Memory;
+use skep_board::virtio::balloon::{Balloon, Reclaim};
 use skep_board::virtio::block::{Block, BlockBackend, BlockError, Request};
 use skep_board::virtio::console::Console;
 use skep_board::virtio::fs::{self, Fs, FsServer};
@@ -26,6 +27,8 @@ const SIZE: usize = 64 << 10;
 const SPAN: u64 = 3 * PAGE;
 const PAGE: u64 = 0x1000;
 const QUEUE_SIZE: u16 = 16;
+/// The most queues that a device here has.
+const QUEUES: usize = 4;
 
 /// A disk that checks what it is asked.
 struct Disk {
@@ -163,6 +166,15 @@ fn reply(guest: &mut Guest<Fs<Files>>, bytes: &[u8]) {
     });
 }
 
+/// Memory that is given back, and kept.
+struct Back;
+
+impl Reclaim for Back {
+    fn reclaim(&mut self, addr: u64, len: u64) {
+        assert!(addr.checked_add(len).is_some(), "beyond the address space");
+    }
+}
+
 impl NetBackend for Nowhere {
     fn notified(&mut self) {}
     fn reset(&mut self) {}
@@ -205,6 +217,15 @@ fn with_device(data: &[u8], set_up: bool) {
                 set_up,
                 &mut input,
             );
+        }
+        3 if flags & 0xc0 == 0x40 => {
+            let ask: HostInput<Balloon<Back>> = |guest, bytes| {
+                guest.serve(|balloon, queues| {
+                    balloon.set_target(bytes.len() as u32, queues);
+                    balloon.memory_use(queues).map(|_| ())
+                });
+            };
+            drive(version, Balloon::new(Back), ask, set_up, &mut input);
         }
         3 if flags & 0x80 != 0 => {
             let files = Fs::new("fuzz", Files::default());
@@ -266,7 +287,7 @@ fn drive<D: VirtioDevice>(
         bring_up(&mut guest, count, input.u64());
     }
     // How many entries of each available ring are filled.
-    let mut published = [0u16; 2];
+    let mut published = [0u16; QUEUES];
     while !input.is_empty() {
         match input.u8() % 16 {
             0..3 if !set_up => access(&mut guest, 0x200, input),
@@ -287,7 +308,7 @@ fn drive<D: VirtioDevice>(
             3 if input.below(8) == 0 => {
                 guest.reset();
                 bring_up(&mut guest, count, u64::MAX);
-                published = [0; 2];
+                published = [0; QUEUES];
             }
             4..10 => descriptor(&memory, input),
             10..13 => {
@@ -310,7 +331,7 @@ fn drive<D: VirtioDevice>(
     guest.reset();
     check(&mut guest, &line);
     assert_eq!(guest.read(STATUS, 4), 0);
-    for offset in (0..2 * SPAN as usize).step_by(8) {
+    for offset in (0..QUEUES * SPAN as usize).step_by(8) {
         memory.store64(offset, 0);
     }
     bring_up(&mut guest, count, u64::MAX);

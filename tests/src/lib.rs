@@ -175,6 +175,11 @@ impl Session {
         self.signal(rustix::process::Signal::USR1);
     }
 
+    /// Sends the signal that presses the power key.
+    pub fn press_power_key(&self) {
+        self.signal(rustix::process::Signal::POWER);
+    }
+
     fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         let _ = rustix::process::kill_process(pid, signal);

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What the guest can load: virtio's transport and devices, and the file systems of disks and of
 /// shared directories.
-pub const WANTED: [&str; 7] = [
+pub const WANTED: [&str; 8] = [
     "virtio_mmio",
     "virtio_blk",
     "virtio_net",
     "virtio_rng",
+    "virtio_balloon",
     "virtio_console",
     "virtiofs",
     "ext4",

@@ -1,5 +1,6 @@
 //! Assembles the board: every device at its address, with its interrupt and its backend.
 
+mod balloon;
 mod console;
 mod disk;
 mod flash;
@@ -9,6 +10,7 @@ mod terminal;
 mod virtio;
 mod worker;
 
+pub(crate) use balloon::HostBalloon;
 pub(crate) use console::Console as SerialPort;
 pub(crate) use net::Connected;
 pub(crate) use terminal::Terminal;
@@ -38,6 +40,7 @@ pub(crate) struct Board {
     pub rtc: Arc<Mutex<Pl031<Spi, VmClock>>>,
     pub gpio: Arc<Mutex<Pl061<Spi>>>,
     pub net: Connected,
+    pub balloon: HostBalloon,
 }
 
 impl Board {
@@ -90,6 +93,7 @@ impl Board {
                 rtc,
                 gpio,
                 net: attached.net,
+                balloon: attached.balloon,
             },
         ))
     }

@@ -115,23 +115,24 @@ impl Memory {
         true
     }
 
-    /// Gives all pages from `offset` on back to the host: they read as zero.
-    fn discard_from(&self, offset: usize) -> std::io::Result<()> {
+    /// Gives the whole pages in a range back to the host: they read as zero. Returns their bytes.
+    fn discard(&self, offset: usize, end: usize) -> std::io::Result<usize> {
         use rustix::mm::{Advice, madvise};
         let offset = offset.next_multiple_of(4096);
-        if offset >= self.len {
-            return Ok(());
+        let end = end.min(self.len) & !4095;
+        if offset >= end {
+            return Ok(0);
         }
         // SAFETY: the range is inside the mapping; its bytes become zero, which is a valid value of
         // every atomic.
         unsafe {
             madvise(
                 self.base.as_ptr().add(offset).cast(),
-                self.len - offset,
+                end - offset,
                 Advice::LinuxDontNeed,
             )
         }?;
-        Ok(())
+        Ok(end - offset)
     }
 }
 
@@ -330,10 +331,24 @@ impl GuestRam {
     /// # Errors
     /// The host's.
     pub fn clear_ram(&self) -> std::io::Result<()> {
-        self.memory.discard_from(RAM_OFFSET)?;
+        self.memory.discard(RAM_OFFSET, self.memory.size())?;
         self.code
             .written(RAM_OFFSET, self.memory.size() - RAM_OFFSET);
         Ok(())
+    }
+
+    /// Gives the whole pages of a range back to the host: they read as zero. Returns how many bytes that
+    /// are; none, if not all of the range is RAM.
+    pub fn give_back(&self, addr: u64, len: u64) -> u64 {
+        let Ok(len) = usize::try_from(len) else {
+            return 0;
+        };
+        let Ok(offset) = self.ram_offset(addr, len) else {
+            return 0;
+        };
+        let given = self.memory.discard(offset, offset + len).unwrap_or(0);
+        self.code.written(offset, len);
+        given as u64
     }
 
     fn ram_offset(&self, addr: u64, len: usize) -> Result<usize, BadAddress> {
@@ -441,6 +456,31 @@ mod tests {
         ram.clear_ram().unwrap();
         assert_eq!(ram.memory.load64(offset), 0);
         assert_ne!(ram.code.generation(offset), generation);
+    }
+
+    #[test]
+    fn what_is_given_back_is_zero_and_no_code() {
+        let ram = GuestRam::new(4 * 4096, Vec::new()).unwrap();
+        ram.write(map::RAM_BASE, &[7; 4 * 4096]).unwrap();
+        let second = map::RAM_BASE + 4096;
+        let offset = ram.direct_ram(second).unwrap().offset;
+        let generation = ram.code.mark(offset, 4);
+        // Whole pages, of a range that has parts of two others.
+        assert_eq!(ram.give_back(second - 8, 2 * 4096 + 16), 2 * 4096);
+        let mut bytes = [0; 4 * 4096];
+        ram.read(map::RAM_BASE, &mut bytes).unwrap();
+        let expected = [[7; 4096], [0; 4096], [0; 4096], [7; 4096]].concat();
+        assert!(bytes[..] == expected[..]);
+        assert_ne!(ram.code.generation(offset), generation);
+        for (addr, len) in [
+            (0, 4096),
+            (map::RAM_BASE - 4096, 8192),
+            (second, u64::MAX),
+            (second, 4 * 4096),
+            (u64::MAX - 4095, 4096),
+        ] {
+            assert_eq!(ram.give_back(addr, len), 0);
+        }
     }
 
     #[test]

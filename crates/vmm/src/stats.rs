@@ -4,6 +4,7 @@
 use crate::bus::lock;
 use crate::engine::EngineStats;
 use rustix::time::{ClockId, clock_gettime};
+use skep_board::virtio::balloon::MemoryUse;
 use skep_interp::Exit;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -16,6 +17,8 @@ pub struct VmStats {
     pub elapsed: Duration,
     /// Each vCPU.
     pub vcpus: Vec<VcpuStats>,
+    /// Guest memory.
+    pub memory: MemoryStats,
     /// Each device that was accessed, in the order of their addresses.
     pub devices: Vec<DeviceStats>,
 }
@@ -71,6 +74,18 @@ impl Exits {
         };
         *counter += 1;
     }
+}
+
+/// What is known of guest memory, by its balloon.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct MemoryStats {
+    /// How the guest uses it, if it has a driver that tells.
+    pub told: Option<MemoryUse>,
+    /// Bytes that are in the balloon.
+    pub ballooned: u64,
+    /// Bytes that the guest gave back to the host so far, through the balloon and because they were free.
+    /// What it used again and gave back again counts again.
+    pub given: u64,
 }
 
 /// Accesses to a device's registers.

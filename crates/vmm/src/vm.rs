@@ -1,6 +1,6 @@
 //! The virtual machine: built from a configuration, run, paused, reset, stopped.
 
-use crate::board::{Board, SerialPort, Terminal};
+use crate::board::{Board, HostBalloon, SerialPort, Terminal};
 use crate::boot;
 use crate::bus::{Bus, lock};
 use crate::clock::VmClock;
@@ -144,6 +144,7 @@ pub(crate) struct Shared {
     pub cluster: Arc<Cluster>,
     pub rtc: Arc<Mutex<Pl031<Spi, VmClock>>>,
     pub gpio: Arc<Mutex<Pl061<Spi>>>,
+    pub balloon: HostBalloon,
     pub serial: SerialPort,
     pub power: Mutex<Vec<Power>>,
     pub progress: Vec<Progress>,
@@ -191,9 +192,14 @@ impl Shared {
     }
 
     fn stats(&self, vcpus: Vec<VcpuStats>) -> VmStats {
+        let runs = {
+            let lifecycle = lock(&self.lifecycle);
+            matches!(lifecycle.phase, Phase::Running) && lifecycle.threads > 0
+        };
         VmStats {
             elapsed: self.bus.clock().elapsed(),
             vcpus,
+            memory: self.balloon.stats(runs),
             devices: self.bus.stats(),
         }
     }
@@ -250,6 +256,7 @@ impl Vm {
             cluster: cluster.clone(),
             rtc: board.rtc.clone(),
             gpio: board.gpio.clone(),
+            balloon: board.balloon.clone(),
             serial: board.serial.clone(),
             power: Mutex::new(Vec::new()),
             progress: (0..config.cpus).map(|_| Progress::default()).collect(),
@@ -499,6 +506,12 @@ impl VmHandle {
     /// Makes [`Vm::run`] return [`Outcome::Stopped`].
     pub fn stop(&self) {
         self.shared.end(End::Stop);
+    }
+
+    /// Asks the guest to do without so many bytes of its memory, which the host has back as soon as the
+    /// guest's balloon driver has given them. It need not.
+    pub fn set_balloon(&self, bytes: u64) {
+        self.shared.balloon.set_target(bytes);
     }
 
     /// Presses the power key, and lets it go after a tenth of a second: how a machine is asked to power

@@ -5,6 +5,7 @@
 //! returns, but for those that a device hands off. A driver that breaks its queue has its device stop, ask for a reset
 //! ([`spec::STATUS_NEEDS_RESET`]), and nothing else.
 
+pub mod balloon;
 pub mod block;
 pub mod console;
 pub mod fs;

@@ -129,6 +129,13 @@ impl Chain {
         total(&self.writable)
     }
 
+    /// The buffers that the device can write: address and length of each.
+    pub fn writable(&self) -> impl Iterator<Item = (u64, u32)> {
+        self.writable
+            .iter()
+            .map(|segment| (segment.addr, segment.len))
+    }
+
     /// Reads what the driver sent, from byte `offset` of it.
     pub fn read(
         &self,

@@ -99,7 +99,9 @@ pub const ID_BLOCK: u32 = 2;
 pub const ID_CONSOLE: u32 = 3;
 /// Entropy source.
 pub const ID_RNG: u32 = 4;
-/// File system.
+/// Memory balloon (section 5.5).
+pub const ID_BALLOON: u32 = 5;
+/// File system (section 5.11).
 pub const ID_FS: u32 = 26;
 
 /// Any framing of requests; legacy (section 6.3).

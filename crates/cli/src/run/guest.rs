@@ -82,7 +82,7 @@ pub struct Devices {
     pub disks: bool,
     pub network: bool,
     pub shares: bool,
-    /// That which every VM on a PC has: the entropy source.
+    /// Those that every VM on a PC has: the entropy source and the balloon.
     pub hosted: bool,
 }
 
@@ -91,6 +91,7 @@ impl Devices {
     pub fn modules(self) -> Vec<&'static str> {
         let modules = [
             ("virtio_rng", self.hosted),
+            ("virtio_balloon", self.hosted),
             ("virtio_console", self.consoles),
             ("virtio_net", self.network),
             ("virtio_blk", self.disks),

@@ -2,7 +2,7 @@
 
 use crate::args::StatsFormat;
 use serde_json::{Value, json};
-use skep_vmm::{TranslatorStats, VcpuStats, VmHandle, VmStats};
+use skep_vmm::{MemoryStats, TranslatorStats, VcpuStats, VmHandle, VmStats};
 use std::fmt::Write as _;
 use std::io::Write;
 
@@ -43,12 +43,40 @@ fn describe(stats: &VmStats) -> String {
         };
         describe_vcpu(vcpu, seconds, &mut line);
     }
+    let _ = writeln!(text, "  memory {}", describe_memory(&stats.memory));
     for device in &stats.devices {
         let _ = writeln!(
             text,
             "  {:#010x}  {:<24} {} reads, {} writes",
             device.address, device.name, device.reads, device.writes
         );
+    }
+    text
+}
+
+/// What is known of guest memory: what the guest tells depends on its driver.
+fn describe_memory(memory: &MemoryStats) -> String {
+    let mib = |bytes: u64| format!("{} MiB", bytes >> 20);
+    let told = memory.told.unwrap_or_default();
+    let mut text = match told.total {
+        Some(total) => mib(total),
+        None => "(the guest does not tell)".into(),
+    };
+    let parts = [
+        (told.free, "free"),
+        (told.available, "available"),
+        (told.caches, "in caches"),
+    ];
+    let mut before = ", of it";
+    for (bytes, what) in parts {
+        if let Some(bytes) = bytes {
+            let _ = write!(text, "{before} {} {what}", mib(bytes));
+            before = ",";
+        }
+    }
+    let _ = write!(text, "; {} given back", mib(memory.given));
+    if memory.ballooned > 0 {
+        let _ = write!(text, ", {} in the balloon", mib(memory.ballooned));
     }
     text
 }
@@ -172,8 +200,18 @@ fn machine_readable(stats: &VmStats) -> Value {
             "writes": device.writes,
         })
     });
+    let memory = &stats.memory;
+    let told = memory.told.unwrap_or_default();
     json!({
         "seconds": stats.elapsed.as_secs_f64(),
+        "memory": {
+            "total": told.total,
+            "free": told.free,
+            "available": told.available,
+            "caches": told.caches,
+            "ballooned": memory.ballooned,
+            "given_back": memory.given,
+        },
         "vcpus": vcpus.collect::<Vec<_>>(),
         "devices": devices.collect::<Vec<_>>(),
     })
@@ -207,6 +245,7 @@ fn translator_json(translator: &TranslatorStats) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use skep_vmm::MemoryUse;
     use std::time::Duration;
 
     fn example() -> VmStats {
@@ -225,6 +264,15 @@ mod tests {
         VmStats {
             elapsed: Duration::from_secs(4),
             vcpus: vec![vcpu],
+            memory: MemoryStats {
+                told: Some(MemoryUse {
+                    total: Some(500 << 20),
+                    available: Some(400 << 20),
+                    ..MemoryUse::default()
+                }),
+                ballooned: 0,
+                given: 64 << 20,
+            },
             devices: Vec::new(),
         }
     }
@@ -237,6 +285,7 @@ mod tests {
             "50.0; 200.0 of the host",
             "0 ticks, 7 WFI",
             "MRC                        900000 (0.45 %)",
+            "500 MiB, of it 400 MiB available; 64 MiB given back",
         ] {
             assert!(text.contains(part), "{part:?} is not in {text}");
         }
@@ -253,6 +302,8 @@ mod tests {
     fn for_programs() {
         let value = machine_readable(&example());
         assert_eq!(value["vcpus"][0]["mips_busy"], 200.0);
+        assert_eq!(value["memory"]["available"], 400 << 20);
+        assert!(value["memory"]["free"].is_null());
         assert_eq!(value["vcpus"][0]["exits"]["wfi"], 7);
         let most = &value["vcpus"][0]["translator"]["most_handed_over"];
         assert_eq!(most[1], json!({ "name": "SVC", "times": 100_000 }));

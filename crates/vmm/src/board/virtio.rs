@@ -2,7 +2,7 @@
 
 use crate::board::net::Connected;
 use crate::board::terminal::VirtioConsole;
-use crate::board::{Output, disk, host_random, net, share, shared};
+use crate::board::{HostBalloon, Output, disk, host_random, net, share, shared};
 use crate::bus::{Bus, SharedDevice};
 use crate::config::VmConfig;
 use crate::error::Error;
@@ -23,12 +23,14 @@ pub(super) struct Attached {
     pub terminal: Option<VirtioConsole>,
     /// The network.
     pub net: Connected,
+    /// The balloon.
+    pub balloon: HostBalloon,
 }
 
 /// Fills the transports. The last slots are used, as QEMU does: what a guest finds in slot 31 there
 /// (a single disk) is there here. Within them the order is that in which a guest that probes by
-/// address names devices: the entropy source, consoles, shares, the network card, and disks from the
-/// first on. (QEMU goes downwards from slot 31, and its first disk is the last that Linux finds.)
+/// address names devices: the balloon, the entropy source, consoles, shares, the network card, and disks
+/// from the first on. (QEMU goes downwards from slot 31, and its first disk is the last that Linux finds.)
 pub(super) fn attach(
     config: &VmConfig,
     terminal: Option<Output>,
@@ -39,7 +41,7 @@ pub(super) fn attach(
     let version = config.virtio;
     let consoles = usize::from(terminal.is_some()) + config.virtio_consoles.len();
     let count =
-        1 + consoles + config.shares.len() + usize::from(config.net.is_some()) + config.disks.len();
+        2 + consoles + config.shares.len() + usize::from(config.net.is_some()) + config.disks.len();
     let first = map::VIRTIO_SLOTS
         .checked_sub(count)
         .ok_or(Error::TooManyDevices)?;
@@ -50,6 +52,8 @@ pub(super) fn attach(
         number: map::SPI_VIRTIO + slot as u32,
     };
 
+    let balloon = HostBalloon::new(version, ram, irq(slots.len()));
+    slots.push(("balloon", balloon.device()));
     let entropy = Rng::new(HostEntropy);
     let transport = Transport::new(version, entropy, ram.clone(), irq(slots.len()));
     slots.push(("rng", shared(transport)));
@@ -98,6 +102,7 @@ pub(super) fn attach(
     Ok(Attached {
         terminal,
         net: connected,
+        balloon,
     })
 }
 

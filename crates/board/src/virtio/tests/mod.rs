@@ -1,5 +1,6 @@
 //! The devices as a driver sees them: registers, and rings in memory.
 
+mod balloon;
 mod devices;
 mod fs;
 mod hostile;
@@ -10,6 +11,7 @@ mod random;
 mod saved;
 mod transport;
 
+use super::balloon::Reclaim;
 use super::block::{Block, BlockBackend, BlockError};
 use super::spec::*;
 use super::{Transport, Version, VirtioDevice};
@@ -217,11 +219,25 @@ pub struct Ring {
     used_idx: u16,
 }
 
+/// Memory that is given back, and kept.
+pub struct NoReclaim;
+
+impl Reclaim for NoReclaim {
+    fn reclaim(&mut self, _addr: u64, _len: u64) {}
+}
+
 /// A request that was made available.
 pub struct Posted {
     pub head: u16,
     /// Address and length of the writable buffers.
     writable: Vec<(u64, u32)>,
+}
+
+impl Posted {
+    /// Address and length of the writable buffers.
+    pub fn writable(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.writable.iter().map(|&(addr, len)| (addr, len.into()))
+    }
 }
 
 /// A driver, and the device that it drives.

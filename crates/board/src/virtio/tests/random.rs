@@ -3,6 +3,7 @@
 use super::*;
 use crate::pl011::ConsoleOut;
 use crate::virtio::QueueState;
+use crate::virtio::balloon::Balloon;
 use crate::virtio::console::Console;
 use crate::virtio::net::{MAX_FRAME, Net, NetBackend, Offload, Segments};
 use crate::virtio::rng::Rng;
@@ -170,6 +171,9 @@ proptest! {
         let version = if legacy { Version::Legacy } else { Version::Modern };
         hammer(version, disk(), &steps, |_| {});
         hammer(version, Rng::new(|buf: &mut [u8]| buf.fill(0x5a)), &steps, |_| {});
+        hammer(version, Balloon::new(NoReclaim), &steps, |driver| {
+            let _ = driver.transport.with_device(|balloon, queues| balloon.memory_use(queues));
+        });
         hammer(version, Console::new(Nowhere, Some((80, 25))), &steps, |driver| {
             driver.transport.receive(b"input");
         });

@@ -3,6 +3,7 @@
 use super::*;
 use crate::pl011::ConsoleOut;
 use crate::virtio::QueueError;
+use crate::virtio::balloon::Balloon;
 use crate::virtio::console::{Console, F_SIZE, RECEIVE};
 use crate::virtio::rng::Rng;
 
@@ -62,6 +63,19 @@ fn an_entropy_source_goes_on() {
         assert_eq!(driver.request(0, &[], &[4]), (4, vec![1; 4]));
         move_to(&mut driver, source(1));
         assert_eq!(driver.request(0, &[], &[4]), (4, vec![1; 4]));
+    }
+}
+
+#[test]
+fn a_balloon_keeps_its_size() {
+    for version in BOTH {
+        let mut driver = Driver::start(version, Balloon::new(NoReclaim), 0);
+        driver
+            .transport
+            .with_device(|balloon, queues| balloon.set_target(9, queues));
+        driver.transport.write(CONFIG + 4, 4, 5);
+        move_to(&mut driver, Balloon::new(NoReclaim));
+        assert_eq!((driver.get(CONFIG), driver.get(CONFIG + 4)), (9, 5));
     }
 }
 
