@@ -43,6 +43,24 @@ fn a_running_vm_is_in_a_sandbox() {
 }
 
 #[test]
+fn a_session_on_a_terminal_is_typed_to_and_quit() {
+    // util-linux's, which gives the command a terminal.
+    let mut command = std::process::Command::new("script");
+    let run = format!("{} run", text(&skep_tests::skep_path()));
+    command.args(["-qefc", &run, "/dev/null"]);
+    let mut session = Session::spawn(command);
+    session.expect("~# ");
+    session.send(b"echo ty''ped; stty size\r");
+    session.expect("typed");
+    session.send(b"\x01p\x01h");
+    session.expect("Ctrl-A p  press the power key");
+    session.send(b"\x01x");
+    let output = session.finish();
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    assert!(!stdout(&output).contains("sandbox"), "{}", stdout(&output));
+}
+
+#[test]
 fn statistics_are_printed_at_the_end() {
     let output = run(&["run", "--stats", "--engine", "interp", "--", "true"], b"");
     assert_eq!(stdout(&output), "");
