@@ -1,7 +1,11 @@
 //! `skep image build`: a system that is built, booted, written to, and booted again.
 
 use skep_tests::{Session, assert_refused, run, skep, stderr, stdout};
-use std::path::Path;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Builds an image; most of the time goes to the guest that installs the packages.
 fn build(arguments: &[&str]) -> std::process::Output {
@@ -39,8 +43,75 @@ fn switch_off(mut session: Session) {
     assert!(text.contains("reboot: Power down"), "{text}");
 }
 
+/// Serves the files of a directory over HTTP, on a port of the loopback's, which it returns.
+fn serve(directory: PathBuf) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("it has one").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut request = String::new();
+            let mut lines = BufReader::new(&stream);
+            // The request line, and headers up to an empty one.
+            while lines.read_line(&mut request).is_ok_and(|len| len > 2) {}
+            let path = request.split_whitespace().nth(1).unwrap_or_default();
+            let name = path.rsplit('/').next().unwrap_or_default();
+            let (status, body) = match std::fs::read(directory.join(name)) {
+                Ok(body) if !name.is_empty() => ("200 OK", body),
+                _ => ("404 Not Found", Vec::new()),
+            };
+            let length = body.len();
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+            );
+            let _ = (&stream).write_all(&[head.into_bytes(), body].concat());
+        }
+    });
+    port
+}
+
+/// Installs a package from a repository on the host, through the network card.
+fn install_from_the_host(session: &mut Session, directory: &Path) {
+    let repository = directory.join("repository");
+    let package = repository.join("package");
+    std::fs::create_dir_all(package.join("DEBIAN")).expect("room");
+    std::fs::create_dir_all(package.join("usr/bin")).expect("room");
+    let control = "Package: honey\nVersion: 1.0\nArchitecture: all\nMaintainer: Skep <skep@localhost>\n\
+                   Description: from the host\n";
+    std::fs::write(package.join("DEBIAN/control"), control).expect("room");
+    let program = package.join("usr/bin/honey");
+    std::fs::write(&program, "#!/bin/sh\necho sweet\n").expect("room");
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("it is ours");
+    let deb = repository.join("honey.deb");
+    let built = Command::new("dpkg-deb")
+        .args(["--root-owner-group", "--build"])
+        .args([&package, &deb])
+        .output()
+        .expect("dpkg is installed");
+    assert!(built.status.success(), "{built:?}");
+    let sum = Command::new("sha256sum")
+        .arg(&deb)
+        .output()
+        .expect("coreutils");
+    let sum = String::from_utf8_lossy(&sum.stdout).into_owned();
+    let sum = sum.split_whitespace().next().expect("a sum");
+    let size = std::fs::metadata(&deb).expect("it was built").len();
+    let index = format!("{control}Filename: ./honey.deb\nSize: {size}\nSHA256: {sum}\n\n");
+    std::fs::write(repository.join("Packages"), index).expect("room");
+    let port = serve(repository);
+    // Other sources would need the internet.
+    let text = execute(
+        session,
+        &format!(
+            "rm /etc/apt/sources.list.d/*; \
+             echo 'deb [trusted=yes] http://10.0.2.2:{port} ./' > /etc/apt/sources.list; \
+             apt-get -q update && apt-get -qy install honey && honey"
+        ),
+    );
+    assert!(text.contains("\nsweet\n"), "{text}");
+}
+
 #[test]
-fn a_built_system_boots_keeps_what_is_written_and_grows() {
+fn a_built_system_boots_and_keeps_what_is_written() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("disk.qcow2");
     let disk = path.to_str().expect("a path of this test");
@@ -83,6 +154,7 @@ fn a_built_system_boots_keeps_what_is_written_and_grows() {
     let modules = execute(&mut session, "modprobe virtio_console && lsmod");
     assert!(modules.contains("virtio_console"), "{modules}");
     execute(&mut session, "cp /etc/machine-id /root/kept");
+    install_from_the_host(&mut session, directory.path());
     switch_off(session);
 
     // The same system, whose disk another machine could be given in the meantime.
@@ -92,7 +164,10 @@ fn a_built_system_boots_keeps_what_is_written_and_grows() {
         "cmp /etc/machine-id /root/kept && echo the same",
     );
     assert!(text.contains("the same\n"), "{text}");
-    switch_off(session);
+    session.press_power_key();
+    let output = session.finish();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("reboot: Power down"));
 
     // A command is not executed in it, but beside it.
     let script = "mount -t ext4 /dev/vda /mnt && cat /mnt/etc/hostname";

@@ -3,9 +3,9 @@
 use object::{Object, ObjectSection};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the guest can load: virtio's transport and devices, and the file systems of disks and of
-/// shared directories.
-pub const WANTED: [&str; 8] = [
+/// What the guest can load: virtio's transport and devices, the file systems of disks and of shared
+/// directories, and what tells programs of the power key.
+pub const WANTED: [&str; 9] = [
     "virtio_mmio",
     "virtio_blk",
     "virtio_net",
@@ -13,6 +13,7 @@ pub const WANTED: [&str; 8] = [
     "virtio_balloon",
     "virtio_console",
     "virtiofs",
+    "evdev",
     "ext4",
 ];
 

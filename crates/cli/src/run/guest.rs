@@ -84,6 +84,8 @@ pub struct Devices {
     pub shares: bool,
     /// Those that every VM on a PC has: the entropy source and the balloon.
     pub hosted: bool,
+    /// The power key, for a system that listens to it.
+    pub power_key: bool,
 }
 
 impl Devices {
@@ -96,6 +98,7 @@ impl Devices {
             ("virtio_net", self.network),
             ("virtio_blk", self.disks),
             ("virtiofs", self.shares),
+            ("evdev", self.power_key),
         ];
         let wanted = modules.into_iter().filter(|(_, wanted)| *wanted);
         wanted.map(|(module, _)| module).collect()
@@ -133,6 +136,7 @@ fn default_guest(machine: &Machine) -> Result<Session, Error> {
         network: machine.net != Net::None,
         shares: !machine.shares.is_empty(),
         hosted: true,
+        power_key: machine.boots_disk(),
     };
     let mut command_line = vec![command_line(machine.console_option(), devices)];
     command_line.extend(net::guest_option(&machine.net));
