@@ -44,7 +44,7 @@ fn legacy_virtio_devices_work() {
     let output = run(&words.concat(), b"");
     assert_eq!(
         stdout(&output),
-        "0\n0\n0\n0\n64\nkept\nhvc0\n",
+        "0\n0\n0\n0\n0\n64\nkept\nhvc0\n",
         "{}",
         stderr(&output)
     );
