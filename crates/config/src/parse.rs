@@ -17,8 +17,9 @@ use toml::de::{DeTable, DeValue};
 
 /// The most vCPUs of a virtual machine, and cores of a known board.
 const MAX_CPUS: u64 = skep_board::map::MAX_CPUS as u64;
-/// The most disks.
-const MAX_DISKS: usize = skep_board::map::VIRTIO_SLOTS;
+/// How many virtio devices of its own a machine can have: skep run adds two, the entropy source and the
+/// balloon.
+const ROOM: usize = skep_board::map::VIRTIO_SLOTS - 2;
 /// The most memory of a virtual machine, bytes: what a 40-bit address can reach, kept to what hosts
 /// have.
 const MAX_MEMORY: u64 = 255 << 30;
@@ -371,13 +372,12 @@ fn check_vm(vm: &Vm, report: &mut Report) {
         + vm.shares.len()
         + vm.console_files.len()
         + usize::from(vm.console.as_ref().map(At::get_ref) == Some(&Console::Virtio));
-    if slots >= MAX_DISKS {
+    if slots > ROOM {
         report.add(Diagnostic::error(
             format!("the virtual machine `{name}` has too many devices"),
             vm.name.span(),
             format!(
-                "{slots} disks, shares, virtio consoles and network cards, and there is room for {}",
-                MAX_DISKS - 1
+                "{slots} disks, shares, virtio consoles and network cards, and there is room for {ROOM}"
             ),
             "remove disks, shares or console-files",
         ));
