@@ -312,8 +312,8 @@ impl Vm {
     }
 
     /// Runs the guest until it powers off, can't go on, or is stopped. A guest that resets is
-    /// loaded anew and goes on, unless the configuration has [`VmConfig::no_restart`]. May be called again after [`Outcome::Stopped`]: the guest goes on
-    /// where it was.
+    /// loaded anew and goes on, unless the configuration has [`VmConfig::no_restart`]. May be
+    /// called again after [`Outcome::Stopped`]: the guest goes on where it was.
     ///
     /// # Errors
     /// [`Error::Thread`], [`Error::Panic`], and after a reset those of loading.

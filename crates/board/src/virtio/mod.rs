@@ -2,8 +2,8 @@
 //!
 //! A [`Transport`] has the registers, and the rings in guest memory; a [`VirtioDevice`] behind it
 //! has the requests. Requests are served when the driver notifies, before the write to the register
-//! returns, but for those that a device hands off. A driver that breaks its queue has its device stop, ask for a reset
-//! ([`spec::STATUS_NEEDS_RESET`]), and nothing else.
+//! returns, but for those that a device hands off. A driver that breaks its queue has its device
+//! stop, ask for a reset ([`spec::STATUS_NEEDS_RESET`]), and nothing else.
 
 pub mod balloon;
 pub mod block;
@@ -105,8 +105,8 @@ impl Queues<'_> {
                 .is_some_and(|queue| queue.owns(chain))
     }
 
-    /// Hands a request back to the driver, if [`Queues::owns`] it. `written` is how many bytes at the start of the
-    /// writable buffers the device has written.
+    /// Hands a request back to the driver, if [`Queues::owns`] it. `written` is how many bytes at
+    /// the start of the writable buffers the device has written.
     pub fn push(&mut self, queue: usize, chain: Chain, written: u32) -> Result<(), QueueError> {
         match self.queues.get_mut(queue) {
             Some(queue) if self.live => queue.push(self.memory, chain, written),
