@@ -150,7 +150,10 @@ impl Place {
             .prefix(".skep-image-")
             .tempdir_in(parent)
             .map_err(|error| {
-                format!("the image {name} can't be written ({error}); check its directory")
+                format!(
+                    "the image {name} can't be written ({}); check its directory",
+                    error.kind()
+                )
             })?;
         Ok(Place {
             output: output.to_owned(),
