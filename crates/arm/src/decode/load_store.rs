@@ -2,8 +2,11 @@
 //! faulted on a device, and has no room for all the others. Slower than the whole decoder: it looks
 //! at one row after another.
 
-use super::table::{Row, Set};
-use super::{COUNT, ItState, ROWS, decoded_a32, decoded_t32, t32_is_wide};
+use super::table::{Key, Maker, Row};
+use super::{
+    A32_KEY, A32_UNCONDITIONAL_KEY, COUNT, ItState, ROWS, T16_KEY, T32_KEY, decoded_a32,
+    decoded_t32, t32_is_wide,
+};
 use crate::insn::Decoded;
 
 /// What the names of loads and stores start with.
@@ -26,60 +29,84 @@ const fn is_load_store(row: &Row) -> bool {
     false
 }
 
-const LOADS_AND_STORES: usize = {
+/// A row, without what is for people.
+#[derive(Clone, Copy)]
+struct LoadStore {
+    mask: u32,
+    value: u32,
+    maker: Maker,
+}
+
+/// How many rows [`select`] finds.
+const fn count(key: &Key) -> usize {
     let (mut i, mut n) = (0, 0);
     while i < COUNT {
-        n += is_load_store(&ROWS[i]) as usize;
+        n += (is_load_store(&ROWS[i]) && key.takes(&ROWS[i])) as usize;
         i += 1;
     }
     n
-};
+}
 
-/// The rows, with their numbers among all.
-static LOAD_STORE_ROWS: [(u16, Row); LOADS_AND_STORES] = {
-    let mut rows = [(0, ROWS[0]); LOADS_AND_STORES];
+/// The rows of loads and stores that an index of all rows with this key has.
+const fn select<const N: usize>(key: &Key) -> [LoadStore; N] {
+    let mut rows = [LoadStore {
+        mask: 0,
+        value: 0,
+        maker: ROWS[0].maker(0),
+    }; N];
     let (mut i, mut n) = (0, 0);
     while i < COUNT {
-        if is_load_store(&ROWS[i]) {
-            rows[n] = (i as u16, ROWS[i]);
+        let row = &ROWS[i];
+        if is_load_store(row) && key.takes(row) {
+            rows[n] = LoadStore {
+                mask: row.mask,
+                value: row.value,
+                maker: row.maker(i as u16),
+            };
             n += 1;
         }
         i += 1;
     }
     rows
-};
+}
 
-fn find(set: Set, word: u32) -> Option<&'static (u16, Row)> {
-    // The condition 0b1111 is another instruction set.
-    let unconditional = word >> 28 == 15;
-    LOAD_STORE_ROWS.iter().find(|(_, row)| {
-        let fits = set != Set::A32 || (row.mask >> 28 == 15) == unconditional;
-        row.set == set && fits && row.matches(word)
-    })
+static A32: [LoadStore; count(&A32_KEY)] = select(&A32_KEY);
+static A32_UNCONDITIONAL: [LoadStore; count(&A32_UNCONDITIONAL_KEY)] =
+    select(&A32_UNCONDITIONAL_KEY);
+static T16: [LoadStore; count(&T16_KEY)] = select(&T16_KEY);
+static T32: [LoadStore; count(&T32_KEY)] = select(&T32_KEY);
+
+fn find(rows: &[LoadStore], word: u32) -> Option<Maker> {
+    let row = rows.iter().find(|row| word & row.mask == row.value)?;
+    Some(row.maker)
 }
 
 /// Decodes an A32 load or store. Of a word that is neither, the result is `None` or wrong.
 pub fn a32(word: u32) -> Option<Decoded> {
-    let (number, row) = find(Set::A32, word)?;
-    Some(decoded_a32(row, *number, word))
+    let rows: &[_] = if word >> 28 == 15 {
+        &A32_UNCONDITIONAL
+    } else {
+        &A32
+    };
+    Some(decoded_a32(find(rows, word)?, word))
 }
 
 /// Decodes a T32 load or store, as [`super::t32`] does. Of one that is neither, the result is `None`
 /// or wrong.
 pub fn t32(hw1: u16, hw2: u16, it: ItState) -> Option<Decoded> {
-    let (set, word) = if t32_is_wide(hw1) {
-        (Set::T32, u32::from(hw1) << 16 | u32::from(hw2))
+    let wide = t32_is_wide(hw1);
+    let (rows, word): (&[_], _) = if wide {
+        (&T32, u32::from(hw1) << 16 | u32::from(hw2))
     } else {
-        (Set::T16, u32::from(hw1))
+        (&T16, u32::from(hw1))
     };
-    let (number, row) = find(set, word)?;
-    Some(decoded_t32(row, *number, word, it))
+    Some(decoded_t32(find(rows, word)?, wide, word, it))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::{self, rows};
+    use crate::decode::{self, Set, rows};
 
     /// A sequence of bits that look random.
     fn scramble(n: u32) -> u32 {

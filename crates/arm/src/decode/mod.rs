@@ -18,7 +18,7 @@ pub(crate) mod table;
 
 use crate::insn::{Cond, Decoded, Insn};
 pub use table::{Field, Row, Set, a32_form};
-use table::{Index, Key, concat, row};
+use table::{Index, Key, Maker, concat, row};
 
 const UNDEFINED_WORD: &[Row] = &[row!(
     "UNDEFINED",
@@ -141,16 +141,16 @@ pub fn a32(word: u32) -> Decoded {
     } else {
         A32.find(&ROWS, word)
     };
-    decoded_a32(&ROWS[number as usize], number, word)
+    decoded_a32(ROWS[number as usize].maker(number), word)
 }
 
 #[inline]
-fn decoded_a32(row: &Row, number: u16, word: u32) -> Decoded {
+fn decoded_a32(maker: Maker, word: u32) -> Decoded {
     Decoded {
-        insn: (row.build)(word),
+        insn: (maker.build)(word),
         cond: Cond::from_bits(word >> 28),
         len: 4,
-        row: number,
+        row: maker.row,
     }
 }
 
@@ -169,23 +169,22 @@ pub fn t32(hw1: u16, hw2: u16, it: ItState) -> Decoded {
         let word = hw1 as u32;
         (word, T16.find(&ROWS, word))
     };
-    decoded_t32(&ROWS[number as usize], number, word, it)
+    decoded_t32(ROWS[number as usize].maker(number), wide, word, it)
 }
 
 #[inline]
-fn decoded_t32(row: &Row, number: u16, word: u32, it: ItState) -> Decoded {
-    let wide = !matches!(row.set, Set::T16);
-    let insn = (row.build)(if row.a32_form { a32_form(word) } else { word });
+fn decoded_t32(maker: Maker, wide: bool, word: u32, it: ItState) -> Decoded {
+    let insn = (maker.build)(if maker.a32_form { a32_form(word) } else { word });
     Decoded {
         insn: if wide { insn } else { in_it_block(insn, it) },
-        cond: match (insn, row.cond_shift) {
+        cond: match (insn, maker.cond_shift) {
             // Executed whatever the IT block says.
             (Insn::Bkpt { .. }, _) => Cond::Al,
             (_, Row::NO_COND) => it.cond(),
             (_, shift) => Cond::from_bits(word >> shift),
         },
         len: if wide { 4 } else { 2 },
-        row: number,
+        row: maker.row,
     }
 }
 

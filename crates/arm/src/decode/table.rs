@@ -47,6 +47,19 @@ pub struct Row {
     pub(super) build: fn(u32) -> Insn,
 }
 
+/// What makes the instruction of a word that matches a row.
+#[derive(Clone, Copy)]
+pub(super) struct Maker {
+    /// [`Row::build`].
+    pub build: fn(u32) -> Insn,
+    /// The row's number.
+    pub row: u16,
+    /// [`Row::cond_shift`].
+    pub cond_shift: u8,
+    /// [`Row::a32_form`].
+    pub a32_form: bool,
+}
+
 /// A field of a pattern: where its bits are. Bits that are not side by side are put together in
 /// the order of the diagram.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -204,6 +217,17 @@ impl Row {
         }
     }
 
+    /// What makes its instructions; `row` is its number.
+    #[inline(always)]
+    pub(super) const fn maker(&self, row: u16) -> Maker {
+        Maker {
+            build: self.build,
+            row,
+            cond_shift: self.cond_shift,
+            a32_form: self.a32_form,
+        }
+    }
+
     /// Whether a word has this row's fixed bits. (An earlier row may still take the word.)
     #[inline(always)]
     pub const fn matches(&self, word: u32) -> bool {
@@ -346,7 +370,8 @@ impl Key {
         1 << (self.high.1 + self.low.1)
     }
 
-    const fn takes(&self, row: &Row) -> bool {
+    /// Whether a row belongs to the index.
+    pub const fn takes(&self, row: &Row) -> bool {
         match (self.set, row.set) {
             (Set::A32, Set::A32) => {
                 let fixed = row.mask >> 28;
