@@ -380,7 +380,7 @@ fn a_guest_that_crashes_restarts_up_to_its_limit() {
         session
             .expect("crash begins")
             .expect("hyp_crash: vCPU 0 can't execute its vector of aborts at pc 0000000c")
-            .expect("(prefetch abort, Translation")
+            .expect("(prefetch abort, translation")
             .expect(&format!("hyp_crash: starts again (fault {restart} of 2)"));
     }
     session.expect("crash begins").expect("hyp_crash: off");

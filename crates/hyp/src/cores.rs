@@ -1,6 +1,5 @@
 //! The board's cores: who runs what, waking each other, and the interrupts of the board.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
@@ -53,7 +52,7 @@ pub static CORES: [Public; MAX_CPUS] = [const {
 /// What runs on the board.
 pub struct System {
     /// The VMs.
-    pub vms: Vec<Arc<Vm>>,
+    pub vms: Vec<&'static Vm>,
     /// How each core is used.
     pub schedules: Vec<CoreSchedule>,
 }
@@ -75,14 +74,14 @@ pub fn system() -> Option<&'static System> {
 
 /// A VM, once all are made.
 pub fn vm(index: usize) -> Option<&'static Vm> {
-    system()?.vms.get(index).map(AsRef::as_ref)
+    system()?.vms.get(index).copied()
 }
 
 /// The VM that an interrupt of the board belongs to, and its SPI there.
 fn wire(id: u32) -> Option<(&'static Vm, u32)> {
     system()?.vms.iter().find_map(|vm| {
         let wire = vm.wires.iter().find(|wire| wire.physical == id)?;
-        Some((vm.as_ref(), wire.spi))
+        Some((*vm, wire.spi))
     })
 }
 
@@ -276,10 +275,10 @@ pub fn run(platform: &'static Platform, system: &'static System) -> ! {
     };
     let schedule = system.schedules.get(number).copied().unwrap_or_default();
     public.target.store(gic::init_core(), Ordering::Release);
-    let own: Vec<(&Arc<Vm>, usize)> = system
+    let own: Vec<(&'static Vm, usize)> = system
         .vms
         .iter()
-        .flat_map(|vm| {
+        .flat_map(|&vm| {
             (0..vm.cores.len())
                 .filter(|&vcpu| vm.cores[vcpu] == number)
                 .map(move |vcpu| (vm, vcpu))
@@ -306,7 +305,7 @@ pub fn run(platform: &'static Platform, system: &'static System) -> ! {
     let mut vcpus: Vec<Vcpu> = own
         .iter()
         .enumerate()
-        .map(|(slot, &(vm, vcpu))| Vcpu::new(vm.clone(), vcpu, slot, &core))
+        .map(|(slot, &(vm, vcpu))| Vcpu::new(vm, vcpu, slot, &core))
         .collect();
     let mut scheduler = scheduler(schedule, &own);
     loop {
@@ -338,7 +337,7 @@ pub fn run(platform: &'static Platform, system: &'static System) -> ! {
 }
 
 /// The scheduler of a core's vCPUs.
-fn scheduler(schedule: CoreSchedule, vcpus: &[(&Arc<Vm>, usize)]) -> Scheduler {
+fn scheduler(schedule: CoreSchedule, vcpus: &[(&Vm, usize)]) -> Scheduler {
     let ticks = |us: u32| u64::from(us) * u64::from(cp15::cntfrq::read()) / 1_000_000;
     let slice = match schedule {
         CoreSchedule::Partitioned => 0,

@@ -12,7 +12,7 @@ use skep_board::gic::Gic;
 use skep_board::virtio::block::spec::SECTOR;
 use skep_board::virtio::block::{Block, BlockBackend, BlockError};
 use skep_board::virtio::console::Console;
-use skep_board::virtio::{Transport, Version};
+use skep_board::virtio::{QueueError, Queues, Transport, Version, VirtioDevice};
 use skep_board::{IrqLine, MmioDevice, map};
 use skep_bundle as bundle;
 use skep_hyp::platform::{Platform, Range};
@@ -172,14 +172,17 @@ impl BoardDisks {
             .flat_map(|vm| &vm.devices)
             .map(|device| device.path.as_str())
             .collect();
-        let mut transports: Vec<Range> = platform
-            .devices
-            .iter()
-            .filter(|device| device.is(&["virtio,mmio"]) && device.enabled && device.coherent)
-            .filter(|device| !passed.contains(&device.path.as_str()))
-            .filter_map(|device| device.registers.first().copied())
-            .collect();
-        transports.sort_unstable_by_key(|registers| registers.base);
+        let mut transports: Vec<Range> = Vec::new();
+        for device in &platform.devices {
+            let disk = device.is(&["virtio,mmio"]) && device.enabled && device.coherent;
+            if let Some(&registers) = device.registers.first()
+                && disk
+                && !passed.contains(&device.path.as_str())
+            {
+                let at = transports.partition_point(|other| other.base < registers.base);
+                transports.insert(at, registers);
+            }
+        }
         let open = |registers: Range| {
             let mapped = memory::with_space(|space| space.map_device(registers))?.ok()?;
             let memory = ram.allocate(disk::MEMORY, PAGE)?;
@@ -280,20 +283,66 @@ impl BlockBackend for Backend {
     }
 }
 
-/// What is behind a virtio-mmio transport.
-enum Slot {
-    Disk(Transport<Block<Backend>, GuestRam, Line>),
-    Console(Transport<Console<Output>, GuestRam, Line>),
+/// What is behind a virtio-mmio transport: one type, so that the transport's code is there once.
+enum Model {
+    Disk(Block<Backend>),
+    Console(Console<Output>),
 }
 
-impl Slot {
-    fn registers(&mut self) -> &mut dyn MmioDevice {
-        match self {
-            Slot::Disk(transport) => transport,
-            Slot::Console(transport) => transport,
+macro_rules! of_either {
+    ($model:expr, $device:ident => $value:expr) => {
+        match $model {
+            Model::Disk($device) => $value,
+            Model::Console($device) => $value,
         }
+    };
+}
+
+impl VirtioDevice for Model {
+    /// The hypervisor saves no guests.
+    type State = ();
+
+    fn id(&self) -> u32 {
+        of_either!(self, device => device.id())
+    }
+
+    fn features(&self) -> u64 {
+        of_either!(self, device => device.features())
+    }
+
+    fn queue_sizes(&self) -> &[u16] {
+        of_either!(self, device => device.queue_sizes())
+    }
+
+    fn config_read(&self, offset: u64, buf: &mut [u8]) {
+        of_either!(self, device => device.config_read(offset, buf));
+    }
+
+    fn config_write(&mut self, offset: u64, bytes: &[u8]) {
+        of_either!(self, device => device.config_write(offset, bytes));
+    }
+
+    fn reset(&mut self) {
+        of_either!(self, device => device.reset());
+    }
+
+    fn save(&self) {}
+
+    fn restore(&mut self, (): &()) -> bool {
+        false
+    }
+
+    fn stopped(&mut self, queue: usize) {
+        of_either!(self, device => device.stopped(queue));
+    }
+
+    fn notify(&mut self, queue: usize, queues: &mut Queues<'_>) -> Result<(), QueueError> {
+        of_either!(self, device => device.notify(queue, queues))
     }
 }
+
+/// A virtio device with its registers.
+type Slot = Transport<Model, GuestRam, Line>;
 
 /// How much of a disk is moved at once.
 const DISK_CHUNK: usize = 16 << 10;
@@ -336,7 +385,7 @@ impl Devices {
                 stage2
                     .map(end.memory.into(), base, size, attributes)
                     .map_err(|error| {
-                        format!("channel {} can't be mapped: {error:?}", channel.name)
+                        format!("channel {} can't be mapped: {error}", channel.name)
                     })?;
                 let targets = channel.ends.iter().map(|end| (end.vm.into(), end.spi));
                 let device = Channel::new(
@@ -352,6 +401,11 @@ impl Devices {
         let budget = Budget::default();
         let memory = Arc::new(guest.clone());
         let mut slots = Vec::new();
+        let mut add = |model| {
+            let line = Line::default();
+            let slot = Slot::new(Version::Modern, model, memory.clone(), line.clone());
+            slots.push((line, Mutex::new(slot)));
+        };
         for (number, disk) in description.disks.iter().enumerate() {
             let contents = match &disk.contents {
                 &bundle::Contents::Memory { file, size } => {
@@ -383,16 +437,12 @@ impl Devices {
             };
             let block = Block::new(backend, &format!("{}-{number}", description.name))
                 .limited(DISK_CHUNK, DISK_REQUEST);
-            let line = Line::default();
-            let transport = Transport::new(Version::Modern, block, memory.clone(), line.clone());
-            slots.push((line, Mutex::new(Slot::Disk(transport))));
+            add(Model::Disk(block));
         }
         if description.console == bundle::Console::Virtio {
             let output = Output::new(index, budget.clone());
             let console = Console::new(output, None).limited(CONSOLE_REQUEST);
-            let line = Line::default();
-            let transport = Transport::new(Version::Modern, console, memory, line.clone());
-            slots.push((line, Mutex::new(Slot::Console(transport))));
+            add(Model::Console(console));
         }
         if slots.len() > map::VIRTIO_SLOTS {
             return Err(format!("it has {} virtio devices", slots.len()));
@@ -410,7 +460,7 @@ impl Devices {
             end.lock().reset();
         }
         for (_, slot) in &self.slots {
-            slot.lock().registers().reset();
+            slot.lock().reset();
         }
         self.budget.renew();
     }
@@ -434,7 +484,7 @@ impl Devices {
         let offset = u64::from(ipa).wrapping_sub(map::VIRTIO.base);
         if let Some((line, slot)) = self.slots.get((offset / map::VIRTIO_SLOT_SIZE) as usize) {
             let mut slot = slot.lock();
-            let result = act(slot.registers(), offset % map::VIRTIO_SLOT_SIZE);
+            let result = act(&mut *slot, offset % map::VIRTIO_SLOT_SIZE);
             self.drive(gic, (offset / map::VIRTIO_SLOT_SIZE) as u32, line);
             return Some(result);
         }
@@ -465,7 +515,7 @@ impl Devices {
         }
         for (number, (line, slot)) in self.slots.iter().enumerate() {
             let mut slot = slot.lock();
-            slot.registers().resume();
+            slot.resume();
             self.drive(gic, number as u32, line);
         }
     }
@@ -475,10 +525,14 @@ impl Devices {
         let number = self.slots.len().checked_sub(1)?;
         let (line, slot) = self.slots.get(number)?;
         let mut slot = slot.lock();
-        let Slot::Console(console) = &mut *slot else {
+        let Model::Console(console) = slot.device() else {
             return None;
         };
-        let taken = console.receive(bytes);
+        let taken = console.room().min(bytes.len());
+        slot.serve(|model, queues| match model {
+            Model::Console(console) => console.receive(bytes, queues),
+            Model::Disk(_) => Ok(()),
+        });
         self.drive(gic, number as u32, line);
         Some(taken)
     }

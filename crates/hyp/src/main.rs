@@ -16,14 +16,15 @@ mod vcpu;
 mod vgic;
 mod vm;
 
+use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::Display;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use hw::{console, cp15, gic, memory, psci, vectors};
+use shell::List;
 use skep_arm::Mode;
 use skep_bundle::Bundle;
 use skep_hyp::platform::{self, Conduit, Platform, Range};
@@ -213,7 +214,8 @@ fn make_system(platform: &Platform, ram: &mut Ram, offset: u32) -> Result<cores:
              initial RAM disk")?;
     // SAFETY: RAM that is mapped and reserved.
     let bytes = unsafe { hw::loaded(range.base as usize, range.size as usize) };
-    let bundle = Arc::new(Bundle::open(bytes).map_err(|error| format!("{error}"))?);
+    let bundle = Bundle::open(bytes).map_err(|error| format!("{error}"))?;
+    let bundle = &*Box::leak(Box::new(bundle));
     bundle
         .system
         .check_schedule()
@@ -237,7 +239,7 @@ fn make_system(platform: &Platform, ram: &mut Ram, offset: u32) -> Result<cores:
         let vm = vm::Vm::new(
             vms.len(),
             description,
-            &bundle,
+            bundle,
             platform,
             (&channels, &disks),
             ram,
@@ -245,13 +247,13 @@ fn make_system(platform: &Platform, ram: &mut Ram, offset: u32) -> Result<cores:
         )
         .map_err(|reason| format!("virtual machine {}: {reason}", description.name))?;
         log!(
-            "{}: {} MiB at {:#x}, vCPUs on cores {:?}",
+            "{}: {} MiB at {:#x}, vCPUs on cores {}",
             vm.name,
             description.memory_mib,
             vm.ram.physical(),
-            vm.cores
+            List(&vm.cores)
         );
-        vms.push(Arc::new(vm));
+        vms.push(&*Box::leak(Box::new(vm)));
     }
     if vms.is_empty() {
         return Err("the bundle has no virtual machine".into());

@@ -7,7 +7,6 @@
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -35,7 +34,7 @@ struct Mux {
     at_start: bool,
     /// Unfinished lines of the VMs.
     lines: Vec<Vec<u8>>,
-    names: Vec<Arc<Vm>>,
+    names: Vec<&'static Vm>,
     escape: bool,
     /// What the VMs have not taken yet of what was typed to them.
     waiting: Vec<VecDeque<u8>>,
@@ -55,7 +54,7 @@ static MUX: Mutex<Mux> = Mutex::new(Mux {
 static WAITING: AtomicU32 = AtomicU32::new(0);
 
 /// The VMs whose consoles these are; the first has the focus.
-pub fn init(vms: &[Arc<Vm>]) {
+pub fn init(vms: &[&'static Vm]) {
     let mut mux = MUX.lock();
     mux.names = vms.to_vec();
     mux.lines = vms.iter().map(|_| Vec::new()).collect();
@@ -202,14 +201,14 @@ pub fn input() {
         let (command, target) = {
             let mut mux = MUX.lock();
             let command = mux.typed(byte);
-            let target = mux.focus.and_then(|focus| mux.names.get(focus).cloned());
+            let target = mux.focus.and_then(|focus| mux.names.get(focus).copied());
             (command, target)
         };
         if let Some(command) = command {
             crate::shell::execute(&command);
             prompt();
         } else if let Some(vm) = target {
-            feed(&vm);
+            feed(vm);
         }
     }
 }

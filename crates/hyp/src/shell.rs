@@ -1,6 +1,5 @@
 //! The hypervisor's shell, on the console that all guests share: what runs, and what is to run.
 
-use alloc::sync::Arc;
 use core::fmt;
 use core::sync::atomic::Ordering;
 
@@ -16,10 +15,38 @@ use crate::mux;
 use crate::vcpu::Exits;
 use crate::vm::{End, Vm};
 
+macro_rules! print {
+    ($($arg:tt)*) => {
+        console::print(format_args!($($arg)*))
+    };
+}
+
 macro_rules! say {
     ($($arg:tt)*) => {
-        console::print(format_args!("{}\n", format_args!($($arg)*)))
+        print!("{}\n", format_args!($($arg)*))
     };
+}
+
+/// Numbers, with commas between them.
+pub struct List<'a>(pub &'a [usize]);
+
+impl fmt::Display for List<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, number) in self.0.iter().enumerate() {
+            let comma = if n > 0 { ", " } else { "" };
+            write!(f, "{comma}{number}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Registers, with a blank before each.
+pub struct Words<'a>(pub &'a [u32]);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|word| write!(f, " {word:08x}"))
+    }
 }
 
 const HELP: &str = "\
@@ -43,7 +70,7 @@ pub fn execute(line: &str) {
     let Some(system) = cores::system() else {
         return;
     };
-    let mut words = line.split_whitespace();
+    let mut words = line.split_ascii_whitespace();
     let Some(command) = words.next() else { return };
     let result = match command {
         "vms" => none(words).map(|()| list(system)),
@@ -120,17 +147,18 @@ fn none<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<(), Complaint<'a
 fn vm<'a>(
     system: &'a System,
     words: &mut impl Iterator<Item = &'a str>,
-) -> Result<&'a Arc<Vm>, Complaint<'a>> {
+) -> Result<&'a Vm, Complaint<'a>> {
     let word = words.next().ok_or(Complaint::NoVm)?;
     let by_name = system.vms.iter().find(|vm| vm.name == word);
     let by_number = || system.vms.get(word.parse::<usize>().ok()?);
-    by_name.or_else(by_number).ok_or(Complaint::Vm(word))
+    let vm = by_name.or_else(by_number).copied();
+    vm.ok_or(Complaint::Vm(word))
 }
 
 fn one<'a>(
     system: &'a System,
     mut words: impl Iterator<Item = &'a str>,
-) -> Result<&'a Arc<Vm>, Complaint<'a>> {
+) -> Result<&'a Vm, Complaint<'a>> {
     let vm = vm(system, &mut words)?;
     none(words).map(|()| vm)
 }
@@ -150,10 +178,10 @@ fn list(system: &System) {
         let count = vm.cores.len();
         let (base, size) = (vm.ram.physical(), vm.ram.size() >> 20);
         say!(
-            "{:<2} {:<13} {condition:<8} {on:>3}/{count} {restarts:>9}  {size:>5} MiB {base:#010x}   {:?}",
+            "{:<2} {:<13} {condition:<8} {on:>3}/{count} {restarts:>9}  {size:>5} MiB {base:#010x}   {}",
             vm.index,
             vm.name,
-            vm.cores
+            List(&vm.cores)
         );
     }
 }
@@ -215,7 +243,7 @@ fn exits<'a>(
         time % 1000
     );
     for vcpu in vcpus {
-        for (reason, count) in vm.exits(vcpu).all().enumerate() {
+        for (reason, count) in vm.exits[vcpu].all().enumerate() {
             if count > 0 {
                 let name = if reason == Exits::INTERRUPT {
                     "interrupt"
@@ -260,11 +288,14 @@ pub fn registers(vm: &Vm, vcpu: usize, registers: Option<(&Frame, &Context)>) {
         frame.cpsr
     );
     for (n, values) in frame.r.chunks(4).enumerate() {
-        say!("r{:<2} {values:08x?}", n * 4);
+        say!("r{:<2}{}", n * 4, Words(values));
     }
     say!("lr_usr {:08x}", frame.lr);
     for (names, values) in banked::NAMES.chunks(4).zip(context.banked.0.chunks(4)) {
-        say!("{names:?} {values:08x?}");
+        for (name, value) in names.iter().zip(values) {
+            print!("{name:<8} {value:08x}  ");
+        }
+        say!("");
     }
     let system = &context.system;
     say!(

@@ -45,6 +45,20 @@ pub enum Abort {
     Other(u8),
 }
 
+impl Abort {
+    /// For people.
+    const fn name(self) -> &'static str {
+        match self {
+            Abort::Translation => "translation",
+            Abort::AccessFlag => "access flag",
+            Abort::Permission => "permission",
+            Abort::External => "external",
+            Abort::Alignment => "alignment",
+            Abort::Other(_) => "other",
+        }
+    }
+}
+
 /// A load or store as the syndrome tells it (HSR.ISV = 1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Access {
@@ -167,7 +181,7 @@ impl fmt::Display for Syndrome {
         let class = class_name(self.class());
         write!(f, "hsr {:08x} ({class}", self.0)?;
         if matches!(self.class(), 0x20..=0x25) {
-            write!(f, ", {:?}, level {}", self.abort(), self.0 & 3)?;
+            write!(f, ", {}, level {}", self.abort().name(), self.0 & 3)?;
         }
         f.write_str(")")
     }
@@ -195,7 +209,7 @@ mod tests {
         assert_eq!(syndrome.instruction_bytes(), 4);
         assert_eq!(
             format!("{syndrome}"),
-            "hsr 93030046 (data abort, Translation, level 2)"
+            "hsr 93030046 (data abort, translation, level 2)"
         );
     }
 

@@ -61,11 +61,13 @@ const HYP_NORMAL: u64 = 1 << 2 | AP_1 | INNER_SHAREABLE | AF;
 struct Table([u64; 512]);
 
 /// Why a range can't be mapped.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum MapError {
     /// An address or a size is not a multiple of a page, or beyond the address space.
+    #[error("not whole pages, or beyond the address space")]
     Range,
     /// A part of the input range is mapped already.
+    #[error("something is there already")]
     Overlap,
 }
 

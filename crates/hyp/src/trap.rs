@@ -239,7 +239,7 @@ fn data_abort(vcpu: &mut Vcpu, syndrome: Syndrome) -> Next {
 
 /// What follows an access to a device, which may have changed what interrupts wait.
 fn after_device(vcpu: &mut Vcpu) -> Next {
-    crate::mux::feed_if_waiting(&vcpu.vm);
+    crate::mux::feed_if_waiting(vcpu.vm);
     if vcpu.vm.gic.lock().has_changed() {
         Next::Interrupts
     } else {

@@ -1,6 +1,5 @@
 //! A vCPU: its registers while it is not loaded, loading it into the core, and its run loop.
 
-use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use skep_arm::state::psr;
@@ -88,7 +87,7 @@ impl Exits {
 /// A vCPU. Only its own core uses it.
 pub struct Vcpu {
     /// Its VM.
-    pub vm: Arc<Vm>,
+    pub vm: &'static Vm,
     /// Its number in the VM.
     pub index: usize,
     /// The registers that an exit saves.
@@ -100,15 +99,14 @@ pub struct Vcpu {
     fresh: bool,
     context: Context,
     lists: ListRegisters,
-    exits: Arc<Exits>,
+    exits: &'static Exits,
 }
 
 impl Vcpu {
     /// A vCPU that is off.
-    pub fn new(vm: Arc<Vm>, index: usize, slot: usize, core: &Core) -> Self {
-        let wires = vm.wires.clone();
+    pub fn new(vm: &'static Vm, index: usize, slot: usize, core: &Core) -> Self {
         Vcpu {
-            exits: vm.exits(index),
+            exits: &vm.exits[index],
             vm,
             index,
             frame: Frame::default(),
@@ -116,7 +114,7 @@ impl Vcpu {
             state: State::Off,
             fresh: true,
             context: Context::reset(),
-            lists: ListRegisters::reset(core.timers(), wires),
+            lists: ListRegisters::reset(core.timers(), &vm.wires),
         }
     }
 
@@ -145,7 +143,7 @@ impl Vcpu {
             self.vm.has_reported(self.index);
             let on = self.state != State::Off;
             let shown = on.then_some((&self.frame, &self.context));
-            crate::shell::registers(&self.vm, self.index, shown);
+            crate::shell::registers(self.vm, self.index, shown);
         }
     }
 
@@ -323,7 +321,7 @@ impl Vcpu {
         let cpsr = Mode::Supervisor as u32 | psr::A | psr::I | psr::F | thumb;
         self.frame = Frame::start(start.entry, cpsr, start.registers);
         self.context = Context::reset();
-        self.lists = ListRegisters::reset(core.timers(), self.vm.wires.clone());
+        self.lists = ListRegisters::reset(core.timers(), &self.vm.wires);
         core.simd.forget(self.slot);
         self.fresh = true;
         self.state = start

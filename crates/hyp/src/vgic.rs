@@ -6,8 +6,6 @@
 //! interface, without an exit, but for interrupts that are pending by their line's level: their end
 //! must be seen, since the line may still be high.
 
-use alloc::sync::Arc;
-
 use skep_board::gic::{Forwarded, Gic};
 use skep_board::map::{INTID_TIMER_PHYS, INTID_TIMER_VIRT};
 use skep_bundle::Wire;
@@ -30,7 +28,7 @@ pub struct ListRegisters {
     /// The physical interrupts that the timers' are linked to.
     timers: Intids,
     /// The same for interrupts of devices that the VM has for itself.
-    wires: Arc<[Wire]>,
+    wires: &'static [Wire],
     /// While the vCPU is not loaded: the list registers that hold something, GICH_VMCR, GICH_APR.
     saved: [u32; MOST],
     control: u32,
@@ -39,7 +37,7 @@ pub struct ListRegisters {
 
 impl ListRegisters {
     /// Nothing: of a vCPU after reset.
-    pub fn reset(timers: Intids, wires: Arc<[Wire]>) -> Self {
+    pub fn reset(timers: Intids, wires: &'static [Wire]) -> Self {
         ListRegisters {
             held: [None; MOST],
             count: gic::list_registers().min(MOST),

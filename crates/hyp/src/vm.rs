@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -219,12 +218,12 @@ pub struct Vm {
     uart_line: Line,
     devices: Devices,
     /// Interrupts of the board that are its own.
-    pub wires: Arc<[Wire]>,
+    pub wires: Vec<Wire>,
     stage2: Tables,
-    description: Description,
-    bundle: Arc<Bundle<'static>>,
+    description: &'static Description,
+    bundle: &'static Bundle<'static>,
     /// Exits of each vCPU.
-    exits: Vec<Arc<Exits>>,
+    pub exits: Vec<Exits>,
 }
 
 /// Why a VM can't be made, as a sentence.
@@ -238,8 +237,8 @@ impl Vm {
     #[inline(never)]
     pub fn new(
         index: usize,
-        description: &Description,
-        bundle: &Arc<Bundle<'static>>,
+        description: &'static Description,
+        bundle: &'static Bundle<'static>,
         platform: &Platform,
         (channels, disks): (&[Shared], &BoardDisks),
         ram: &mut Ram,
@@ -282,7 +281,7 @@ impl Vm {
         ] {
             stage2
                 .map(ipa, range.base, range.size, attributes)
-                .map_err(|error| format!("its memory can't be mapped: {error:?}"))?;
+                .map_err(|error| format!("its memory can't be mapped: {error}"))?;
         }
         pass_devices(description, platform, &mut stage2)?;
         // SAFETY: the memory was just allocated, for good, from what Hyp mode maps.
@@ -320,9 +319,9 @@ impl Vm {
                 .flat_map(|device| device.interrupts.iter().copied())
                 .collect(),
             stage2,
-            description: description.clone(),
-            bundle: bundle.clone(),
-            exits: (0..cpus).map(|_| Arc::new(Exits::new())).collect(),
+            description,
+            bundle,
+            exits: (0..cpus).map(|_| Exits::new()).collect(),
         };
         for placed in &description.files {
             let size = bundle.file(placed.file).len();
@@ -398,13 +397,6 @@ impl Vm {
     /// A vCPU's share of its core.
     pub fn share(&self, vcpu: usize) -> Share {
         self.description.share(vcpu)
-    }
-
-    /// The counters of a vCPU's exits.
-    pub fn exits(&self, vcpu: usize) -> Arc<Exits> {
-        self.exits
-            .get(vcpu)
-            .map_or_else(|| Arc::new(Exits::new()), Clone::clone)
     }
 
     /// Physical minus virtual counter.

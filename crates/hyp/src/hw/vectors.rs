@@ -86,7 +86,8 @@ extern "C" fn wrecked(wreck: &Wreck) -> ! {
         cp15::hpfar::read(),
     ));
     for (n, values) in wreck.r.chunks(4).enumerate() {
-        console::print_last_words(format_args!("skep: r{:<2} {values:08x?}\n", n * 4));
+        let values = crate::shell::Words(values);
+        console::print_last_words(format_args!("skep: r{:<2}{values}\n", n * 4));
     }
     crate::stop()
 }

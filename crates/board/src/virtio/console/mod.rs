@@ -67,6 +67,16 @@ impl<C: ConsoleOut> Console<C> {
         BACKLOG.saturating_sub(self.received.len())
     }
 
+    /// Receives bytes, as many as there is [room](Self::room) for, in [`Transport::serve`].
+    ///
+    /// # Errors
+    ///
+    /// The queue is broken.
+    pub fn receive(&mut self, bytes: &[u8], queues: &mut Queues<'_>) -> Result<(), QueueError> {
+        self.received.extend(bytes.iter().take(self.room()));
+        self.deliver(queues)
+    }
+
     /// Gives the guest as much input as it has buffers for.
     fn deliver(&mut self, queues: &mut Queues<'_>) -> Result<(), QueueError> {
         while !self.received.is_empty() {
@@ -183,10 +193,7 @@ impl<C: ConsoleOut, M: GuestMemory, I: IrqLine> Transport<Console<C>, M, I> {
     /// buffers for yet waits.
     pub fn receive(&mut self, bytes: &[u8]) -> usize {
         let taken = self.device().room().min(bytes.len());
-        self.serve(|console, queues| {
-            console.received.extend(bytes.iter().take(taken));
-            console.deliver(queues)
-        });
+        self.serve(|console, queues| console.receive(bytes, queues));
         taken
     }
 
