@@ -185,19 +185,21 @@ impl Core {
                 vcpu.vm.gic.lock().latch_ppi(vcpu.index, virtual_id);
                 continue;
             }
-            if let Some((vm, spi)) = wire(id) {
-                let own = vcpu.as_deref().filter(|vcpu| vcpu.vm.index == vm.index);
-                vm.pass_interrupt(spi, own.map(|vcpu| vcpu.index));
-                continue;
-            }
             if id == KICK {
                 self.changed = true;
             } else if id == platform.timer.hyp {
                 cp15::cnthp_ctl::write(0);
+                // One that only looks after an interrupt comes before the scheduler's time.
+                let now = cp15::cntpct::read();
+                self.changed |= !self.watches || self.until.is_some_and(|until| until <= now);
                 self.watches = false;
-                self.changed = true;
+                Self::arm(self.until.filter(|_| !self.changed));
             } else if platform.uart.and_then(|uart| uart.intid) == Some(id) {
                 mux::input();
+            } else if let Some((vm, spi)) = wire(id) {
+                let own = vcpu.as_deref().filter(|vcpu| vcpu.vm.index == vm.index);
+                vm.pass_interrupt(spi, own.map(|vcpu| vcpu.index));
+                continue;
             }
             gic::deactivate(acknowledged);
             if id == platform.gic.maintenance {

@@ -146,21 +146,26 @@ impl Scheduler {
         }
         let running = best.map(|best| &self.entries[best]);
         let least = running.map_or(0, |entry| entry.share.priority);
+        let mut until: Option<u64> = None;
+        let mut no_later_than =
+            |time: u64| until = Some(until.map_or(time, |until| until.min(time)));
         // Who will preempt this one, or share its time.
-        let others = self
-            .entries
-            .iter()
-            .filter(|entry| entry.share.priority >= least)
-            .filter_map(|entry| entry.from)
-            .filter(|&from| from > now);
-        let own = running.into_iter().flat_map(|entry| {
-            let slice = rivals.then_some(entry.slice);
-            let budget = entry.share.budget.map(|_| entry.left);
-            [slice, budget].into_iter().flatten()
-        });
-        let until = others
-            .chain(own.map(|ticks| now.saturating_add(ticks)))
-            .min();
+        for entry in &self.entries {
+            if let Some(from) = entry.from
+                && from > now
+                && entry.share.priority >= least
+            {
+                no_later_than(from);
+            }
+        }
+        if let Some(entry) = running {
+            if rivals {
+                no_later_than(now.saturating_add(entry.slice));
+            }
+            if entry.share.budget.is_some() {
+                no_later_than(now.saturating_add(entry.left));
+            }
+        }
         Decision { run: best, until }
     }
 }

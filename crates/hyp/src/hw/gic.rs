@@ -5,23 +5,20 @@
 //! that is linked to a list register.
 
 use core::ptr;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use skep_board::gic::spec::{gicc, gicd};
 use skep_hyp::spec::{gich, timer};
-use spin::Once;
 
 use super::cp15;
 
-/// Where the register frames are mapped.
-struct Frames {
-    distributor: usize,
-    interface: usize,
-    control: usize,
-    guests: usize,
-}
+/// A frame of registers: where it is mapped, 0 before [`init`].
+struct Frame(AtomicUsize);
 
-static FRAMES: Once<Frames> = Once::new();
+static DISTRIBUTOR: Frame = Frame(AtomicUsize::new(0));
+static INTERFACE: Frame = Frame(AtomicUsize::new(0));
+static CONTROL: Frame = Frame(AtomicUsize::new(0));
+static GUESTS: Frame = Frame(AtomicUsize::new(0));
 
 /// Takes the register frames, which are mapped at these virtual addresses: GICD, GICC, GICH and GICV.
 ///
@@ -29,64 +26,68 @@ static FRAMES: Once<Frames> = Once::new();
 ///
 /// They are there for good, as device memory, and each has all its registers.
 pub unsafe fn init(distributor: usize, interface: usize, control: usize, guests: usize) {
-    FRAMES.call_once(|| Frames {
-        distributor,
-        interface,
-        control,
-        guests,
-    });
+    for (frame, address) in [
+        (&DISTRIBUTOR, distributor),
+        (&INTERFACE, interface),
+        (&CONTROL, control),
+        (&GUESTS, guests),
+    ] {
+        frame.0.store(address, Ordering::Relaxed);
+    }
     d_write(gicd::CTLR, 1);
 }
 
-fn read(base: impl Fn(&Frames) -> usize, offset: usize) -> u32 {
-    FRAMES.get().map_or(0, |frames| {
-        let address: *const u32 = ptr::with_exposed_provenance(base(frames) + offset);
-        // SAFETY: offsets are those of registers, and `init` promised that those are there.
-        unsafe { ptr::read_volatile(address) }
-    })
-}
+impl Frame {
+    #[inline(always)]
+    fn register<T>(&self, offset: usize) -> Option<*mut T> {
+        let base = self.0.load(Ordering::Relaxed);
+        (base != 0).then(|| ptr::with_exposed_provenance_mut(base + offset))
+    }
 
-fn write(base: impl Fn(&Frames) -> usize, offset: usize, value: u32) {
-    if let Some(frames) = FRAMES.get() {
-        let address: *mut u32 = ptr::with_exposed_provenance_mut(base(frames) + offset);
-        // SAFETY: as in `read`.
-        unsafe { ptr::write_volatile(address, value) }
+    #[inline(always)]
+    fn read(&self, offset: usize) -> u32 {
+        // SAFETY: offsets are those of registers, and `init` promised that those are there.
+        self.register(offset)
+            .map_or(0, |register| unsafe { ptr::read_volatile(register) })
+    }
+
+    #[inline(always)]
+    fn write<T>(&self, offset: usize, value: T) {
+        if let Some(register) = self.register(offset) {
+            // SAFETY: as in `read`; registers that are written as bytes take bytes (IHI 0048B.b 4.1.4).
+            unsafe { ptr::write_volatile(register, value) }
+        }
     }
 }
 
 fn d_read(offset: u32) -> u32 {
-    read(|frames| frames.distributor, offset as usize)
+    DISTRIBUTOR.read(offset as usize)
 }
 
 fn d_write(offset: u32, value: u32) {
-    write(|frames| frames.distributor, offset as usize, value);
+    DISTRIBUTOR.write(offset as usize, value);
 }
 
 fn d_write_byte(offset: u32, value: u8) {
-    if let Some(frames) = FRAMES.get() {
-        let address = frames.distributor + offset as usize;
-        let address: *mut u8 = ptr::with_exposed_provenance_mut(address);
-        // SAFETY: as in `read`; these registers take bytes (IHI 0048B.b 4.1.4).
-        unsafe { ptr::write_volatile(address, value) }
-    }
+    DISTRIBUTOR.write(offset as usize, value);
 }
 
 fn c_read(offset: u32) -> u32 {
-    read(|frames| frames.interface, offset as usize)
+    INTERFACE.read(offset as usize)
 }
 
 fn c_write(offset: u32, value: u32) {
-    write(|frames| frames.interface, offset as usize, value);
+    INTERFACE.write(offset as usize, value);
 }
 
 /// Reads a register of GICH.
 pub fn h_read(offset: usize) -> u32 {
-    read(|frames| frames.control, offset)
+    CONTROL.read(offset)
 }
 
 /// Writes a register of GICH.
 pub fn h_write(offset: usize, value: u32) {
-    write(|frames| frames.control, offset, value);
+    CONTROL.write(offset, value);
 }
 
 /// [`is_forgetful`], once it has been tried.
@@ -109,8 +110,6 @@ pub fn try_end_by_guest(intid: u32) {
     /// Looks at the interface, until a pending interrupt must have got there.
     const LOOKS: u32 = 1000;
     let comes = || (0..LOOKS).any(|_| c_read(gicc::HPPIR) & 0x3ff == intid);
-    let guest = |offset: u32| move |frames: &Frames| frames.guests + offset as usize;
-
     enable(intid, 0);
     cp15::cnthp_cval::write(0);
     cp15::cnthp_ctl::write(timer::ENABLE);
@@ -125,8 +124,8 @@ pub fn try_end_by_guest(intid: u32) {
             gich::LR_HW | gich::LR_PENDING | intid << gich::LR_PHYSICAL_SHIFT | intid,
         );
         h_write(gich::HCR, gich::HCR_EN);
-        let taken = read(guest(gicc::IAR), 0);
-        write(guest(gicc::EOIR), 0, taken);
+        let taken = GUESTS.read(gicc::IAR as usize);
+        GUESTS.write(gicc::EOIR as usize, taken);
         FORGETFUL.store(!comes(), Ordering::Relaxed);
         h_write(gich::HCR, 0);
         h_write(gich::VMCR, 0);
