@@ -8,9 +8,11 @@ use std::process::Command;
 const TARGET: &str = "armv7a-none-eabi";
 /// The hypervisor's image is compiled to T32, which takes a third less memory.
 const HYP_TARGET: &str = "thumbv7a-none-eabi";
+const DEBIAN_CARGO: &str = "/usr/bin/cargo";
+const DEBIAN_CLIPPY: &str = "/usr/bin/cargo-clippy";
 const DEBIAN: [(&str, &str); 3] = [
     ("rustc-web", "/usr/bin/rustc"),
-    ("cargo-web", "/usr/bin/cargo"),
+    ("cargo-web", DEBIAN_CARGO),
     ("rust-web-src", "/usr/src"),
 ];
 /// What `rust-web-src` brings, wherever its version puts it.
@@ -73,14 +75,30 @@ pub fn hyp() -> Result<PathBuf, Failure> {
     Ok(image)
 }
 
+/// Lints the bare-metal hypervisor, which compiles for its target only.
+pub fn lint_hyp() -> Result<(), Failure> {
+    let mut command = cargo("clippy", HYP_TARGET, &["core", "alloc"])?;
+    command
+        .args(["--package", "skep-hyp", "--features", "image"])
+        .args(["--target", HYP_TARGET, "--target-dir", "target/hyp"])
+        .args(["--", "-D", "warnings"]);
+    step(&mut command)
+}
+
 /// A cargo command for a target, which finds or compiles these parts of the library.
 fn cargo(task: &str, target: &str, library: &[&str]) -> Result<Command, Failure> {
     let core = find_core(target)?;
+    let debian = matches!(core, Core::Debian);
     let (cargo, rustc) = match core {
-        Core::Debian => ("/usr/bin/cargo", Some("/usr/bin/rustc")),
+        Core::Debian => (DEBIAN_CARGO, Some("/usr/bin/rustc")),
         _ => (env!("CARGO"), None),
     };
     let mut command = Command::new(cargo);
+    if debian && task == "clippy" {
+        // Cargo would take whichever clippy is first in PATH: rustup's, which is for another compiler.
+        packages::require(&[("rust-web-clippy", DEBIAN_CLIPPY)])?;
+        command = Command::new(DEBIAN_CLIPPY);
+    }
     command.arg(task);
     if !matches!(core, Core::Target) {
         command
@@ -91,7 +109,7 @@ fn cargo(task: &str, target: &str, library: &[&str]) -> Result<Command, Failure>
         command
             .env("RUSTC", rustc)
             .env_remove("RUSTUP_TOOLCHAIN")
-            .env_remove("CARGO");
+            .env("CARGO", cargo);
     }
     Ok(command)
 }
@@ -138,7 +156,7 @@ fn debian_library() -> bool {
     let sysroot = String::from_utf8_lossy(&output.stdout)
         .trim_ascii()
         .to_owned();
-    Path::new("/usr/bin/cargo").exists()
+    Path::new(DEBIAN_CARGO).exists()
         && Path::new(&sysroot)
             .join("lib/rustlib/src/rust")
             .join(DEBIAN_LIBRARY)

@@ -16,7 +16,7 @@ usage: cargo xtask TASK
 tasks:
   test         everything: format, lints, tests, bare metal, QEMU, end to end (what CI runs)
   quick        format, lints and tests, without the boots of real guests
-  bare-metal   compile the model crates for armv7a-none-eabi
+  bare-metal   compile the model crates for armv7a-none-eabi, and lint the hypervisor
   guests       compile the bare-metal guests of the tests
   hyp          build the bare-metal hypervisor's image, target/hyp/skep-hyp.img
   bench-hyp    what the bare-metal hypervisor costs, in instructions and exits
@@ -107,7 +107,8 @@ fn quick() -> Result<(), Failure> {
 }
 
 fn bare_metal() -> Result<(), Failure> {
-    bare_metal::check(&BARE_METAL_CRATES)
+    bare_metal::check(&BARE_METAL_CRATES)?;
+    bare_metal::lint_hyp()
 }
 
 fn e2e() -> Result<(), Failure> {

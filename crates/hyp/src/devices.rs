@@ -407,8 +407,8 @@ impl Devices {
             slots.push((line, Mutex::new(slot)));
         };
         for (number, disk) in description.disks.iter().enumerate() {
-            let contents = match &disk.contents {
-                &bundle::Contents::Memory { file, size } => {
+            let contents = match disk.contents {
+                bundle::Contents::Memory { file, size } => {
                     let bytes = files.file(file);
                     let bytes = bytes.get(..size as usize).unwrap_or(bytes);
                     if disk.read_only && bytes.len() == size as usize {
@@ -418,7 +418,7 @@ impl Devices {
                             .ok_or_else(|| format!("disk {number}: there is no room for it"))?
                     }
                 }
-                &bundle::Contents::Board { disk, start, size } => {
+                bundle::Contents::Board { disk, start, size } => {
                     disks.part(disk, start, size).ok_or_else(|| {
                         format!("disk {number}: the board has no such disk, or it is too small")
                     })?
