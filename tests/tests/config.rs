@@ -384,3 +384,46 @@ fn a_board_has_what_the_file_says() {
     session.send(b"\x01h\nstart two\n");
     session.expect("two: off");
 }
+
+#[test]
+fn the_emulated_board_has_disks() {
+    let directory = directory();
+    let text = "[vm.one]\nmemory = '128M'\ncmdline = 'quiet'\n\
+                disks = [{ board-disk = 1, start = '4K', size = '8K' }, { board-disk = 0 }]\n";
+    file(directory.path(), "skep.toml", text.as_bytes());
+    // A comma in a name is QEMU's separator.
+    file(directory.path(), "first,.img", &[b'a'; 4096]);
+    file(directory.path(), "second.img", &[b'b'; 16 << 10]);
+    file(directory.path(), "odd.img", &[0; 700]);
+    let emulate = |disks: &[&str]| {
+        let mut command = skep();
+        command.current_dir(directory.path()).arg("emulate");
+        for disk in disks {
+            command.args(["--board-disk", disk]);
+        }
+        Session::spawn(command)
+    };
+    for (disks, parts) in [
+        (&["first,.img"][..], ["the board's disk 1", "--board-disk"]),
+        (&["odd.img"], ["odd.img has 700 bytes", "sectors of 512"]),
+        (&["none.img"], ["the disk none.img", "check the path"]),
+    ] {
+        let output = emulate(disks).finish();
+        assert_refused(&output, &parts);
+        has_status(&output, 125);
+    }
+    let mut session = emulate(&["first,.img", "second.img"]);
+    session.expect("~# ");
+    session.send(
+        b"echo $(head -c 3 /dev/vda) $(blockdev --getsz /dev/vda); \
+          echo $(head -c 3 /dev/vdb) $(blockdev --getsz /dev/vdb)\n",
+    );
+    session.expect("bbb 16\r\n").expect("aaa 8\r\n");
+    session.send(b"echo it was here | dd of=/dev/vda conv=sync,fsync; poweroff -f\n");
+    session.expect("one: off");
+    has_status(&session.finish(), 0);
+    let second = std::fs::read(directory.path().join("second.img")).expect("it is there");
+    assert_eq!(second.len(), 16 << 10);
+    assert!(second[4096..].starts_with(b"it was here\n"));
+    assert!(second[..4096].iter().all(|&byte| byte == b'b'));
+}

@@ -79,6 +79,10 @@ pub enum Command {
         /// The bare-metal hypervisor's own image
         #[command(flatten)]
         hypervisor: HypervisorArgs,
+        /// A raw disk image that the board has as its next disk: the first one is `board-disk = 0` of
+        /// the configuration file. What the machines write is written there
+        #[arg(long, value_name = "FILE")]
+        board_disk: Vec<PathBuf>,
         /// Further arguments for QEMU
         #[arg(last = true, value_name = "ARGUMENT")]
         qemu: Vec<OsString>,

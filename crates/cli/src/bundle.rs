@@ -20,6 +20,8 @@ pub struct Image {
     pub bytes: Vec<u8>,
     /// How QEMU emulates the board, if it does.
     pub emulated: Option<Emulated>,
+    /// How many disks the board has at least: machines have parts of them.
+    pub board_disks: usize,
     /// A line for each virtual machine, and names in the order of their consoles.
     pub vms: Vec<(String, String)>,
 }
@@ -64,6 +66,14 @@ pub fn make(path: &Path, hypervisor: &HypervisorArgs) -> Result<Option<Image>, E
     Ok(Some(Image {
         bytes,
         emulated: system.board.emulated,
+        board_disks: system
+            .vms
+            .iter()
+            .flat_map(|placed| &placed.vm.disks)
+            .filter_map(|disk| disk.board_disk.as_ref())
+            .map(|number| usize::from(*number.get_ref()) + 1)
+            .max()
+            .unwrap_or(0),
         vms: vms.collect(),
     }))
 }

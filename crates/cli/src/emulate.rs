@@ -8,12 +8,15 @@ use crate::{Error, STATUS_ERROR};
 use skep_config::Emulated;
 use std::ffi::OsString;
 use std::io::{ErrorKind, Read, Write};
-use std::path::Path;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 const QEMU: &str = "qemu-system-arm";
+/// Bytes of a sector of a disk.
+const SECTOR: u64 = 512;
 /// The escape key of the hypervisor's console, Ctrl-A.
 const ESCAPE: u8 = 0x01;
 /// How often it is looked whether QEMU has ended, or is to.
@@ -23,8 +26,10 @@ const LOOK: Duration = Duration::from_millis(20);
 pub fn emulate(
     path: &Path,
     hypervisor: &HypervisorArgs,
+    disks: &[PathBuf],
     further: &[OsString],
 ) -> Result<u8, Error> {
+    disks.iter().try_for_each(|disk| check_disk(disk))?;
     let Some(image) = bundle::make(path, hypervisor)? else {
         return Ok(STATUS_ERROR);
     };
@@ -36,12 +41,22 @@ pub fn emulate(
         )
         .into());
     };
+    // Whoever gives QEMU arguments may give it disks.
+    if disks.len() < image.board_disks && further.is_empty() {
+        return Err(format!(
+            "{} uses the board's disk {}, and there is no such disk; give --board-disk FILE, once for \
+             each disk from 0 on",
+            path.display(),
+            image.board_disks - 1
+        )
+        .into());
+    }
     let directory = tempfile::tempdir()
         .map_err(|error| format!("no temporary directory could be made ({error}); set TMPDIR"))?;
     let file = directory.path().join("skep.img");
     std::fs::write(&file, &image.bytes)
         .map_err(|error| format!("{} can't be written ({error}); set TMPDIR", file.display()))?;
-    let mut child = command(&board, &file, further)
+    let mut child = command(&board, &file, disks, further)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -75,7 +90,26 @@ pub fn emulate(
     }
 }
 
-fn command(board: &Emulated, image: &Path, further: &[OsString]) -> Command {
+/// Refuses what QEMU takes, and the hypervisor has no use for.
+fn check_disk(path: &Path) -> Result<(), Error> {
+    let name = path.display();
+    let length = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(path)
+        .and_then(|file| file.metadata())
+        .map_err(|error| format!("the disk {name} can't be used ({error}); check the path"))?
+        .len();
+    if length == 0 || length % SECTOR != 0 {
+        return Err(format!(
+            "the disk {name} has {length} bytes; a raw disk has whole sectors of {SECTOR}"
+        )
+        .into());
+    }
+    Ok(())
+}
+
+fn command(board: &Emulated, image: &Path, disks: &[PathBuf], further: &[OsString]) -> Command {
     let mut command = Command::new(QEMU);
     command
         .args(["-M", "virt,virtualization=on", "-cpu", board.cpu.name()])
@@ -83,9 +117,28 @@ fn command(board: &Emulated, image: &Path, further: &[OsString]) -> Command {
         .args(["-m", &format!("{}M", board.memory >> 20)])
         .args(["-display", "none", "-monitor", "none", "-serial", "stdio"])
         .arg("-kernel")
-        .arg(image)
-        .args(further);
+        .arg(image);
+    for (number, disk) in disks.iter().enumerate() {
+        // The transports' order is that of the disks' numbers. Without it QEMU begins at the end.
+        let device = format!("virtio-blk-device,drive=board{number},bus=virtio-mmio-bus.{number}");
+        let mut drive = OsString::from(format!("if=none,id=board{number},format=raw,file="));
+        drive.push(quoted(disk));
+        command.arg("-drive").arg(drive).arg("-device").arg(device);
+    }
+    command.args(further);
     command
+}
+
+/// A path in an option of QEMU's: a comma ends the value, and two are one.
+fn quoted(path: &Path) -> OsString {
+    let mut bytes = Vec::new();
+    for &byte in path.as_os_str().as_bytes() {
+        bytes.push(byte);
+        if byte == b',' {
+            bytes.push(byte);
+        }
+    }
+    OsString::from_vec(bytes)
 }
 
 /// Says which keys there are.

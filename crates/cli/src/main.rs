@@ -38,8 +38,9 @@ fn main() -> ExitCode {
         Some(Command::Emulate {
             file,
             hypervisor,
+            board_disk,
             qemu,
-        }) => emulate::emulate(&file, &hypervisor, &qemu),
+        }) => emulate::emulate(&file, &hypervisor, &board_disk, &qemu),
         Some(Command::Image { command }) => image::image(command),
         Some(Command::Completions { shell }) => completions(shell),
         Some(Command::Man { directory }) => man_pages(&directory),
