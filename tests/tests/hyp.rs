@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use skep_bundle::{CoreSchedule, Policies, Policy, Share, System, Vm, pack};
-use skep_hyp::guest::{Request, describe};
+use skep_hyp::guest::{Request, SystemRequest, describe, describe_system};
+use skep_loader::fdt::Tree;
 use skep_tests::Session;
 use skep_tests::transcript::{compare_transcripts, guest, lines, qemu_transcript, target};
 
@@ -52,32 +53,74 @@ fn board(machine: &str, bundle: Option<&Path>) -> Command {
 
 const VIRT: &str = "virt,virtualization=on";
 
+/// A guest's files.
+struct Files {
+    kernel: Vec<u8>,
+    initrd: Option<Vec<u8>>,
+}
+
+impl Files {
+    /// Those of the default guest.
+    fn linux() -> Self {
+        let files = skep_tests::default_guest();
+        let read = |path| std::fs::read(path).expect("the default guest is there");
+        Files {
+            kernel: read(&files.kernel),
+            initrd: Some(read(&files.initrd)),
+        }
+    }
+
+    /// One of our guests.
+    fn bare_metal(name: &str) -> Self {
+        Files {
+            kernel: std::fs::read(guest(name)).expect("the guest was built"),
+            initrd: None,
+        }
+    }
+
+    /// A VM with them, for struct update: 192 MiB, and the serial port as Linux's console.
+    fn request(&self) -> Request<'_> {
+        Request {
+            name: "linux",
+            memory_mib: 192,
+            cores: &[0, 1],
+            kernel: &self.kernel,
+            initrd: self.initrd.as_deref(),
+            cmdline: "console=ttyAMA0 quiet",
+            ..Request::default()
+        }
+    }
+}
+
+/// The system of these VMs, on a board with this tree if they have devices of it.
+fn described(vms: &[Request<'_>], board: Option<&Tree>) -> System<Vec<u8>> {
+    let request = SystemRequest {
+        vms,
+        board,
+        ..SystemRequest::default()
+    };
+    describe_system(&request).expect("it can be described")
+}
+
 /// A VM with one of our guests.
 fn bare_metal(name: &str, cores: &[u8]) -> Vm<Vec<u8>> {
-    let kernel = std::fs::read(guest(name)).expect("the guest was built");
+    let files = Files::bare_metal(name);
     let request = Request {
         name,
         memory_mib: 256,
         cores,
-        kernel: &kernel,
-        ..Request::default()
+        ..files.request()
     };
     describe(&request).expect("the guest can start")
 }
 
 /// A VM with the default guest.
 fn linux(name: &str, cores: &[u8]) -> Vm<Vec<u8>> {
-    let files = skep_tests::default_guest();
-    let read = |path| std::fs::read(path).expect("the default guest is there");
-    let (kernel, initrd) = (read(&files.kernel), read(&files.initrd));
+    let files = Files::linux();
     let request = Request {
         name,
-        memory_mib: 192,
         cores,
-        kernel: &kernel,
-        initrd: Some(&initrd),
-        cmdline: "console=ttyAMA0 quiet",
-        ..Request::default()
+        ..files.request()
     };
     describe(&request).expect("the guest can start")
 }

@@ -260,6 +260,8 @@ impl Core {
         ] {
             gic::enable(private, 0);
         }
+        // It ends the wait for a disk that has failed.
+        gic::make_urgent(timers.hyp);
     }
 }
 

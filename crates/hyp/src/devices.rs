@@ -15,6 +15,7 @@ use skep_board::virtio::console::Console;
 use skep_board::virtio::{QueueError, Queues, Transport, Version, VirtioDevice};
 use skep_board::{IrqLine, MmioDevice, map};
 use skep_bundle as bundle;
+use skep_hyp::bus::Interrupt;
 use skep_hyp::platform::{Platform, Range};
 use skep_hyp::ram::Ram;
 use skep_hyp::tables::{Attributes, PAGE, Tables};
@@ -23,6 +24,7 @@ use spin::Mutex;
 use crate::cores;
 use crate::hw::guest_ram::GuestRam;
 use crate::hw::{disk, memory};
+use crate::log;
 use crate::vm::Output;
 
 /// Why a device can't be made, as a sentence.
@@ -172,30 +174,48 @@ impl BoardDisks {
             .flat_map(|vm| &vm.devices)
             .map(|device| device.path.as_str())
             .collect();
-        let mut transports: Vec<Range> = Vec::new();
+        let mut transports: Vec<(Range, Option<Interrupt>)> = Vec::new();
         for device in &platform.devices {
             let disk = device.is(&["virtio,mmio"]) && device.enabled && device.coherent;
             if let Some(&registers) = device.registers.first()
                 && disk
                 && !passed.contains(&device.path.as_str())
             {
-                let at = transports.partition_point(|other| other.base < registers.base);
-                transports.insert(at, registers);
+                let interrupt = platform.own_interrupt(device);
+                let at = transports.partition_point(|(other, _)| other.base < registers.base);
+                transports.insert(at, (registers, interrupt));
             }
         }
-        let open = |registers: Range| {
-            let mapped = memory::with_space(|space| space.map_device(registers))?.ok()?;
-            let memory = ram.allocate(disk::MEMORY, PAGE)?;
+        let mut disks = Vec::new();
+        for (registers, interrupt) in transports {
+            let Some(Ok(mapped)) = memory::with_space(|space| space.map_device(registers)) else {
+                continue;
+            };
+            let Some(memory) = ram.allocate(disk::MEMORY, PAGE) else {
+                continue;
+            };
             // SAFETY: the device tree says that a transport is there, which is coherent; no VM has it.
             // The memory was just allocated, for good.
-            let disk = unsafe { disk::Disk::new(mapped, registers.size as usize, memory) };
-            if disk.is_none() {
+            let disk =
+                unsafe { disk::Disk::new(mapped, registers.size as usize, memory, interrupt) };
+            let Some(disk) = disk else {
                 ram.release(memory);
-            }
-            disk
-        };
-        let disks = transports.into_iter().filter_map(open);
-        BoardDisks(disks.map(|disk| Arc::new(Mutex::new(disk))).collect())
+                continue;
+            };
+            log!(
+                "the board's disk {} at {:#x}: {} KiB, {}",
+                disks.len(),
+                registers.base,
+                disk.len() >> 10,
+                if interrupt.is_some() {
+                    "with an interrupt"
+                } else {
+                    "polled"
+                }
+            );
+            disks.push(Arc::new(Mutex::new(disk)));
+        }
+        BoardDisks(disks)
     }
 
     /// A part of a disk; `None` if there is no such disk, or it has no such part.

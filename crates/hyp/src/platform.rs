@@ -10,7 +10,10 @@ use core::fmt;
 
 use skep_loader::fdt::{FdtError, Node, Tree};
 
-use crate::bus::{Device, GICS, devices, number, strings};
+use crate::bus::{Device, GICS, Interrupt, devices, number, strings};
+
+/// Interrupt IDs of shared interrupts (IHI 0048B.b 2.2.1).
+const SPIS: core::ops::Range<u32> = 32..1020;
 
 /// A range of physical addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -207,6 +210,15 @@ impl Platform {
             devices: all.into_iter().map(|(_, device)| device).collect(),
         })
     }
+
+    /// The first interrupt of a device, if it is an SPI and no other device has it.
+    #[must_use]
+    pub fn own_interrupt(&self, device: &Device) -> Option<Interrupt> {
+        let own = *device.interrupts.first()?;
+        let all = self.devices.iter().flat_map(|other| &other.interrupts);
+        let holders = all.filter(|interrupt| interrupt.id == own.id).count();
+        (SPIS.contains(&own.id) && holders == 1).then_some(own)
+    }
 }
 
 /// A property that is a string, or the first of several.
@@ -378,6 +390,29 @@ mod tests {
                 devices: platform.devices.clone(),
             }
         );
+    }
+
+    #[test]
+    fn an_interrupt_that_another_device_has_is_nobodys_own() {
+        let mut tree = Tree::parse(&virt()).unwrap();
+        let own = |tree: &Tree| {
+            let platform = Platform::from_tree(tree).unwrap();
+            let slots = platform.devices.iter();
+            let mut slots = slots.filter(|device| device.is(&["virtio,mmio"]));
+            slots
+                .next()
+                .map(|device| platform.own_interrupt(device).map(|own| own.id))
+        };
+        let found = own(&tree).unwrap();
+        assert!(found.is_some_and(|id| SPIS.contains(&id)), "{found:?}");
+        for node in &mut tree.root.children {
+            if node.name.starts_with("pl011") {
+                let (kind, level) = ([0, 0, 0, 0], [0, 0, 0, 4]);
+                let number = (found.unwrap_or(0) - 32).to_be_bytes();
+                node.set("interrupts", [kind, number, level].concat());
+            }
+        }
+        assert_eq!(own(&tree), Some(None));
     }
 
     #[test]

@@ -5,13 +5,11 @@ use skep_bundle::{Console, Contents, CoreSchedule, Disk, Policy};
 use skep_hyp::guest::{ChannelRequest, Request, SystemRequest, describe_system};
 use skep_tests::transcript::guest;
 
-use crate::start_with;
+use crate::{Files, start_with};
 
 #[test]
 fn by_devices_on_the_victims_core() {
-    let files = skep_tests::default_guest();
-    let read = |path| std::fs::read(path).expect("the default guest is there");
-    let (kernel, initrd) = (read(&files.kernel), read(&files.initrd));
+    let files = Files::linux();
     let attacker = std::fs::read(guest("hyp_attack_devices")).expect("the guest was built");
     let disk = |byte, read_only| {
         [Disk {
@@ -25,13 +23,10 @@ fn by_devices_on_the_victims_core() {
     let (own, foreign) = (disk(0xa5, false), disk(0x5a, true));
     let victim = Request {
         name: "victim",
-        memory_mib: 192,
         cores: &[0],
-        kernel: &kernel,
-        initrd: Some(&initrd),
         cmdline: "console=ttyAMA0 quiet skep.modules=virtio_blk",
         disks: &own,
-        ..Request::default()
+        ..files.request()
     };
     let attacker = Request {
         name: "attacker",

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::Command;
 
 use skep_bundle::{System, pack};
-use skep_hyp::guest::{DeviceRequest, Request, SystemRequest, describe_system};
+use skep_hyp::guest::{DeviceRequest, Request};
 use skep_loader::fdt::{Node, Tree};
 use skep_tests::{Session, file};
 
-use crate::{bare_metal, image};
+use crate::{Files, bare_metal, described, image};
 
 /// A Versatile Express with a Cortex-A15 (Arm DUI 0447 and DUI 0604), as far as it matters here: RAM
 /// at 2 GiB, devices behind three buses and an interrupt map. QEMU adds memory and what was loaded.
@@ -99,30 +99,16 @@ fn linux_runs_on_a_versatile_express() {
     let directory = tempfile::tempdir().expect("a directory");
     let tree = versatile_express();
     let dtb = file(directory.path(), "dtb", &tree.to_bytes());
-    let files = skep_tests::default_guest();
-    let read = |path| std::fs::read(path).expect("the default guest is there");
-    let (kernel, initrd) = (read(&files.kernel), read(&files.initrd));
+    let files = Files::linux();
     let clock = [DeviceRequest {
         path: "/bus@8000000/motherboard/fpga@300000000/pl031@170000",
         dma_trusted: false,
     }];
     let linux = Request {
-        name: "linux",
-        memory_mib: 192,
-        cores: &[0, 1],
-        kernel: &kernel,
-        initrd: Some(&initrd),
-        cmdline: "console=ttyAMA0 quiet",
         devices: &clock,
-        ..Request::default()
+        ..files.request()
     };
-    let request = SystemRequest {
-        vms: &[linux],
-        board: Some(&tree),
-        ..SystemRequest::default()
-    };
-    let system = describe_system(&request).expect("it can be described");
-    let bundle = pack(&system).expect("it can be packed");
+    let bundle = pack(&described(&[linux], Some(&tree))).expect("it can be packed");
     let bundle = file(directory.path(), "bundle", &bundle);
     let mut command = Command::new("qemu-system-arm");
     command

@@ -8,7 +8,7 @@ use skep_tests::Session;
 use skep_tests::transcript::guest;
 use tempfile::TempDir;
 
-use crate::start_with;
+use crate::{Files, start_with};
 
 fn bare_metal<'a>(name: &'a str, cores: &'a [u8], kernel: &'a [u8]) -> Request<'a> {
     Request {
@@ -112,12 +112,13 @@ fn program(name: &str) -> Vec<u8> {
 
 #[test]
 fn linux_user_space_talks_to_a_bare_metal_guest() {
-    let files = skep_tests::default_guest();
-    let read = |path| std::fs::read(path).expect("the default guest is there");
+    let mut files = Files::linux();
     let mut overlay = Archive::default();
     overlay.file("bin/channel", 0o755, &program("channel"));
-    let (kernel, mut initrd) = (read(&files.kernel), read(&files.initrd));
-    initrd.extend(overlay.finish());
+    files
+        .initrd
+        .get_or_insert_default()
+        .extend(overlay.finish());
     let other = std::fs::read(guest("hyp_channel")).expect("the guest was built");
     let ends = [(0, false), (1, false)];
     let channels = [ChannelRequest {
@@ -126,13 +127,8 @@ fn linux_user_space_talks_to_a_bare_metal_guest() {
         ends: &ends,
     }];
     let linux = Request {
-        name: "linux",
-        memory_mib: 192,
         cores: &[0],
-        kernel: &kernel,
-        initrd: Some(&initrd),
-        cmdline: "console=ttyAMA0 quiet",
-        ..Request::default()
+        ..files.request()
     };
     let system = describe_system(&SystemRequest {
         vms: &[linux, bare_metal("second", &[1], &other)],

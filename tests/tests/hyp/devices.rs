@@ -2,15 +2,14 @@
 
 use std::process::Command;
 
-use skep_hyp::guest::{DeviceRequest, Request, SystemRequest, describe_system};
+use skep_hyp::guest::{DeviceRequest, Request};
 use skep_loader::fdt::Tree;
 use skep_tests::Session;
-use skep_tests::transcript::guest;
 
-use crate::{VIRT, start_with};
+use crate::{Files, VIRT, described, start_with};
 
 /// QEMU's board as its own tree describes it.
-fn board_tree(machine: &str) -> Tree {
+pub fn board_tree(machine: &str) -> Tree {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("dtb");
     let machine = format!("{machine},dumpdtb={}", path.display());
@@ -32,29 +31,13 @@ fn with_clock(vm: Request<'_>) -> (Session, tempfile::TempDir) {
         devices: &devices,
         ..vm
     };
-    let request = SystemRequest {
-        vms: &[vm],
-        board: Some(&tree),
-        ..SystemRequest::default()
-    };
-    let system = describe_system(&request).expect("it can be described");
+    let system = described(&[vm], Some(&tree));
     start_with(&system, &["-rtc", "base=2031-05-06T07:08:09"])
 }
 
 #[test]
 fn linux_has_the_boards_clock_and_its_alarm() {
-    let files = skep_tests::default_guest();
-    let read = |path| std::fs::read(path).expect("the default guest is there");
-    let (kernel, initrd) = (read(&files.kernel), read(&files.initrd));
-    let (mut session, _directory) = with_clock(Request {
-        name: "linux",
-        memory_mib: 192,
-        cores: &[0, 1],
-        kernel: &kernel,
-        initrd: Some(&initrd),
-        cmdline: "console=ttyAMA0 quiet",
-        ..Request::default()
-    });
+    let (mut session, _directory) = with_clock(Files::linux().request());
     session.expect("~# ");
     session.send(b"cat /sys/class/rtc/rtc0/name; hwclock -u\n");
     session
@@ -73,13 +56,11 @@ fn linux_has_the_boards_clock_and_its_alarm() {
 
 #[test]
 fn an_interrupt_that_was_left_active_comes_after_a_restart() {
-    let kernel = std::fs::read(guest("hyp_clock")).expect("the guest was built");
     let (mut session, _directory) = with_clock(Request {
         name: "clock",
         memory_mib: 32,
         cores: &[1],
-        kernel: &kernel,
-        ..Request::default()
+        ..Files::bare_metal("hyp_clock").request()
     });
     session
         .expect("clock: second run false")
@@ -94,7 +75,7 @@ fn an_interrupt_that_was_left_active_comes_after_a_restart() {
 
 #[test]
 fn what_others_use_is_not_given_away() {
-    let kernel = std::fs::read(guest("hyp_memory")).expect("the guest was built");
+    let files = Files::bare_metal("hyp_memory");
     let tree = board_tree(VIRT);
     for (path, dma_trusted, expected) in [
         (
@@ -113,16 +94,10 @@ fn what_others_use_is_not_given_away() {
             name: "greedy",
             memory_mib: 64,
             cores: &[0],
-            kernel: &kernel,
             devices: &devices,
-            ..Request::default()
+            ..files.request()
         };
-        let request = SystemRequest {
-            vms: &[vm],
-            board: Some(&tree),
-            ..SystemRequest::default()
-        };
-        let system = describe_system(&request).expect("it can be described");
+        let system = described(&[vm], Some(&tree));
         let (mut session, _directory) = start_with(&system, &[]);
         session.expect("virtual machine greedy: ").expect(expected);
     }

@@ -1,10 +1,11 @@
 //! Disks and consoles by virtio: in memory, and on the board's own disk.
 
 use skep_bundle::{Console, Contents, Disk};
-use skep_hyp::guest::{Request, SystemRequest, describe_system};
+use skep_hyp::guest::Request;
 use skep_tests::Session;
 
-use crate::start_with;
+use crate::devices::board_tree;
+use crate::{Files, VIRT, described, start_with};
 
 /// What no guest has seen before.
 fn pattern(length: usize, mut seed: u32) -> Vec<u8> {
@@ -55,14 +56,17 @@ fn drive(path: &str) -> [String; 4] {
 
 const MIB: usize = 1 << 20;
 
+/// What the guest's crc32 prints.
+fn sum(bytes: &[u8]) -> String {
+    format!("{:08x}", crc32fast::hash(bytes))
+}
+
 #[test]
 fn linux_uses_disks_and_a_console() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = skep_tests::file(directory.path(), "disk", &pattern(6 * MIB, 1));
     let before = pattern(6 * MIB, 1);
-    let files = skep_tests::default_guest();
-    let read = |path| std::fs::read(path).expect("the default guest is there");
-    let (kernel, initrd) = (read(&files.kernel), read(&files.initrd));
+    let files = Files::linux();
     let disks = [
         in_memory(pattern(100_000, 2), MIB as u32, false),
         in_memory(pattern(MIB, 3), MIB as u32, true),
@@ -70,24 +74,15 @@ fn linux_uses_disks_and_a_console() {
         on_board(4 * MIB as u64, 0, true),
     ];
     let linux = Request {
-        name: "linux",
-        memory_mib: 192,
-        cores: &[0, 1],
-        kernel: &kernel,
-        initrd: Some(&initrd),
         cmdline: "console=hvc0 quiet skep.modules=virtio_blk,virtio_console,ext4",
         console: Console::Virtio,
         disks: &disks,
-        ..Request::default()
+        ..files.request()
     };
-    let system = describe_system(&SystemRequest {
-        vms: &[linux],
-        ..SystemRequest::default()
-    });
+    let system = described(&[linux], None);
     let drive = drive(&path);
     let drive: Vec<&str> = drive.iter().map(String::as_str).collect();
-    let (mut session, _bundle) = start_with(&system.expect("it can be described"), &drive);
-    let sum = |bytes: &[u8]| format!("{:08x}", crc32fast::hash(bytes));
+    let (mut session, _bundle) = start_with(&system, &drive);
     let guest = &mut session;
     let all = "for d in a b c d; do \
                echo $(blockdev --getsize64 /dev/vd$d) $(blockdev --getro /dev/vd$d); done; \
@@ -135,4 +130,66 @@ fn linux_uses_disks_and_a_console() {
     assert_eq!(after[3 * MIB..], before[3 * MIB..]);
     // The magic number of the second extended file system.
     assert_eq!(after[MIB + 1024 + 56..][..2], [0x53, 0xef]);
+}
+
+/// Processor time that a process has taken, seconds.
+fn processor_time(process: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
+    let (_, fields) = stat.rsplit_once(") ").expect("a name");
+    let ticks = fields.split(' ').skip(11).take(2);
+    let ticks: u32 = ticks.filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
+    // USER_HZ.
+    f64::from(ticks) / 100.0
+}
+
+/// What it takes QEMU to read from a board's disk that does few requests in a second.
+fn slow_reads(interrupts: bool) -> f64 {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("disk").display().to_string();
+    std::fs::write(&path, pattern(MIB, 1)).expect("writable");
+    let dtb = directory.path().join("dtb").display().to_string();
+    let (files, disks) = (Files::linux(), [on_board(0, 0, true)]);
+    let linux = Request {
+        cores: &[0],
+        cmdline: "console=ttyAMA0 quiet skep.modules=virtio_blk",
+        disks: &disks,
+        ..files.request()
+    };
+    let system = described(&[linux], None);
+    let [a, drive, c, d] = drive(&path);
+    let slow = format!("{drive},throttling.iops-total=20");
+    let mut arguments = vec![a.as_str(), &slow, &c, &d];
+    if !interrupts {
+        let mut tree = board_tree(VIRT);
+        for node in &mut tree.root.children {
+            if node.name.starts_with("virtio_mmio") {
+                node.properties
+                    .retain(|property| property.name != "interrupts");
+            }
+        }
+        std::fs::write(&dtb, tree.to_bytes()).expect("writable");
+        arguments.extend(["-dtb", &dtb]);
+    }
+    let (mut session, _directory) = start_with(&system, &arguments);
+    let way = if interrupts {
+        "1024 KiB, with an interrupt"
+    } else {
+        "1024 KiB, polled"
+    };
+    session.expect(way);
+    // The kernel has looked for partitions: nothing else goes on.
+    shell(&mut session, "sleep 1; echo re''ady", "ready");
+    let before = processor_time(session.id());
+    // 16 requests at least.
+    let read = "dd if=/dev/vda bs=16k skip=32 count=16 2>/dev/null | crc32";
+    let expected = sum(&pattern(MIB, 1)[MIB / 2..][..MIB / 4]);
+    shell(&mut session, read, &expected);
+    processor_time(session.id()) - before
+}
+
+#[test]
+fn a_core_sleeps_until_the_boards_disk_interrupts() {
+    let (asleep, awake) = (slow_reads(true), slow_reads(false));
+    eprintln!("{asleep:.2} s of processor time asleep, {awake:.2} s polling");
+    assert!(2.0 * asleep < awake, "{asleep} s and {awake} s");
 }

@@ -1,10 +1,12 @@
 //! The board's virtio disks, by virtio-mmio (VIRTIO 1.2, sections 4.2 and 5.2). One request at a
-//! time, whose end is waited for.
+//! time, whose end the core waits for: asleep, if the disk has an interrupt.
 
 use core::ptr::NonNull;
 
 use skep_board::virtio::block::spec::{F_FLUSH, F_RO, S_OK, SECTOR, T_FLUSH, T_IN, T_OUT};
+use skep_hyp::bus::Interrupt;
 use skep_hyp::platform::Range;
+use skep_hyp::spec::timer;
 use skep_hyp::tables::PAGE;
 use spin::Mutex;
 use virtio_drivers::queue::VirtQueue;
@@ -12,7 +14,7 @@ use virtio_drivers::transport::mmio::MmioTransport;
 use virtio_drivers::transport::{DeviceStatus, DeviceType, Transport};
 use virtio_drivers::{BufferDirection, Hal, PAGE_SIZE, PhysAddr};
 
-use super::cp15;
+use super::{cp15, gic};
 
 /// VIRTIO_F_VERSION_1.
 const F_VERSION_1: u64 = 1 << 32;
@@ -89,6 +91,8 @@ pub struct Disk {
     buffers: &'static mut Buffers,
     sectors: u64,
     features: u64,
+    /// The interrupt that it has for itself.
+    interrupt: Option<u32>,
     failed: bool,
 }
 
@@ -98,14 +102,20 @@ pub struct Failed;
 
 impl Disk {
     /// The disk whose registers are mapped at this virtual address, if a disk is there that works,
-    /// with [`MEMORY`] bytes of memory.
+    /// with [`MEMORY`] bytes of memory. The interrupt is an SPI that no other device has; without one
+    /// the end of a request is polled for.
     ///
     /// # Safety
     ///
     /// Registers of virtio-mmio are there for good, as device memory, and nothing else uses them. The
     /// memory is RAM that is mapped to itself, belongs to nothing else, and the device's accesses to it
     /// see what is in the caches.
-    pub unsafe fn new(registers: NonNull<u8>, size: usize, memory: Range) -> Option<Self> {
+    pub unsafe fn new(
+        registers: NonNull<u8>,
+        size: usize,
+        memory: Range,
+        interrupt: Option<Interrupt>,
+    ) -> Option<Self> {
         // SAFETY: by this function's contract.
         let mut transport = unsafe { MmioTransport::new(registers.cast(), size) }.ok()?;
         if transport.device_type() != DeviceType::Block {
@@ -133,12 +143,17 @@ impl Disk {
             .ok()?;
         let queue = VirtQueue::new(&mut transport, QUEUE, false, false).ok()?;
         transport.set_status(status | DeviceStatus::DRIVER_OK);
+        if let Some(interrupt) = interrupt {
+            gic::disable(interrupt.id);
+            gic::configure(interrupt.id, interrupt.edge);
+        }
         Some(Disk {
             transport,
             queue,
             buffers,
             sectors,
             features,
+            interrupt: interrupt.map(|interrupt| interrupt.id),
             failed: false,
         })
     }
@@ -196,18 +211,25 @@ impl Disk {
         header[8..].copy_from_slice(&(offset / SECTOR).to_le_bytes());
         status[0] = !S_OK;
         let data = data.get_mut(..length).ok_or(Failed)?;
+        let sleep = self.interrupt.is_some();
         let device = (&mut self.queue, &mut self.transport);
+        if let Some(id) = self.interrupt {
+            gic::enable_here(id);
+        }
         let done = match kind {
-            T_IN => exchange(device, &[header], &mut [data, status]),
-            T_OUT => exchange(device, &[header, data], &mut [status]),
-            _ => exchange(device, &[header], &mut [status]),
+            T_IN => exchange(device, &[header], &mut [data, status], sleep),
+            T_OUT => exchange(device, &[header, data], &mut [status], sleep),
+            _ => exchange(device, &[header], &mut [status], sleep),
         };
+        // The line goes low.
+        self.transport.ack_interrupt();
+        if let Some(id) = self.interrupt {
+            gic::disable(id);
+        }
         if done.is_err() {
             self.failed = true;
             return Err(Failed);
         }
-        // The interrupt is not enabled; whoever looks at the line later finds it low.
-        self.transport.ack_interrupt();
         if self.buffers.status == [S_OK] {
             Ok(())
         } else {
@@ -216,26 +238,48 @@ impl Disk {
     }
 }
 
-/// Hands the device buffers to read and to write, and waits until it has done so. After an error they
-/// may be in use still.
+/// Hands the device buffers to read and to write, and waits until it has done so, asleep if its
+/// interrupt comes to this core. After an error they may be in use still.
 fn exchange<'a>(
     (queue, transport): (&mut VirtQueue<Dma, QUEUE_SIZE>, &mut MmioTransport<'static>),
     inputs: &'a [&'a [u8]],
     outputs: &'a mut [&'a mut [u8]],
+    sleep: bool,
 ) -> Result<(), Failed> {
     // SAFETY: the buffers are a disk's, there for good, and used again only after the request's end: a
     // disk that does not end one has failed.
     let token = unsafe { queue.add(inputs, outputs) }.map_err(|_| Failed)?;
     transport.notify(QUEUE);
-    let patience = PATIENCE * u64::from(cp15::cntfrq::read());
-    let start = cp15::cntpct::read();
-    while !queue.can_pop() {
-        if cp15::cntpct::read().wrapping_sub(start) > patience {
-            return Err(Failed);
-        }
+    if !wait(|| queue.can_pop(), sleep) {
+        return Err(Failed);
     }
     // SAFETY: the buffers of this request, the only one.
     unsafe { queue.pop_used(token, inputs, outputs) }
         .map(|_| ())
         .map_err(|_| Failed)
+}
+
+/// Waits until `done`; false if that takes longer than [`PATIENCE`]. To sleep, the disk's interrupt has
+/// to come to this core. Interrupts are masked, and wake it all the same; others than the disk's wait.
+fn wait(done: impl Fn() -> bool, sleep: bool) -> bool {
+    let end = cp15::cntpct::read() + PATIENCE * u64::from(cp15::cntfrq::read());
+    let expired = || cp15::cntpct::read() > end;
+    if !sleep {
+        while !done() && !expired() {}
+        return done();
+    }
+    // The scheduler's alarm waits, too.
+    let (control, compare) = (cp15::cnthp_ctl::read(), cp15::cnthp_cval::read());
+    cp15::cnthp_cval::write(end);
+    cp15::cnthp_ctl::write(timer::ENABLE);
+    cp15::isb();
+    gic::only_urgent(true);
+    while !done() && !expired() {
+        cp15::wfi();
+    }
+    gic::only_urgent(false);
+    cp15::cnthp_cval::write(compare);
+    cp15::cnthp_ctl::write(control);
+    cp15::isb();
+    done()
 }

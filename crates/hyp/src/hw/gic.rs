@@ -136,16 +136,27 @@ pub fn try_end_by_guest(intid: u32) {
     clear_active(intid);
 }
 
-/// The priority of all interrupts of the hypervisor.
+/// The priority of all interrupts of the hypervisor but those that are urgent.
 const PRIORITY: u32 = 0xa0;
+/// The priority of interrupts that come through [`only_urgent`] as well.
+const URGENT: u8 = 0x40;
+/// GICC_PMR: all priorities come.
+const ALL: u32 = 0xf8;
+/// GICC_PMR: [`URGENT`] comes, [`PRIORITY`] doesn't.
+const ONLY_URGENT: u32 = 0x80;
 
 /// Turns this core's interface on, and returns its number as a bit of a target mask.
 pub fn init_core() -> u8 {
     for n in 0..8 {
         d_write(gicd::IPRIORITYR + 4 * n, PRIORITY * 0x0101_0101);
     }
-    c_write(gicc::PMR, 0xf8);
+    c_write(gicc::PMR, ALL);
     c_write(gicc::CTLR, gicc::CTLR_ENABLE_GRP0 | gicc::CTLR_EOI_MODE);
+    target()
+}
+
+/// This core's interface, as a bit of a target mask.
+fn target() -> u8 {
     // Private interrupts have this core as their only target.
     d_read(gicd::ITARGETSR) as u8
 }
@@ -158,6 +169,29 @@ pub fn enable(id: u32, targets: u8) {
         d_write_byte(gicd::ITARGETSR + id, targets);
     }
     d_write(gicd::ISENABLER + id / 32 * 4, 1 << (id % 32));
+}
+
+/// Lets an SPI come to this core, as an urgent one.
+pub fn enable_here(id: u32) {
+    enable(id, target());
+    make_urgent(id);
+}
+
+/// Lets an interrupt, which is enabled, come through [`only_urgent`] as well.
+pub fn make_urgent(id: u32) {
+    d_write_byte(gicd::IPRIORITYR + id, URGENT);
+}
+
+/// Lets no interrupts come to this core, or wake it, but urgent ones, while this is on.
+pub fn only_urgent(on: bool) {
+    c_write(gicc::PMR, if on { ONLY_URGENT } else { ALL });
+}
+
+/// Lets an SPI come no more, and forgets an edge that has come.
+pub fn disable(id: u32) {
+    let (register, bit) = (id / 32 * 4, 1 << (id % 32));
+    d_write(gicd::ICENABLER + register, bit);
+    d_write(gicd::ICPENDR + register, bit);
 }
 
 /// Sends a software-generated interrupt to the cores of a target mask.
