@@ -196,6 +196,8 @@ pub fn prompt() {
 
 /// Takes what was typed: executes commands for the shell, and gives VMs as much as they have room
 /// for.
+// Apart from interrupts that come often, which would save registers for its sake.
+#[inline(never)]
 pub fn input() {
     while let Some(byte) = console::read() {
         let (command, target) = {

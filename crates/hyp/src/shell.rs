@@ -275,6 +275,8 @@ fn regs<'a>(
 }
 
 /// Prints a vCPU's registers, on its core; `None` if it is off.
+// Apart from the core's loop, which would save registers for its sake.
+#[inline(never)]
 pub fn registers(vm: &Vm, vcpu: usize, registers: Option<(&Frame, &Context)>) {
     let Some((frame, context)) = registers else {
         say!("vCPU {vcpu} of {} is off.", vm.name);

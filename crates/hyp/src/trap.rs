@@ -275,6 +275,8 @@ fn swap(value: u64, size: u8, big: bool) -> u64 {
 }
 
 /// A load or store that the syndrome does not describe: executed from the instruction itself.
+// Apart from the run loop, which would keep room on the stack and in registers for it.
+#[inline(never)]
 fn by_instruction(vcpu: &mut Vcpu, syndrome: Syndrome) -> Next {
     let Some(decoded) = fetch(vcpu) else {
         // The code has just been unmapped, by another vCPU: the guest will fault by itself.

@@ -554,6 +554,7 @@ impl Vm {
     }
 
     /// What others want of a vCPU: bits of [`signal`].
+    #[inline(always)]
     pub fn signals(&self, vcpu: usize) -> u32 {
         let own = signal::STOP | signal::PAUSE | signal::start(vcpu) | signal::report(vcpu);
         self.signals.load(Ordering::Acquire) & own

@@ -157,7 +157,7 @@ fn slow_reads(interrupts: bool) -> f64 {
     };
     let system = described(&[linux], None);
     let [a, drive, c, d] = drive(&path);
-    let slow = format!("{drive},throttling.iops-total=20");
+    let slow = format!("{drive},throttling.iops-total=10");
     let mut arguments = vec![a.as_str(), &slow, &c, &d];
     if !interrupts {
         let mut tree = board_tree(VIRT);

@@ -209,6 +209,7 @@ pub fn send_to_others(id: u32) {
 
 /// Takes the pending interrupt: the value for [`end`] and [`deactivate`], with the ID in the low ten
 /// bits.
+#[inline(always)]
 pub fn acknowledge() -> Option<u32> {
     let value = c_read(gicc::IAR);
     (value & 0x3ff < 1020).then_some(value)
