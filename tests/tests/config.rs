@@ -350,7 +350,7 @@ fn a_board_has_what_the_file_says() {
     let directory = directory();
     file(directory.path(), "disk.img", &[b'x'; 4096]);
     let text = format!(
-        "[vm.one]\nmemory = '128M'\ncmdline = 'quiet'\nconsole = 'virtio'\n\
+        "[vm.one]\nmemory = '128M'\ncmdline = 'quiet'\nconsoles = ['stdio']\n\
          disks = [{{ file = 'disk.img', size = '1M', readonly = true }}, {{ size = '2M' }}]\n\
          devices = ['/pl031@9010000']\ncores = [0, 1]\npriority = 101\nbudget = '5ms'\nperiod = '10ms'\n\
          [vm.two]\nkernel = '{}'\nmemory = '64M'\ncores = [1]\nautostart = false\n\

@@ -7,6 +7,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use skep_config::FILE;
+use skep_config::consoles::{Backend, parse_backend};
 use skep_config::net::{Net, Publish, parse_net, parse_publish};
 use skep_config::value::parse_memory;
 use skep_vmm::{Disk, Trace};
@@ -185,9 +186,18 @@ Options of a disk:
   format=FORMAT  raw or qcow2; without it, qcow2 if the name ends in .qcow2, and raw otherwise
   backing=allow  a qcow2 image may be based on another file, which it names: trust it first
 
+Consoles:
+  stdio                standard input and output
+  null                 nothing
+  file=PATH[,append]   output to a file, which is emptied at first
+  socket=PATH          a Unix socket that clients connect to, one at a time
+  pty[=LINK]           a terminal of the host's, whose name is printed, with a link to it
+  The kernel's console is the one on stdio. The default guest has a shell, and a system on a disk a
+  login prompt, on each other one with a socket or pty.
+
 With a NAME:
   The virtual machine is [vm.NAME] of the configuration file. Options are stronger than the file, but
-  for --append, --disk, --publish, --share and --console-file, which are added to what it has.
+  for --append, --disk, --publish, --share and --console, which are added to what it has.
 
 Examples:
   skep run                                  a shell in the default guest
@@ -196,6 +206,7 @@ Examples:
   skep run --disk disk.qcow2                a system that skep image build made
   echo 'ls /' | skep run                    its shell reads a pipe
   skep run --share . -- ./test              a program of this directory, in it
+  skep run --console pty                    a second shell, at a terminal of the host's
   skep run --publish 8080:80                localhost:8080 is port 80 of the guest
   skep run --kernel zImage --initrd initrd.img --append console=ttyAMA0
   skep run --bios /usr/lib/u-boot/qemu_arm/u-boot.bin";
@@ -265,12 +276,14 @@ pub struct RunArgs {
     /// 127.0.0.1 without an address (may be repeated)
     #[arg(long, value_name = "PORTS", value_parser = parse_publish)]
     pub publish: Vec<Publish>,
-    /// Device that the terminal is connected to [default: pl011]
-    #[arg(long, value_name = "DEVICE")]
-    pub console: Option<Console>,
-    /// Another virtio console, whose output goes to a file (may be repeated)
-    #[arg(long, value_name = "FILE")]
-    pub console_file: Vec<PathBuf>,
+    /// What the serial port (Linux: ttyAMA0) is connected to: stdio, null, file=PATH[,append],
+    /// socket=PATH or pty[=LINK] [default: stdio, or null if a console has that]
+    #[arg(long, value_name = "BACKEND", value_parser = parse_backend)]
+    pub serial: Option<Backend>,
+    /// A virtio console (Linux: hvc0 and so on), and what it is connected to, as with --serial (may
+    /// be repeated)
+    #[arg(long, value_name = "BACKEND", value_parser = parse_backend)]
+    pub console: Vec<Backend>,
     /// Register interface of virtio devices [default: modern]
     #[arg(long, value_name = "VERSION")]
     pub virtio: Option<Virtio>,
@@ -311,15 +324,6 @@ pub enum Cpu {
     CortexA15,
     /// Cortex-A7
     CortexA7,
-}
-
-/// Devices for the terminal.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Console {
-    /// The serial port (Linux: ttyAMA0)
-    Pl011,
-    /// A virtio console (Linux: hvc0)
-    Virtio,
 }
 
 /// Register interfaces of virtio-mmio.
@@ -377,7 +381,6 @@ macro_rules! same {
 
 same! {
     Cpu: CortexA15 CortexA7;
-    Console: Pl011 Virtio;
     Virtio: Modern Legacy;
     Guest: Debian DebianLpae;
     Boot: Disk Shell;

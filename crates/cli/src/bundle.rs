@@ -106,7 +106,7 @@ fn default_guest(flavour: skep_config::model::Guest, vm: &Vm) -> Result<GuestFil
             )
         })
     };
-    let console = vm.console_option();
+    let console = vm.board_console_option();
     let devices = guest::Devices {
         consoles: console == "console=hvc0",
         disks: !vm.disks.is_empty(),

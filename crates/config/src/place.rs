@@ -1,6 +1,7 @@
 //! Virtual machines on a board: who runs where, and whether all of it fits.
 
 use crate::board::Facts;
+use crate::consoles;
 use crate::diagnostic::{Diagnostic, Report, similar};
 use crate::files::Files;
 use crate::model::{At, Channel, Config, Core, Disk, Virtio, Vm};
@@ -173,15 +174,7 @@ fn check_for_board(vm: &Vm, report: &mut Report) {
             ));
         }
     }
-    if let Some(first) = vm.console_files.first() {
-        let files = Diagnostic::error(
-            hosted("console-files"),
-            first.span(),
-            "there are no files on the board: these consoles will not be there",
-            "nothing has to be done if the guest does without them",
-        );
-        report.add(files.warning());
-    }
+    consoles::warn_board(vm, report);
     for disk in &vm.disks {
         if disk.temporary {
             report.add(Diagnostic::error(

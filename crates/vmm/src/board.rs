@@ -1,23 +1,24 @@
 //! Assembles the board: every device at its address, with its interrupt and its backend.
 
 mod balloon;
-mod console;
 mod disk;
 mod flash;
 mod net;
+mod port;
+mod serial;
 mod share;
-mod terminal;
 mod virtio;
 mod worker;
 
 pub(crate) use balloon::HostBalloon;
-pub(crate) use console::Console as SerialPort;
 pub(crate) use net::Connected;
-pub(crate) use terminal::Terminal;
+pub(crate) use port::Port;
+pub(crate) use serial::SerialPort;
 
+use crate::backend::Consoles;
 use crate::bus::{Bus, SharedDevice};
 use crate::clock::VmClock;
-use crate::config::{ConsoleDevice, VmConfig};
+use crate::config::VmConfig;
 use crate::error::Error;
 use crate::irq::{Interrupts, Spi};
 use crate::memory::GuestRam;
@@ -36,7 +37,7 @@ pub type Output = Box<dyn FnMut(u8) + Send>;
 /// The parts of the board that the host reaches directly.
 pub(crate) struct Board {
     pub serial: SerialPort,
-    pub terminal: Terminal,
+    pub consoles: Consoles,
     pub rtc: Arc<Mutex<Pl031<Spi, VmClock>>>,
     pub gpio: Arc<Mutex<Pl061<Spi>>>,
     pub net: Connected,
@@ -64,12 +65,11 @@ impl Board {
             number,
         };
 
-        let (serial_output, virtio_output): (Output, Option<Output>) = match config.console {
-            ConsoleDevice::Pl011 => (output, None),
-            ConsoleDevice::Virtio => (Box::new(|_| ()), Some(output)),
-        };
-        let uart = Pl011::new(spi(map::SPI_UART), console::Sink(serial_output));
-        let serial = SerialPort::new(uart);
+        let mut consoles = Consoles::new(output, config.warn.clone());
+        let (output, end) = consoles.open(&config.serial)?;
+        let uart = Pl011::new(spi(map::SPI_UART), serial::Sink(output));
+        let serial = SerialPort::new(uart, interrupts.clone());
+        consoles.connect(end, "ttyAMA0", Port::Serial(serial.clone()));
         bus.attach("pl011", map::UART, shared(serial.clone()));
         let rtc = Arc::new(Mutex::new(Pl031::new(spi(map::SPI_RTC), clock)));
         bus.attach("pl031", map::RTC, rtc.clone());
@@ -80,16 +80,15 @@ impl Board {
             let bank = flash::Bank::new(index, ram.clone(), cluster.clone());
             bus.attach(&format!("flash {index}"), bank.range(), shared(bank));
         }
-        let attached = virtio::attach(config, virtio_output, &mut bus, &ram, &interrupts)?;
-        let terminal = match attached.terminal {
-            Some(console) => Terminal::Virtio(console),
-            None => Terminal::Serial(serial.clone()),
-        };
+        let attached = virtio::attach(config, &mut consoles, &mut bus, &ram, &interrupts)?;
+        for act in consoles.at_end() {
+            bus.at_end(act);
+        }
         Ok((
             bus,
             Board {
                 serial,
-                terminal,
+                consoles,
                 rtc,
                 gpio,
                 net: attached.net,

@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+mod backend;
 mod board;
 mod boot;
 mod bus;
@@ -42,7 +43,8 @@ mod ticker;
 mod vcpu;
 mod vm;
 
-pub use config::{ConsoleDevice, Disk, Share, Trace, VmConfig, Warn};
+pub use backend::ConsoleError;
+pub use config::{Backend, Disk, Share, Trace, VmConfig, Warn};
 pub use contents::Contents;
 pub use engine::{Engine, EngineStats, Leaves, TranslatorStats};
 pub use error::Error;

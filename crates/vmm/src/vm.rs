@@ -1,6 +1,6 @@
 //! The virtual machine: built from a configuration, run, paused, reset, stopped.
 
-use crate::board::{Board, HostBalloon, SerialPort, Terminal};
+use crate::board::{Board, HostBalloon, Port, SerialPort};
 use crate::boot;
 use crate::bus::{Bus, lock};
 use crate::clock::VmClock;
@@ -21,6 +21,7 @@ use skep_interp::Cluster;
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
@@ -230,12 +231,12 @@ pub struct Vm {
 #[derive(Clone)]
 pub struct VmHandle {
     shared: Arc<Shared>,
-    terminal: Terminal,
+    main: Option<Port>,
 }
 
 impl Vm {
-    /// Builds the board and loads the guest. Bytes that the guest writes to its console
-    /// ([`VmConfig::console`]) go to `output`, on the thread of the vCPU that writes them.
+    /// Builds the board and loads the guest. Bytes that the guest writes to the console that is
+    /// [`Backend::Main`](crate::Backend::Main) go to `output`, on the thread of the vCPU that writes them.
     ///
     /// # Errors
     /// Whatever is wrong with the configuration: see [`Error`].
@@ -307,7 +308,7 @@ impl Vm {
     pub fn handle(&self) -> VmHandle {
         VmHandle {
             shared: self.shared.clone(),
-            terminal: self.board.terminal.clone(),
+            main: self.board.consoles.main().cloned(),
         }
     }
 
@@ -319,6 +320,8 @@ impl Vm {
     /// [`Error::Thread`], [`Error::Panic`], and after a reset those of loading.
     pub fn run(&mut self) -> Result<Outcome, Error> {
         self.board.net.start()?;
+        let standstill = self.shared.bus.standstill();
+        self.board.consoles.start(standstill)?;
         loop {
             self.let_devices_work();
             self.shared.bus.clock().start();
@@ -399,6 +402,12 @@ impl Vm {
         self.load()
     }
 
+    /// The consoles that are pseudo-terminals of the host: what a guest calls them, and the terminals'
+    /// names.
+    pub fn terminals(&self) -> &[(String, PathBuf)] {
+        self.board.consoles.terminals()
+    }
+
     /// What the VM did so far.
     pub fn stats(&self) -> VmStats {
         let progress = self.shared.progress.iter();
@@ -417,29 +426,30 @@ impl Vm {
 }
 
 impl VmHandle {
-    /// Gives bytes to the guest's console. They wait until the guest takes them.
+    /// Gives bytes to the guest's main console. They wait until the guest takes them; without such a
+    /// console they are lost.
     pub fn input(&self, bytes: &[u8]) {
-        self.terminal.input(bytes);
-        // The first CPU moves on what the port could not take yet, and may be asleep.
-        if self.shared.serial.held_back() {
-            self.shared.bus.interrupts().wake(0);
+        if let Some(main) = &self.main {
+            main.input(bytes);
         }
     }
 
-    /// How many bytes the guest has written to its console.
+    /// How many bytes the guest has written to its main console.
     pub fn output_count(&self) -> u64 {
-        self.terminal.sent()
+        self.main.as_ref().map_or(0, Port::sent)
     }
 
     /// How many bytes of input the guest has not taken yet.
     pub fn input_waiting(&self) -> usize {
-        self.terminal.waiting()
+        self.main.as_ref().map_or(0, Port::waiting)
     }
 
     /// Tells the guest the terminal's new size in columns and rows. Only virtio consoles that were
     /// given one at first ([`VmConfig::terminal_size`]) can.
     pub fn resize(&self, columns: u16, rows: u16) {
-        self.terminal.resize(columns, rows);
+        if let Some(main) = &self.main {
+            main.resize(columns, rows);
+        }
     }
 
     /// Stops all vCPUs and the VM's time, and returns when they stand still. Does nothing unless
