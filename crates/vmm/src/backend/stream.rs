@@ -66,9 +66,6 @@ impl Stream {
     pub fn run(&mut self) {
         while !self.ring.is_stopped() {
             let ready = self.wait();
-            if ready.knock {
-                self.answer();
-            }
             self.look();
             self.deliver();
             if ready
@@ -76,6 +73,9 @@ impl Stream {
                 .intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR)
             {
                 self.read(ready.peer);
+            }
+            if ready.knock {
+                self.answer();
             }
             self.write();
         }
@@ -147,6 +147,9 @@ impl Stream {
         };
         if client.set_nonblocking(true).is_err() {
             return;
+        }
+        if self.client.as_ref().is_some_and(has_gone) {
+            self.end();
         }
         if self.client.is_some() {
             let _ = client.write_all(b"skep: another client has this console\r\n");
@@ -241,4 +244,10 @@ impl Stream {
             self.end();
         }
     }
+}
+
+/// Whether a client has closed its end.
+fn has_gone(client: &OwnedFd) -> bool {
+    let mut fd = [PollFd::new(client, PollFlags::empty())];
+    poll(&mut fd, Some(&Timespec::default())).is_ok() && fd[0].revents().contains(PollFlags::HUP)
 }
