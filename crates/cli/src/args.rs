@@ -164,7 +164,7 @@ Exit status:
   1-255 with a command after -- or on a pipe: its own status; as in a shell 126 if it can't be
         executed, 127 if it is not found, 128 + N if signal N killed it
   2     the command line is wrong
-  124   the guest can't go on: a fault record was printed
+  124   the guest can't go on: a fault record was printed, or its watchdog ended it
   125   Skep could not start or run the virtual machine
   130   stopped by a signal, or the terminal is gone
   141   nobody reads standard output any more
@@ -284,6 +284,9 @@ pub struct RunArgs {
     /// be repeated)
     #[arg(long, value_name = "BACKEND", value_parser = parse_backend)]
     pub console: Vec<Backend>,
+    /// What becomes of a guest that does not feed its watchdog [default: reset]
+    #[arg(long, value_name = "WHAT")]
+    pub watchdog: Option<Watchdog>,
     /// Register interface of virtio devices [default: modern]
     #[arg(long, value_name = "VERSION")]
     pub virtio: Option<Virtio>,
@@ -324,6 +327,18 @@ pub enum Cpu {
     CortexA15,
     /// Cortex-A7
     CortexA7,
+}
+
+/// What becomes of a guest that does not feed its watchdog.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Watchdog {
+    /// It is reset
+    Reset,
+    /// The virtual machine ends, with status 124
+    #[value(name = "poweroff")]
+    PowerOff,
+    /// It has no watchdog
+    None,
 }
 
 /// Register interfaces of virtio-mmio.
@@ -381,6 +396,7 @@ macro_rules! same {
 
 same! {
     Cpu: CortexA15 CortexA7;
+    Watchdog: Reset PowerOff None;
     Virtio: Modern Legacy;
     Guest: Debian DebianLpae;
     Boot: Disk Shell;

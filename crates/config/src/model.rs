@@ -99,6 +99,19 @@ pub enum Virtio {
     Legacy,
 }
 
+/// What becomes of a guest that does not feed its watchdog.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Watchdog {
+    /// It is reset.
+    #[default]
+    Reset,
+    /// Its virtual machine ends.
+    PowerOff,
+    /// It has none.
+    None,
+}
+
 /// What becomes of a virtual machine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -146,6 +159,8 @@ pub struct Vm {
     pub serial: Option<At<Backend>>,
     /// What virtio consoles are connected to.
     pub consoles: Vec<At<Backend>>,
+    /// What its watchdog does.
+    pub watchdog: Option<At<Watchdog>>,
     /// The register interface of virtio.
     pub virtio: Option<At<Virtio>>,
     /// A core for each vCPU.

@@ -4,7 +4,7 @@ use crate::consoles::{self, Backend, parse_backend};
 use crate::diagnostic::{Diagnostic, Report, similar};
 use crate::model::{
     At, Board, Boot, Channel, Config, Core, Cpu, Device, Disk, Guest, KnownBoard, Policy, Virtio,
-    Vm,
+    Vm, Watchdog,
 };
 use crate::net::{Net, parse_net, parse_publish};
 use crate::schema::{self, Section};
@@ -38,6 +38,11 @@ const GUESTS: [(&str, Guest); 2] = [
 const CPUS: [(&str, Cpu); 2] = [("cortex-a15", Cpu::CortexA15), ("cortex-a7", Cpu::CortexA7)];
 const BOOTS: [(&str, Boot); 2] = [("disk", Boot::Disk), ("shell", Boot::Shell)];
 const VIRTIO: [(&str, Virtio); 2] = [("modern", Virtio::Modern), ("legacy", Virtio::Legacy)];
+const WATCHDOGS: [(&str, Watchdog); 3] = [
+    ("reset", Watchdog::Reset),
+    ("poweroff", Watchdog::PowerOff),
+    ("none", Watchdog::None),
+];
 const POLICIES: [(&str, Policy); 2] = [("stop", Policy::Stop), ("reset", Policy::Reset)];
 const BOARDS: [(&str, KnownBoard); 1] = [("qemu", KnownBoard::Qemu)];
 const DMA: [(&str, bool); 2] = [("none", false), ("trusted", true)];
@@ -262,6 +267,7 @@ fn vm(name: At<String>, table: &Table<'_, '_>, base: &Path, report: &mut Report)
             .into_iter()
             .map(|backend| within(backend, base))
             .collect(),
+        watchdog: table.choice("watchdog", &WATCHDOGS, report),
         virtio: table.choice("virtio", &VIRTIO, report),
         cores: table.numbers("cores", 0..=u64::from(u8::MAX), report),
         priority: table.number("priority", 0..=255, report),

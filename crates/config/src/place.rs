@@ -4,7 +4,7 @@ use crate::board::Facts;
 use crate::consoles;
 use crate::diagnostic::{Diagnostic, Report, similar};
 use crate::files::Files;
-use crate::model::{At, Channel, Config, Core, Disk, Virtio, Vm};
+use crate::model::{At, Channel, Config, Core, Disk, Virtio, Vm, Watchdog};
 use crate::net::Net;
 use crate::table::list;
 use crate::value::show_size;
@@ -175,6 +175,17 @@ fn check_for_board(vm: &Vm, report: &mut Report) {
         }
     }
     consoles::warn_board(vm, report);
+    if let Some(watchdog) = &vm.watchdog
+        && *watchdog.get_ref() != Watchdog::None
+    {
+        let warning = Diagnostic::error(
+            hosted("watchdog"),
+            watchdog.span(),
+            "the bare-metal hypervisor's guests have no watchdog",
+            "nothing has to be done if the guest does without it",
+        );
+        report.add(warning.warning());
+    }
     for disk in &vm.disks {
         if disk.temporary {
             report.add(Diagnostic::error(

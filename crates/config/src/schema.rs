@@ -95,6 +95,8 @@ pub const VM: Section = Section {
             as "\"stdio\"": "What the serial port is connected to";
         "consoles" Both, "list of the same", default "none",
             as "[\"pty\"]": "virtio consoles, and what they are connected to; on a board only `stdio`: the board's console";
+        "watchdog" Hosted, "`reset`, `poweroff`, `none`", default "`reset`",
+            as "\"poweroff\"": "What becomes of a guest that does not feed its watchdog; `none`: it has no watchdog";
         "virtio" Hosted, "`modern`, `legacy`", default "`modern`",
             as "\"modern\"": "Register interface of virtio devices: 1.0 and later, or before";
         "cores" Board, "list of core numbers, one for each vCPU", default "cores that nobody has, in order",

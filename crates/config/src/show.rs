@@ -1,6 +1,6 @@
 //! What a file comes to, with every default filled in: a file of the same format, or JSON.
 
-use crate::model::{At, Boot, Config, Cpu, Guest, KnownBoard, Policy, Virtio, Vm, value};
+use crate::model::{At, Boot, Config, Cpu, Guest, KnownBoard, Policy, Virtio, Vm, Watchdog, value};
 use crate::place::System;
 use crate::value::{show_size, show_time};
 use serde::Serialize;
@@ -56,6 +56,7 @@ pub struct EffectiveVm {
     publish: Vec<String>,
     serial: String,
     consoles: Vec<String>,
+    watchdog: Watchdog,
     virtio: Virtio,
     #[serde(skip_serializing_if = "Option::is_none")]
     cores: Option<Vec<u8>>,
@@ -282,6 +283,7 @@ fn effective_vm(vm: &Vm, config: &Config, cores: Option<Vec<u8>>, directory: &Pa
             .into_iter()
             .map(|backend| backend.within(directory).to_string())
             .collect(),
+        watchdog: value(&vm.watchdog),
         virtio: value(&vm.virtio),
         cores,
         priority: vm

@@ -8,17 +8,19 @@ mod port;
 mod serial;
 mod share;
 mod virtio;
+mod watchdog;
 mod worker;
 
 pub(crate) use balloon::HostBalloon;
 pub(crate) use net::Connected;
 pub(crate) use port::Port;
 pub(crate) use serial::SerialPort;
+pub(crate) use watchdog::HostWatchdog;
 
 use crate::backend::Consoles;
 use crate::bus::{Bus, SharedDevice};
 use crate::clock::VmClock;
-use crate::config::VmConfig;
+use crate::config::{VmConfig, Watchdog};
 use crate::error::Error;
 use crate::irq::{Interrupts, Spi};
 use crate::memory::GuestRam;
@@ -39,6 +41,7 @@ pub(crate) struct Board {
     pub serial: SerialPort,
     pub consoles: Consoles,
     pub rtc: Arc<Mutex<Pl031<Spi, VmClock>>>,
+    pub watchdog: Option<HostWatchdog>,
     pub gpio: Arc<Mutex<Pl061<Spi>>>,
     pub net: Connected,
     pub balloon: HostBalloon,
@@ -71,8 +74,13 @@ impl Board {
         let serial = SerialPort::new(uart, interrupts.clone());
         consoles.connect(end, "ttyAMA0", Port::Serial(serial.clone()));
         bus.attach("pl011", map::UART, shared(serial.clone()));
-        let rtc = Arc::new(Mutex::new(Pl031::new(spi(map::SPI_RTC), clock)));
+        let rtc = Arc::new(Mutex::new(Pl031::new(spi(map::SPI_RTC), clock.clone())));
         bus.attach("pl031", map::RTC, rtc.clone());
+        let watchdog = (config.watchdog != Watchdog::None)
+            .then(|| HostWatchdog::new(interrupts.clone(), clock));
+        if let Some(watchdog) = &watchdog {
+            bus.attach("sp805", map::WATCHDOG, shared(watchdog.clone()));
+        }
         let gpio = Arc::new(Mutex::new(Pl061::new(spi(map::SPI_GPIO))));
         bus.attach("pl061", map::GPIO, gpio.clone());
         bus.attach("fw_cfg", map::FW_CFG, shared(fw_cfg(config, ram.clone())?));
@@ -90,6 +98,7 @@ impl Board {
                 serial,
                 consoles,
                 rtc,
+                watchdog,
                 gpio,
                 net: attached.net,
                 balloon: attached.balloon,

@@ -41,6 +41,8 @@ pub struct VmConfig {
     pub shares: Vec<Share>,
     /// What the network card is connected to; None: there is no card.
     pub net: Option<skep_net::Config>,
+    /// What becomes of a guest that does not feed its watchdog.
+    pub watchdog: Watchdog,
     /// A guest that resets ends, as if it had powered off.
     pub no_restart: bool,
     /// What the serial port is connected to: `/dev/ttyAMA0` in Linux.
@@ -89,6 +91,7 @@ impl Default for VmConfig {
             disks: Vec::new(),
             shares: Vec::new(),
             net: None,
+            watchdog: Watchdog::Reset,
             no_restart: false,
             serial: Backend::Main,
             consoles: Vec::new(),
@@ -139,6 +142,18 @@ pub struct Share {
     pub tag: String,
     /// The guest can't change anything in it.
     pub read_only: bool,
+}
+
+/// What becomes of a guest that has started its watchdog and does not feed it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Watchdog {
+    /// It is reset.
+    #[default]
+    Reset,
+    /// Its VM ends: [`crate::Outcome::Watchdog`].
+    PowerOff,
+    /// It has none.
+    None,
 }
 
 /// What a console is connected to.

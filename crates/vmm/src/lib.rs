@@ -19,6 +19,7 @@
 //! match vm.run()? {
 //!     Outcome::PoweredOff => println!("the guest powered off"),
 //!     Outcome::Stopped => println!("stopped"),
+//!     Outcome::Watchdog => println!("the guest hangs"),
 //!     Outcome::Fault(record) => println!("{record}"),
 //! }
 //! # Ok(())
@@ -44,7 +45,7 @@ mod vcpu;
 mod vm;
 
 pub use backend::ConsoleError;
-pub use config::{Backend, Disk, Share, Trace, VmConfig, Warn};
+pub use config::{Backend, Disk, Share, Trace, VmConfig, Warn, Watchdog};
 pub use contents::Contents;
 pub use engine::{Engine, EngineStats, Leaves, TranslatorStats};
 pub use error::Error;

@@ -1,10 +1,10 @@
 //! The virtual machine: built from a configuration, run, paused, reset, stopped.
 
-use crate::board::{Board, HostBalloon, Port, SerialPort};
+use crate::board::{Board, HostBalloon, HostWatchdog, Port, SerialPort};
 use crate::boot;
 use crate::bus::{Bus, lock};
 use crate::clock::VmClock;
-use crate::config::{MAX_MEMORY, MIN_MEMORY, VmConfig};
+use crate::config::{MAX_MEMORY, MIN_MEMORY, VmConfig, Watchdog};
 use crate::engine::Vcpu;
 use crate::error::Error;
 use crate::irq::Spi;
@@ -43,6 +43,8 @@ pub enum Outcome {
     PoweredOff,
     /// [`VmHandle::stop`] was called.
     Stopped,
+    /// The guest did not feed its watchdog, with [`Watchdog::PowerOff`].
+    Watchdog,
     /// The guest can't go on.
     Fault(Box<FaultRecord>),
 }
@@ -106,6 +108,8 @@ fn describe(exception: &Exception) -> String {
 pub(crate) enum End {
     PowerOff,
     Reset,
+    /// The guest did not feed its watchdog.
+    Watchdog,
     Stop,
     Fault(Box<FaultRecord>),
     /// A vCPU's thread panicked: its number, and what it said.
@@ -144,6 +148,7 @@ pub(crate) struct Shared {
     pub bus: Arc<Bus>,
     pub cluster: Arc<Cluster>,
     pub rtc: Arc<Mutex<Pl031<Spi, VmClock>>>,
+    pub watchdog: Option<HostWatchdog>,
     pub gpio: Arc<Mutex<Pl061<Spi>>>,
     pub balloon: HostBalloon,
     pub serial: SerialPort,
@@ -256,6 +261,7 @@ impl Vm {
             bus: Arc::new(bus),
             cluster: cluster.clone(),
             rtc: board.rtc.clone(),
+            watchdog: board.watchdog.clone(),
             gpio: board.gpio.clone(),
             balloon: board.balloon.clone(),
             serial: board.serial.clone(),
@@ -338,6 +344,14 @@ impl Vm {
                 End::Stop => return Ok(Outcome::Stopped),
                 End::Fault(record) => return Ok(Outcome::Fault(record)),
                 End::Panic(cpu, message) => return Err(Error::Panic { cpu, message }),
+                End::Watchdog => {
+                    if self.config.watchdog == Watchdog::PowerOff || self.config.no_restart {
+                        return Ok(Outcome::Watchdog);
+                    }
+                    let warn = &self.config.warn;
+                    warn.tell("the guest did not feed its watchdog: it is reset");
+                    self.reset()?;
+                }
                 End::Reset if self.config.no_restart => return Ok(Outcome::PoweredOff),
                 End::Reset => self.reset()?,
             }

@@ -7,7 +7,7 @@ use crate::run::net;
 use crate::run::progress::Bar;
 use crate::run::shares;
 use crate::run::terminal;
-use skep_config::model::Guest;
+use skep_config::model::{Guest, Watchdog};
 use skep_config::net::Net;
 use skep_image::{CommandOutput, Flavour, Options, Progress};
 use skep_vmm::{Contents, VmHandle};
@@ -86,6 +86,8 @@ pub struct Devices {
     pub hosted: bool,
     /// The power key, for a system that listens to it.
     pub power_key: bool,
+    /// The watchdog, for a system that feeds it.
+    pub watchdog: bool,
 }
 
 impl Devices {
@@ -99,6 +101,7 @@ impl Devices {
             ("virtio_blk", self.disks),
             ("virtiofs", self.shares),
             ("evdev", self.power_key),
+            ("sp805_wdt", self.watchdog),
         ];
         let wanted = modules.into_iter().filter(|(_, wanted)| *wanted);
         wanted.map(|(module, _)| module).collect()
@@ -137,6 +140,7 @@ fn default_guest(machine: &Machine) -> Result<Session, Error> {
         shares: !machine.shares.is_empty(),
         hosted: true,
         power_key: machine.boots_disk(),
+        watchdog: machine.boots_disk() && machine.watchdog != Watchdog::None,
     };
     let mut command_line = vec![command_line(&machine.console_option(), devices)];
     command_line.extend(net::guest_option(&machine.net));

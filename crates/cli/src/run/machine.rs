@@ -7,7 +7,7 @@ use crate::args::{Cli, RunArgs};
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 use skep_config::consoles::{self, Backend};
-use skep_config::model::{At, Boot, Cpu, DEFAULT_MEMORY, Guest, Virtio, Vm};
+use skep_config::model::{At, Boot, Cpu, DEFAULT_MEMORY, Guest, Virtio, Vm, Watchdog};
 use skep_config::net::{Net, Publish};
 use skep_vmm::{Access, Disk};
 use std::ffi::OsString;
@@ -33,6 +33,7 @@ pub struct Machine {
     pub publish: Vec<Publish>,
     pub serial: Backend,
     pub consoles: Vec<Backend>,
+    pub watchdog: Watchdog,
     pub virtio: Virtio,
     pub command: Vec<OsString>,
 }
@@ -99,6 +100,7 @@ impl Machine {
                 .collect(),
             serial: consoles::serial(serial, &consoles),
             consoles,
+            watchdog: either(args.watchdog, vm, |vm| &vm.watchdog),
             virtio: either(args.virtio, vm, |vm| &vm.virtio),
             command: args.command.clone(),
         }
@@ -264,7 +266,7 @@ mod tests {
 
     const FILE: &str = "[vm.one]\nkernel = 'zImage'\ninitrd = 'initrd'\nmemory = '64M'\ncpus = 2\n\
         cpu = 'cortex-a7'\ncmdline = 'quiet'\ndisks = ['a', { file = '/b', readonly = true }]\n\
-        consoles = ['stdio', 'file=log']\nvirtio = 'legacy'\nnet = 'user,restrict'\n\
+        consoles = ['stdio', 'file=log']\nwatchdog = 'poweroff'\nvirtio = 'legacy'\nnet = 'user,restrict'\n\
         publish = ['8080:80']";
 
     #[test]
@@ -293,8 +295,8 @@ mod tests {
         assert_eq!(machine.consoles, [Backend::Stdio, log]);
         assert_eq!(machine.console_option(), "console=hvc0");
         assert_eq!(
-            (machine.cpu, machine.virtio),
-            (Cpu::CortexA7, Virtio::Legacy)
+            (machine.cpu, machine.virtio, machine.watchdog),
+            (Cpu::CortexA7, Virtio::Legacy, Watchdog::PowerOff)
         );
         assert!(!machine.has_default_guest());
         let restrict = true;

@@ -22,7 +22,7 @@ use crate::{Error, STATUS_CLOSED, STATUS_FAULT};
 use machine::Machine;
 use output::Output;
 use quit::Quit;
-use skep_config::model::{Cpu, Virtio, Vm as Described};
+use skep_config::model::{Cpu, Virtio, Vm as Described, Watchdog};
 use skep_vmm::{CpuModel, Outcome, VirtioVersion, Vm, VmConfig, Warn};
 use std::io::{ErrorKind, IsTerminal, Write};
 use terminal::RawTerminal;
@@ -63,6 +63,11 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
         serial: consoles::backend(&machine.serial),
         consoles: machine.consoles.iter().map(consoles::backend).collect(),
         terminal_size: terminal::size(),
+        watchdog: match machine.watchdog {
+            Watchdog::Reset => skep_vmm::Watchdog::Reset,
+            Watchdog::PowerOff => skep_vmm::Watchdog::PowerOff,
+            Watchdog::None => skep_vmm::Watchdog::None,
+        },
         virtio: match machine.virtio {
             Virtio::Modern => VirtioVersion::Modern,
             Virtio::Legacy => VirtioVersion::Legacy,
@@ -131,6 +136,13 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
     match outcome {
         Outcome::Fault(record) => {
             let _ = writeln!(std::io::stderr(), "skep: the guest can't go on. {record}");
+            Ok(STATUS_FAULT)
+        }
+        Outcome::Watchdog => {
+            let _ = writeln!(
+                std::io::stderr(),
+                "skep: the guest did not feed its watchdog, which ended it"
+            );
             Ok(STATUS_FAULT)
         }
         _ if command => output.status().ok_or_else(|| unfinished(&output)),
