@@ -135,6 +135,45 @@ fn what_is_wrong_is_said_and_nothing_runs() {
 }
 
 #[test]
+fn what_is_wrong_is_told_to_programs_too() {
+    let directory = directory();
+    let check = |text: &str| {
+        file(directory.path(), "skep.toml", text.as_bytes());
+        let output = skep_in(directory.path(), &["check", "--json"]);
+        assert_eq!(stderr(&output), "");
+        let text = stdout(&output);
+        assert_eq!(text.matches('\n').count(), 1, "{text}");
+        let found: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        (output.status.code(), found)
+    };
+    let (status, found) = check("[vm.one]\ncpus = 9\nkernal = 'x'\n");
+    assert_eq!(status, Some(1));
+    assert_eq!(
+        (&found["errors"], &found["warnings"]),
+        (&2.into(), &0.into())
+    );
+    let first = &found["findings"][0];
+    assert_eq!(first["level"], "error");
+    assert_eq!(
+        first["title"],
+        "`cpus` of the virtual machine `one` can't be this"
+    );
+    assert_eq!(first["help"], "write for instance cpus = 2");
+    let place = serde_json::json!({
+        "line": 2, "column": 8, "end_line": 2, "end_column": 9, "label": "it is 1 to 8",
+    });
+    assert_eq!(first["places"], serde_json::json!([place]));
+    let (status, found) = check("[vm.one]\n[vm.two]\n");
+    assert_eq!(status, Some(0));
+    assert_eq!(found["findings"], serde_json::json!([]));
+    assert_eq!(found["vms"], serde_json::json!(["one", "two"]));
+    assert_eq!(
+        (&found["file"], &found["board"]),
+        (&"skep.toml".into(), &false.into())
+    );
+}
+
+#[test]
 fn what_is_shown_is_the_whole_file() {
     let directory = directory();
     let in_it = |args: &[&str]| skep_in(directory.path(), args);

@@ -44,6 +44,9 @@ pub enum Command {
         /// The file
         #[arg(default_value = FILE)]
         file: PathBuf,
+        /// As JSON, on one line
+        #[arg(long)]
+        json: bool,
     },
     /// Write a configuration file to begin with
     Init {

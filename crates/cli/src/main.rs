@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         None => run::run(cli.run, None),
         Some(Command::Run(command)) => run(*command),
-        Some(Command::Check { file }) => config::check(&file),
+        Some(Command::Check { file, json }) => config::check(&file, json),
         Some(Command::Init { file }) => config::init(&file),
         Some(Command::Config { command }) => config::config(command),
         Some(Command::Bundle {

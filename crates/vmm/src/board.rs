@@ -4,18 +4,17 @@ mod balloon;
 mod disk;
 mod flash;
 mod net;
+mod polled;
 mod port;
 mod serial;
 mod share;
 mod virtio;
-mod watchdog;
 mod worker;
 
 pub(crate) use balloon::HostBalloon;
 pub(crate) use net::Connected;
 pub(crate) use port::Port;
 pub(crate) use serial::SerialPort;
-pub(crate) use watchdog::HostWatchdog;
 
 use crate::backend::Consoles;
 use crate::bus::{Bus, SharedDevice};
@@ -29,6 +28,7 @@ use skep_board::fw_cfg::FwCfg;
 use skep_board::pl011::Pl011;
 use skep_board::pl031::Pl031;
 use skep_board::pl061::Pl061;
+use skep_board::sp805::Sp805;
 use skep_board::{MmioDevice, map};
 use skep_interp::Cluster;
 use std::sync::{Arc, Mutex};
@@ -41,7 +41,7 @@ pub(crate) struct Board {
     pub serial: SerialPort,
     pub consoles: Consoles,
     pub rtc: Arc<Mutex<Pl031<Spi, VmClock>>>,
-    pub watchdog: Option<HostWatchdog>,
+    pub watchdog: Option<Arc<Mutex<Sp805<Spi, VmClock>>>>,
     pub gpio: Arc<Mutex<Pl061<Spi>>>,
     pub net: Connected,
     pub balloon: HostBalloon,
@@ -75,11 +75,13 @@ impl Board {
         consoles.connect(end, "ttyAMA0", Port::Serial(serial.clone()));
         bus.attach("pl011", map::UART, shared(serial.clone()));
         let rtc = Arc::new(Mutex::new(Pl031::new(spi(map::SPI_RTC), clock.clone())));
-        bus.attach("pl031", map::RTC, rtc.clone());
+        bus.attach("pl031", map::RTC, polled(&rtc, &interrupts));
         let watchdog = (config.watchdog != Watchdog::None)
-            .then(|| HostWatchdog::new(interrupts.clone(), clock));
-        if let Some(watchdog) = &watchdog {
-            bus.attach("sp805", map::WATCHDOG, shared(watchdog.clone()));
+            .then(|| Sp805::new(spi(map::SPI_WATCHDOG), clock, map::APB_HZ))
+            .map(|device| Arc::new(Mutex::new(device)));
+        if let Some(device) = &watchdog {
+            let polled = polled(device, &interrupts);
+            bus.attach("sp805", map::WATCHDOG, polled);
         }
         let gpio = Arc::new(Mutex::new(Pl061::new(spi(map::SPI_GPIO))));
         bus.attach("pl061", map::GPIO, gpio.clone());
@@ -109,6 +111,16 @@ impl Board {
 
 fn shared(device: impl MmioDevice + 'static) -> SharedDevice {
     Arc::new(Mutex::new(device))
+}
+
+fn polled<D: MmioDevice + 'static>(
+    device: &Arc<Mutex<D>>,
+    interrupts: &Arc<Interrupts>,
+) -> SharedDevice {
+    shared(polled::Polled {
+        device: device.clone(),
+        interrupts: interrupts.clone(),
+    })
 }
 
 /// Fills a buffer with random bytes from the host. What it does not provide stays as it was.

@@ -1,7 +1,6 @@
 //! The thread of a vCPU: runs the engine, drives its own interrupts, sleeps in WFI, and serves
 //! what the guest asks of the firmware (PSCI).
 
-use crate::board::HostWatchdog;
 use crate::bus::lock;
 use crate::engine::Vcpu;
 use crate::stats::{Report, VcpuStats, thread_time};
@@ -72,7 +71,7 @@ pub(crate) fn run(vcpu: &mut Vcpu, shared: &Shared) {
         }
         if index == 0
             && let Some(watchdog) = &shared.watchdog
-            && watchdog.poll()
+            && lock(watchdog).poll()
         {
             shared.end(End::Watchdog);
             continue;
@@ -275,8 +274,10 @@ fn sleep(state: &CpuState, shared: &Shared, limit: Duration, wakes: u32) {
 /// How long a vCPU's thread may sleep until it is to look at the watchdog.
 fn until_watchdog(shared: &Shared, index: usize) -> Duration {
     let watchdog = shared.watchdog.as_ref().filter(|_| index == 0);
-    let due = watchdog.and_then(HostWatchdog::due);
-    due.map_or(SLEEP_LIMIT, |due| due.min(SLEEP_LIMIT))
+    let due = watchdog.and_then(|watchdog| lock(watchdog).ns_to_event());
+    due.map_or(SLEEP_LIMIT, |due| {
+        Duration::from_nanos(due).min(SLEEP_LIMIT)
+    })
 }
 
 /// HVC #0: PSCI.

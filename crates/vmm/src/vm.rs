@@ -1,6 +1,6 @@
 //! The virtual machine: built from a configuration, run, paused, reset, stopped.
 
-use crate::board::{Board, HostBalloon, HostWatchdog, Port, SerialPort};
+use crate::board::{Board, HostBalloon, Port, SerialPort};
 use crate::boot;
 use crate::bus::{Bus, lock};
 use crate::clock::VmClock;
@@ -17,6 +17,7 @@ use skep_arm::state::CpuState;
 use skep_board::map;
 use skep_board::pl031::Pl031;
 use skep_board::pl061::Pl061;
+use skep_board::sp805::Sp805;
 use skep_interp::Cluster;
 use std::any::Any;
 use std::fmt;
@@ -148,7 +149,7 @@ pub(crate) struct Shared {
     pub bus: Arc<Bus>,
     pub cluster: Arc<Cluster>,
     pub rtc: Arc<Mutex<Pl031<Spi, VmClock>>>,
-    pub watchdog: Option<HostWatchdog>,
+    pub watchdog: Option<Arc<Mutex<Sp805<Spi, VmClock>>>>,
     pub gpio: Arc<Mutex<Pl061<Spi>>>,
     pub balloon: HostBalloon,
     pub serial: SerialPort,
