@@ -252,6 +252,15 @@ fn a_bundle_boots_with_nothing_beside_it() {
         "{}",
         stdout(&output)
     );
+    let output = skep_in(directory.path(), &["bundle", "-o", "it.img", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let vm = serde_json::json!({ "name": "it", "memory": 256 << 20, "cores": [0, 1] });
+    assert_eq!(told["vms"], serde_json::json!([vm]));
+    let size = std::fs::metadata(directory.path().join("it.img")).expect("it is there");
+    assert_eq!(
+        (&told["image"], &told["size"]),
+        (&"it.img".into(), &size.len().into())
+    );
     let mut command = Command::new("qemu-system-arm");
     command
         .args(["-M", "virt,virtualization=on", "-smp", "2", "-m", "1024"])

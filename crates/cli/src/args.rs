@@ -70,6 +70,9 @@ pub enum Command {
         /// The image to write
         #[arg(long, short, value_name = "IMAGE", default_value = "skep.img")]
         output: PathBuf,
+        /// Tell what is in it as JSON, on one line
+        #[arg(long)]
+        json: bool,
         /// The bare-metal hypervisor's own image
         #[command(flatten)]
         hypervisor: HypervisorArgs,

@@ -20,8 +20,25 @@ pub struct Image {
     pub bytes: Vec<u8>,
     /// How QEMU emulates the board, if it does.
     pub emulated: Option<Emulated>,
-    /// A line for each virtual machine, and names in the order of their consoles.
-    pub vms: Vec<(String, String)>,
+    /// The virtual machines in the order of their consoles.
+    pub vms: Vec<Listed>,
+}
+
+/// A virtual machine of an image.
+pub struct Listed {
+    pub name: String,
+    /// Bytes.
+    memory: u64,
+    cores: Vec<u8>,
+}
+
+impl Listed {
+    /// What it is, for people.
+    pub fn describe(&self) -> String {
+        let cores: Vec<String> = self.cores.iter().map(u8::to_string).collect();
+        let s = if cores.len() == 1 { "" } else { "s" };
+        format!("{}, core{s} {}", show_size(self.memory), cores.join(", "))
+    }
 }
 
 /// Makes the image. None when the file is wrong, which has been said.
@@ -54,12 +71,10 @@ pub fn make(path: &Path, hypervisor: &HypervisorArgs) -> Result<Option<Image>, E
     };
     let bytes = image::append(&own.bytes, &bundle)
         .map_err(|error| format!("{}: {error}", own.path.display()))?;
-    let vms = system.vms.iter().map(|placed| {
-        let name = placed.vm.name.get_ref().clone();
-        let cores: Vec<String> = placed.cores.iter().map(u8::to_string).collect();
-        let s = if cores.len() == 1 { "" } else { "s" };
-        let memory = show_size(placed.vm.memory());
-        (name, format!("{memory}, core{s} {}", cores.join(", ")))
+    let vms = system.vms.iter().map(|placed| Listed {
+        name: placed.vm.name.get_ref().clone(),
+        memory: placed.vm.memory(),
+        cores: placed.cores.clone(),
     });
     Ok(Some(Image {
         bytes,
@@ -69,7 +84,12 @@ pub fn make(path: &Path, hypervisor: &HypervisorArgs) -> Result<Option<Image>, E
 }
 
 /// `skep bundle`.
-pub fn bundle(path: &Path, output: &Path, hypervisor: &HypervisorArgs) -> Result<u8, Error> {
+pub fn bundle(
+    path: &Path,
+    output: &Path,
+    json: bool,
+    hypervisor: &HypervisorArgs,
+) -> Result<u8, Error> {
     let name = output.display();
     let same = |one: &Path, two: &Path| {
         let (one, two) = (std::fs::canonicalize(one), std::fs::canonicalize(two));
@@ -88,9 +108,20 @@ pub fn bundle(path: &Path, output: &Path, hypervisor: &HypervisorArgs) -> Result
         let _ = std::fs::remove_file(output);
         format!("{name} can't be written ({error}); check the path and the disk")
     })?;
+    if json {
+        let vms = image.vms.iter().map(
+            |vm| serde_json::json!({ "name": vm.name, "memory": vm.memory, "cores": vm.cores }),
+        );
+        let object = serde_json::json!({
+            "image": output.to_string_lossy(),
+            "size": image.bytes.len(),
+            "vms": vms.collect::<Vec<_>>(),
+        });
+        return config::print(&format!("{object}\n"));
+    }
     let mut text = format!("{name}: {} KiB\n", image.bytes.len().div_ceil(1024));
-    for (index, (vm, what)) in image.vms.iter().enumerate() {
-        let _ = writeln!(text, "  {index}  {vm}: {what}");
+    for (index, vm) in image.vms.iter().enumerate() {
+        let _ = writeln!(text, "  {index}  {}: {}", vm.name, vm.describe());
     }
     config::print(&text)
 }

@@ -33,8 +33,9 @@ fn main() -> ExitCode {
         Some(Command::Bundle {
             file,
             output,
+            json,
             hypervisor,
-        }) => bundle::bundle(&file, &output, &hypervisor),
+        }) => bundle::bundle(&file, &output, json, &hypervisor),
         Some(Command::Emulate {
             file,
             hypervisor,
