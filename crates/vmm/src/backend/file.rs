@@ -86,7 +86,7 @@ impl FileOutput {
     /// Writes until [`FileOutput::stop`].
     pub fn write(&self) {
         let mut state = lock(&self.state);
-        while !state.failed && !(state.stopped && state.waiting.is_empty()) {
+        while !(state.failed || state.stopped && state.waiting.is_empty()) {
             if state.waiting.is_empty() {
                 state = self.wait(state);
                 continue;
