@@ -3,7 +3,7 @@
 use super::machine::Machine;
 use skep_config::consoles::Backend;
 use skep_vmm::Vm;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 /// A connection, as the library has it.
 pub fn backend(backend: &Backend) -> skep_vmm::Backend {
@@ -26,13 +26,19 @@ pub fn accepts(machine: &Machine) -> bool {
         .any(|backend| matches!(backend, Backend::Socket(_)))
 }
 
-/// Says which terminals are consoles.
-pub fn announce(vm: &Vm) {
+/// Says which terminals are consoles, and that this one is none, unless `has_terminal`.
+pub fn announce(vm: &Vm, has_terminal: bool) {
     for (name, terminal) in vm.terminals() {
         let _ = writeln!(
             std::io::stderr(),
             "skep: the console {name} is {}",
             terminal.display()
+        );
+    }
+    if !has_terminal && std::io::stdin().is_terminal() {
+        let _ = writeln!(
+            std::io::stderr(),
+            "skep: no console is connected to this terminal; Ctrl-C ends the virtual machine"
         );
     }
 }

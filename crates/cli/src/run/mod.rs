@@ -86,7 +86,7 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
     let mut vm = Vm::new(config, Box::new(move |byte| sink.put(byte)))?;
     // Before any thread is started: they inherit it.
     sandbox::enter(args.no_sandbox, internet, accepts, &machine.shares)?;
-    consoles::announce(&vm);
+    consoles::announce(&vm, has_terminal);
 
     handle_signals(&vm, quit.clone(), args.stats.unwrap_or_default())?;
     let handle = vm.handle();
