@@ -1,4 +1,4 @@
-//! The serial port, the clock, the GPIO controller, flash, firmware configuration and channels by their
+//! The serial port, the clock, the GPIO controller, the watchdog, flash, firmware configuration and channels by their
 //! registers, with input and time. A value fits the access that read it; the interrupt line is what
 //! the masked interrupt status says; a device with the saved state behaves as the first did.
 
@@ -11,6 +11,7 @@ use skep_board::fw_cfg::FwCfg;
 use skep_board::pl011::{ConsoleOut, Pl011};
 use skep_board::pl031::Pl031;
 use skep_board::pl061::Pl061;
+use skep_board::sp805::Sp805;
 use skep_board::{Clock, GuestMemory, IrqLine, MmioDevice};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -90,8 +91,10 @@ pub fn access(device: &mut dyn MmioDevice, end: u64, input: &mut Input<'_>) {
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
     let kind = input.u8();
-    if kind >= 250 {
-        return channel(&mut input);
+    match kind {
+        250.. => return channel(&mut input),
+        240.. => return sp805(&mut input),
+        _ => {}
     }
     match kind % 5 {
         0 => pl011(&mut input),
@@ -164,6 +167,36 @@ fn pl031(input: &mut Input<'_>) {
         rtc.poll();
         let (state, other_line) = (rtc.save(), Line::default());
         let mut other = Pl031::new(other_line.clone(), clock.clone());
+        other.restore(&state);
+        assert_eq!(other.save(), state);
+        assert_eq!(other_line.level(), line.level());
+    }
+}
+
+fn sp805(input: &mut Input<'_>) {
+    const MIS: u64 = 0x14;
+    let (line, clock) = (Line::default(), SetClock::default());
+    let new = |line: &Line| Sp805::new(line.clone(), clock.clone(), 24_000_000);
+    let mut watchdog = new(&line);
+    while !input.is_empty() {
+        match input.u8() % 8 {
+            0 => clock.advance(u64::from(input.u16())),
+            1 => {
+                if watchdog.ns_to_event().is_some() {
+                    // A stage is 179 seconds at most.
+                    clock.advance(179);
+                    let bitten = watchdog.poll();
+                    assert!(bitten || line.level(), "a stage has ended");
+                }
+            }
+            2 if input.below(8) == 0 => watchdog.reset(),
+            3 => access(&mut watchdog, PAGE, input),
+            _ => access(&mut watchdog, 0x20, input),
+        }
+        let status = watchdog.read(MIS, 4);
+        assert_eq!(line.level(), status != 0);
+        let (state, other_line) = (watchdog.save(), Line::default());
+        let mut other = new(&other_line);
         other.restore(&state);
         assert_eq!(other.save(), state);
         assert_eq!(other_line.level(), line.level());

@@ -296,6 +296,7 @@ fn board(memory: Range) -> fdt::BoardConfig {
         flash: None,
         uart: (range(map::UART), map::SPI_UART),
         rtc: None,
+        watchdog: None,
         fw_cfg: None,
         gpio: None,
         virtio: fdt::VirtioSlots {

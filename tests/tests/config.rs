@@ -135,6 +135,45 @@ fn what_is_wrong_is_said_and_nothing_runs() {
 }
 
 #[test]
+fn what_is_wrong_is_told_to_programs_too() {
+    let directory = directory();
+    let check = |text: &str| {
+        file(directory.path(), "skep.toml", text.as_bytes());
+        let output = skep_in(directory.path(), &["check", "--json"]);
+        assert_eq!(stderr(&output), "");
+        let text = stdout(&output);
+        assert_eq!(text.matches('\n').count(), 1, "{text}");
+        let found: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        (output.status.code(), found)
+    };
+    let (status, found) = check("[vm.one]\ncpus = 9\nkernal = 'x'\n");
+    assert_eq!(status, Some(1));
+    assert_eq!(
+        (&found["errors"], &found["warnings"]),
+        (&2.into(), &0.into())
+    );
+    let first = &found["findings"][0];
+    assert_eq!(first["level"], "error");
+    assert_eq!(
+        first["title"],
+        "`cpus` of the virtual machine `one` can't be this"
+    );
+    assert_eq!(first["help"], "write for instance cpus = 2");
+    let place = serde_json::json!({
+        "line": 2, "column": 8, "end_line": 2, "end_column": 9, "label": "it is 1 to 8",
+    });
+    assert_eq!(first["places"], serde_json::json!([place]));
+    let (status, found) = check("[vm.one]\n[vm.two]\n");
+    assert_eq!(status, Some(0));
+    assert_eq!(found["findings"], serde_json::json!([]));
+    assert_eq!(found["vms"], serde_json::json!(["one", "two"]));
+    assert_eq!(
+        (&found["file"], &found["board"]),
+        (&"skep.toml".into(), &false.into())
+    );
+}
+
+#[test]
 fn what_is_shown_is_the_whole_file() {
     let directory = directory();
     let in_it = |args: &[&str]| skep_in(directory.path(), args);
@@ -212,6 +251,15 @@ fn a_bundle_boots_with_nothing_beside_it() {
         stdout(&output).contains("  0  it: 256M, cores 0, 1"),
         "{}",
         stdout(&output)
+    );
+    let output = skep_in(directory.path(), &["bundle", "-o", "it.img", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let vm = serde_json::json!({ "name": "it", "memory": 256 << 20, "cores": [0, 1] });
+    assert_eq!(told["vms"], serde_json::json!([vm]));
+    let size = std::fs::metadata(directory.path().join("it.img")).expect("it is there");
+    assert_eq!(
+        (&told["image"], &told["size"]),
+        (&"it.img".into(), &size.len().into())
     );
     let mut command = Command::new("qemu-system-arm");
     command
@@ -350,7 +398,7 @@ fn a_board_has_what_the_file_says() {
     let directory = directory();
     file(directory.path(), "disk.img", &[b'x'; 4096]);
     let text = format!(
-        "[vm.one]\nmemory = '128M'\ncmdline = 'quiet'\nconsole = 'virtio'\n\
+        "[vm.one]\nmemory = '128M'\ncmdline = 'quiet'\nconsoles = ['stdio']\n\
          disks = [{{ file = 'disk.img', size = '1M', readonly = true }}, {{ size = '2M' }}]\n\
          devices = ['/pl031@9010000']\ncores = [0, 1]\npriority = 101\nbudget = '5ms'\nperiod = '10ms'\n\
          [vm.two]\nkernel = '{}'\nmemory = '64M'\ncores = [1]\nautostart = false\n\

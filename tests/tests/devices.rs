@@ -8,7 +8,8 @@ fn the_terminal_can_be_a_virtio_console() {
     let path = directory.path().join("second");
     let second = path.to_str().expect("a path of this test");
     let script = "cat /sys/class/tty/console/active; cat; echo to the file > /dev/hvc1";
-    let options = ["run", "--console", "virtio", "--console-file", second];
+    let file = format!("file={second}");
+    let options = ["run", "--console", "stdio", "--console", &file];
     let output = run(
         &[&options[..], &["--", "sh", "-c", script]].concat(),
         b"from the terminal\n",
@@ -35,7 +36,7 @@ fn legacy_virtio_devices_work() {
                   echo kept | dd of=/dev/vda bs=512 seek=3 conv=fsync 2>/dev/null; \
                   dd if=/dev/vda bs=512 skip=3 count=1 2>/dev/null | head -n 1; \
                   cat /sys/class/tty/console/active";
-    let options = ["--virtio", "legacy", "--console", "virtio"];
+    let options = ["--virtio", "legacy", "--console", "stdio"];
     let words = [
         &["run", "--disk", &disk][..],
         &options,
@@ -54,7 +55,7 @@ fn legacy_virtio_devices_work() {
 
 #[test]
 fn a_console_file_that_can_not_be_written_is_refused() {
-    let words = ["run", "--console-file", "/no/such/file", "--", "true"];
+    let words = ["run", "--console", "file=/no/such/file", "--", "true"];
     assert_refused(&run(&words, b""), &["/no/such/file", "check the path"]);
 }
 

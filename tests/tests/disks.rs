@@ -146,6 +146,7 @@ fn file_systems_survive_a_reboot() {
     let found: serde_json::Value = serde_json::from_str(&stdout(&found)).expect("JSON");
     assert_eq!(found["format"], "qcow2");
     assert_eq!(found["size"], 64 * MIB);
+    assert_eq!(found["cluster_size"], 64 << 10);
     let length = found["length"].as_u64().expect("a number");
     assert!((2 * MIB..48 * MIB).contains(&length), "{length}");
 }
@@ -276,4 +277,27 @@ fn images_are_made_and_looked_at() {
     assert_refused(&disk(""), &[",format=qcow2 or ,format=raw"]);
     assert_refused(&disk(",format=vmdk"), &["format=raw or format=qcow2"]);
     assert_eq!(disk(",format=qcow2").status.code(), Some(0));
+}
+
+#[test]
+fn the_image_store_is_listed_for_programs() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let images = directory.path().join("skep/images");
+    std::fs::create_dir_all(&images).expect("a directory of this test");
+    let one = images.join("one.qcow2");
+    skep_disk::create(&one, 64 * MIB, Format::Qcow2).expect("an image");
+    file(&images, "two.qcow2", b"broken");
+    let mut command = Command::new(skep_path());
+    command.args(["image", "ls", "--json"]);
+    command.env("XDG_DATA_HOME", directory.path());
+    let output = command.output().expect("skep starts");
+    let found: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let two = images.join("two.qcow2");
+    let expected = serde_json::json!([
+        { "name": "one", "path": one, "size": 64 * MIB, "allocated": found[0]["allocated"] },
+        { "name": "two", "path": two, "size": null, "allocated": null },
+    ]);
+    assert_eq!(found, expected);
+    let allocated = found[0]["allocated"].as_u64().expect("a number");
+    assert!((1..2 * MIB).contains(&allocated), "{allocated}");
 }

@@ -1,4 +1,4 @@
-//! The virtual board: interrupt controller, serial port, clock, flash, firmware configuration,
+//! The virtual board: interrupt controller, serial port, clock, watchdog, flash, firmware configuration,
 //! virtio, and power control. Compatible with QEMU's `virt` machine, so that what boots there boots
 //! here.
 //!
@@ -20,6 +20,7 @@ pub mod pl031;
 pub mod pl061;
 mod primecell;
 pub mod psci;
+pub mod sp805;
 #[cfg(test)]
 mod test_support;
 pub mod virtio;

@@ -29,6 +29,8 @@ pub const RTC: Range = range(0x0901_0000, 0x1000);
 pub const FW_CFG: Range = range(0x0902_0000, 0x18);
 /// PL061 general-purpose I/O: pin 3 is the power key.
 pub const GPIO: Range = range(0x0903_0000, 0x1000);
+/// SP805 watchdog, which QEMU's machine does not have; its counter runs at [`APB_HZ`].
+pub const WATCHDOG: Range = range(0x090f_0000, 0x1000);
 /// The GPIO pin of the power key.
 pub const GPIO_POWER_KEY: u8 = 3;
 /// virtio-mmio transports, [`VIRTIO_SLOTS`] of [`VIRTIO_SLOT_SIZE`] bytes.
@@ -59,6 +61,8 @@ pub const SPI_UART: u32 = 1;
 pub const SPI_RTC: u32 = 2;
 /// SPI of the GPIO.
 pub const SPI_GPIO: u32 = 7;
+/// SPI of the watchdog.
+pub const SPI_WATCHDOG: u32 = 10;
 /// SPI of the first virtio transport; edge-triggered in the device tree.
 pub const SPI_VIRTIO: u32 = 16;
 /// SPI of the first channel's doorbell; edge-triggered.
@@ -78,5 +82,7 @@ pub const INTID_TIMER_SECURE: u32 = 29;
 pub const INTID_TIMER_PHYS: u32 = 30;
 /// Interrupt ID of the performance monitors.
 pub const INTID_PMU: u32 = 23;
+/// Frequency of the peripherals' clock, Hz.
+pub const APB_HZ: u32 = 24_000_000;
 /// Frequency of the generic timer's counter, Hz: QEMU's.
 pub const COUNTER_HZ: u32 = 62_500_000;

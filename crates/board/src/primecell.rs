@@ -1,4 +1,4 @@
-//! What the Arm PrimeCell peripherals (PL011, PL031, PL061) share: 32-bit registers a word apart,
+//! What the Arm PrimeCell peripherals (PL011, PL031, PL061, SP805) share: 32-bit registers a word apart,
 //! and the identification registers at the end of a 4 KiB page.
 
 /// A register access, reduced to the one shape that the registers have.

@@ -7,6 +7,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use skep_config::FILE;
+use skep_config::consoles::{Backend, parse_backend};
 use skep_config::net::{Net, Publish, parse_net, parse_publish};
 use skep_config::value::parse_memory;
 use skep_vmm::{Disk, Trace};
@@ -43,6 +44,9 @@ pub enum Command {
         /// The file
         #[arg(default_value = FILE)]
         file: PathBuf,
+        /// As JSON, on one line
+        #[arg(long)]
+        json: bool,
     },
     /// Write a configuration file to begin with
     Init {
@@ -66,6 +70,9 @@ pub enum Command {
         /// The image to write
         #[arg(long, short, value_name = "IMAGE", default_value = "skep.img")]
         output: PathBuf,
+        /// Tell what is in it as JSON, on one line
+        #[arg(long)]
+        json: bool,
         /// The bare-metal hypervisor's own image
         #[command(flatten)]
         hypervisor: HypervisorArgs,
@@ -167,7 +174,7 @@ Exit status:
   1-255 with a command after -- or on a pipe: its own status; as in a shell 126 if it can't be
         executed, 127 if it is not found, 128 + N if signal N killed it
   2     the command line is wrong
-  124   the guest can't go on: a fault record was printed
+  124   the guest can't go on: a fault record was printed, or its watchdog ended it
   125   Skep could not start or run the virtual machine
   130   stopped by a signal, or the terminal is gone
   141   nobody reads standard output any more
@@ -189,9 +196,18 @@ Options of a disk:
   format=FORMAT  raw or qcow2; without it, qcow2 if the name ends in .qcow2, and raw otherwise
   backing=allow  a qcow2 image may be based on another file, which it names: trust it first
 
+Consoles:
+  stdio                standard input and output
+  null                 nothing
+  file=PATH[,append]   output to a file, which is emptied at first
+  socket=PATH          a Unix socket that clients connect to, one at a time
+  pty[=LINK]           a terminal of the host's, whose name is printed, with a link to it
+  The kernel's console is the one on stdio. The default guest has a shell, and a system on a disk a
+  login prompt, on each other one with a socket or pty.
+
 With a NAME:
   The virtual machine is [vm.NAME] of the configuration file. Options are stronger than the file, but
-  for --append, --disk, --publish, --share and --console-file, which are added to what it has.
+  for --append, --disk, --publish, --share and --console, which are added to what it has.
 
 Examples:
   skep run                                  a shell in the default guest
@@ -200,6 +216,7 @@ Examples:
   skep run --disk disk.qcow2                a system that skep image build made
   echo 'ls /' | skep run                    its shell reads a pipe
   skep run --share . -- ./test              a program of this directory, in it
+  skep run --console pty                    a second shell, at a terminal of the host's
   skep run --publish 8080:80                localhost:8080 is port 80 of the guest
   skep run --kernel zImage --initrd initrd.img --append console=ttyAMA0
   skep run --bios /usr/lib/u-boot/qemu_arm/u-boot.bin";
@@ -269,12 +286,17 @@ pub struct RunArgs {
     /// 127.0.0.1 without an address (may be repeated)
     #[arg(long, value_name = "PORTS", value_parser = parse_publish)]
     pub publish: Vec<Publish>,
-    /// Device that the terminal is connected to [default: pl011]
-    #[arg(long, value_name = "DEVICE")]
-    pub console: Option<Console>,
-    /// Another virtio console, whose output goes to a file (may be repeated)
-    #[arg(long, value_name = "FILE")]
-    pub console_file: Vec<PathBuf>,
+    /// What the serial port (Linux: ttyAMA0) is connected to: stdio, null, file=PATH[,append],
+    /// socket=PATH or pty[=LINK] [default: stdio, or null if a console has that]
+    #[arg(long, value_name = "BACKEND", value_parser = parse_backend)]
+    pub serial: Option<Backend>,
+    /// A virtio console (Linux: hvc0 and so on), and what it is connected to, as with --serial (may
+    /// be repeated)
+    #[arg(long, value_name = "BACKEND", value_parser = parse_backend)]
+    pub console: Vec<Backend>,
+    /// What becomes of a guest that does not feed its watchdog [default: reset]
+    #[arg(long, value_name = "WHAT")]
+    pub watchdog: Option<Watchdog>,
     /// Register interface of virtio devices [default: modern]
     #[arg(long, value_name = "VERSION")]
     pub virtio: Option<Virtio>,
@@ -317,13 +339,16 @@ pub enum Cpu {
     CortexA7,
 }
 
-/// Devices for the terminal.
+/// What becomes of a guest that does not feed its watchdog.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Console {
-    /// The serial port (Linux: ttyAMA0)
-    Pl011,
-    /// A virtio console (Linux: hvc0)
-    Virtio,
+pub enum Watchdog {
+    /// It is reset
+    Reset,
+    /// The virtual machine ends, with status 124
+    #[value(name = "poweroff")]
+    PowerOff,
+    /// It has no watchdog
+    None,
 }
 
 /// Register interfaces of virtio-mmio.
@@ -381,7 +406,7 @@ macro_rules! same {
 
 same! {
     Cpu: CortexA15 CortexA7;
-    Console: Pl011 Virtio;
+    Watchdog: Reset PowerOff None;
     Virtio: Modern Legacy;
     Guest: Debian DebianLpae;
     Boot: Disk Shell;

@@ -22,8 +22,25 @@ pub struct Image {
     pub emulated: Option<Emulated>,
     /// How many disks the board has at least: machines have parts of them.
     pub board_disks: usize,
-    /// A line for each virtual machine, and names in the order of their consoles.
-    pub vms: Vec<(String, String)>,
+    /// The virtual machines in the order of their consoles.
+    pub vms: Vec<Listed>,
+}
+
+/// A virtual machine of an image.
+pub struct Listed {
+    pub name: String,
+    /// Bytes.
+    memory: u64,
+    cores: Vec<u8>,
+}
+
+impl Listed {
+    /// What it is, for people.
+    pub fn describe(&self) -> String {
+        let cores: Vec<String> = self.cores.iter().map(u8::to_string).collect();
+        let s = if cores.len() == 1 { "" } else { "s" };
+        format!("{}, core{s} {}", show_size(self.memory), cores.join(", "))
+    }
 }
 
 /// Makes the image. None when the file is wrong, which has been said.
@@ -56,12 +73,10 @@ pub fn make(path: &Path, hypervisor: &HypervisorArgs) -> Result<Option<Image>, E
     };
     let bytes = image::append(&own.bytes, &bundle)
         .map_err(|error| format!("{}: {error}", own.path.display()))?;
-    let vms = system.vms.iter().map(|placed| {
-        let name = placed.vm.name.get_ref().clone();
-        let cores: Vec<String> = placed.cores.iter().map(u8::to_string).collect();
-        let s = if cores.len() == 1 { "" } else { "s" };
-        let memory = show_size(placed.vm.memory());
-        (name, format!("{memory}, core{s} {}", cores.join(", ")))
+    let vms = system.vms.iter().map(|placed| Listed {
+        name: placed.vm.name.get_ref().clone(),
+        memory: placed.vm.memory(),
+        cores: placed.cores.clone(),
     });
     Ok(Some(Image {
         bytes,
@@ -79,7 +94,12 @@ pub fn make(path: &Path, hypervisor: &HypervisorArgs) -> Result<Option<Image>, E
 }
 
 /// `skep bundle`.
-pub fn bundle(path: &Path, output: &Path, hypervisor: &HypervisorArgs) -> Result<u8, Error> {
+pub fn bundle(
+    path: &Path,
+    output: &Path,
+    json: bool,
+    hypervisor: &HypervisorArgs,
+) -> Result<u8, Error> {
     let name = output.display();
     let same = |one: &Path, two: &Path| {
         let (one, two) = (std::fs::canonicalize(one), std::fs::canonicalize(two));
@@ -98,9 +118,20 @@ pub fn bundle(path: &Path, output: &Path, hypervisor: &HypervisorArgs) -> Result
         let _ = std::fs::remove_file(output);
         format!("{name} can't be written ({error}); check the path and the disk")
     })?;
+    if json {
+        let vms = image.vms.iter().map(
+            |vm| serde_json::json!({ "name": vm.name, "memory": vm.memory, "cores": vm.cores }),
+        );
+        let object = serde_json::json!({
+            "image": output.to_string_lossy(),
+            "size": image.bytes.len(),
+            "vms": vms.collect::<Vec<_>>(),
+        });
+        return config::print(&format!("{object}\n"));
+    }
     let mut text = format!("{name}: {} KiB\n", image.bytes.len().div_ceil(1024));
-    for (index, (vm, what)) in image.vms.iter().enumerate() {
-        let _ = writeln!(text, "  {index}  {vm}: {what}");
+    for (index, vm) in image.vms.iter().enumerate() {
+        let _ = writeln!(text, "  {index}  {}: {}", vm.name, vm.describe());
     }
     config::print(&text)
 }
@@ -116,7 +147,7 @@ fn default_guest(flavour: skep_config::model::Guest, vm: &Vm) -> Result<GuestFil
             )
         })
     };
-    let console = vm.console_option();
+    let console = vm.board_console_option();
     let devices = guest::Devices {
         consoles: console == "console=hvc0",
         disks: !vm.disks.is_empty(),

@@ -29,9 +29,23 @@ pub fn report(document: &mut Document, warnings: bool) -> bool {
 }
 
 /// `skep check`.
-pub fn check(path: &Path) -> Result<u8, Error> {
+pub fn check(path: &Path, json: bool) -> Result<u8, Error> {
     let mut document = Document::load(path)?;
     document.check(&Host);
+    if json {
+        let findings = document.report.findings(&document.text);
+        let errors = document.report.errors();
+        let object = serde_json::json!({
+            "file": path.to_string_lossy(),
+            "errors": errors,
+            "warnings": findings.len() - errors,
+            "findings": findings,
+            "vms": document.config.names().collect::<Vec<_>>(),
+            "board": document.config.has_board(),
+        });
+        let printed = print(&format!("{object}\n"))?;
+        return Ok(if errors > 0 { STATUS_WRONG } else { printed });
+    }
     if !report(&mut document, true) {
         return Ok(STATUS_WRONG);
     }

@@ -1,7 +1,7 @@
 //! `skep emulate`: the bare-metal hypervisor under QEMU, for development.
 
 use crate::args::HypervisorArgs;
-use crate::bundle;
+use crate::bundle::{self, Listed};
 use crate::run::quit::Quit;
 use crate::run::terminal::RawTerminal;
 use crate::{Error, STATUS_ERROR};
@@ -142,13 +142,15 @@ fn quoted(path: &Path) -> OsString {
 }
 
 /// Says which keys there are.
-fn explain(vms: &[(String, String)]) {
+fn explain(vms: &[Listed]) {
     let mut text = String::from(
         "skep: Ctrl-A x quits, Ctrl-A n goes to the next console, Ctrl-A ? has more\r\n",
     );
-    for (index, (name, what)) in vms.iter().enumerate() {
+    for (index, vm) in vms.iter().enumerate() {
         text.push_str(&format!(
-            "skep: Ctrl-A {index}  console of {name} ({what})\r\n"
+            "skep: Ctrl-A {index}  console of {} ({})\r\n",
+            vm.name,
+            vm.describe()
         ));
     }
     // Standard error may be closed.

@@ -99,7 +99,7 @@ fn info(file: &Path, format: Option<ImageFormat>, json: bool) -> Result<u8, Erro
             "size": info.size,
             "length": info.length,
             "allocated": info.allocated,
-            "cluster-size": info.cluster_size,
+            "cluster_size": info.cluster_size,
             "backing": info.backing,
             "snapshots": info.snapshots,
         });

@@ -27,14 +27,15 @@ fn main() -> ExitCode {
     let result = match cli.command {
         None => run::run(cli.run, None),
         Some(Command::Run(command)) => run(*command),
-        Some(Command::Check { file }) => config::check(&file),
+        Some(Command::Check { file, json }) => config::check(&file, json),
         Some(Command::Init { file }) => config::init(&file),
         Some(Command::Config { command }) => config::config(command),
         Some(Command::Bundle {
             file,
             output,
+            json,
             hypervisor,
-        }) => bundle::bundle(&file, &output, &hypervisor),
+        }) => bundle::bundle(&file, &output, json, &hypervisor),
         Some(Command::Emulate {
             file,
             hypervisor,

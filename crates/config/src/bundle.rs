@@ -2,7 +2,7 @@
 
 use crate::diagnostic::{Diagnostic, Report};
 use crate::files::{Files, read};
-use crate::model::{At, Channel, Console, Device, Disk, Guest, Policy, Vm, value};
+use crate::model::{At, Channel, Device, Disk, Guest, Policy, Vm};
 use crate::place::{Placed, System};
 use skep_bundle::{BundleError, CoreSchedule, Policies, Share, pack};
 use skep_hyp::guest::{ChannelRequest, DeviceRequest, Request, SystemRequest, describe_system};
@@ -90,7 +90,7 @@ fn read_all(
     Some(Contents {
         kernel: read(vm.kernel.as_ref()?, "kernel", &what, files, report)?,
         initrd,
-        cmdline: given.unwrap_or(vm.console_option()).to_owned(),
+        cmdline: given.unwrap_or(vm.board_console_option()).to_owned(),
         disks,
     })
 }
@@ -143,9 +143,9 @@ fn hand_over(
             kernel: &contents.kernel,
             initrd: contents.initrd.as_deref(),
             cmdline: &contents.cmdline,
-            console: match value(&placed.vm.console) {
-                Console::Pl011 => skep_bundle::Console::Pl011,
-                Console::Virtio => skep_bundle::Console::Virtio,
+            console: match placed.vm.has_virtio_terminal() {
+                false => skep_bundle::Console::Pl011,
+                true => skep_bundle::Console::Virtio,
             },
             disks: &contents.disks,
             devices,

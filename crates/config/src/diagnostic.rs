@@ -1,10 +1,12 @@
 //! What is wrong with a file, as a person reads it: where, what, why, and what to do.
 
 use annotate_snippets::{AnnotationKind, Group, Level as Shown, Renderer, Snippet};
+use serde::Serialize;
 use std::ops::Range;
 
 /// How bad it is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Level {
     /// It works, but hardly as it was meant.
     Warning,
@@ -56,6 +58,35 @@ impl Diagnostic {
     }
 }
 
+/// A finding for programs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Finding<'a> {
+    /// How bad it is.
+    pub level: Level,
+    /// What is wrong.
+    pub title: &'a str,
+    /// What to do.
+    pub help: &'a str,
+    /// Where, and why there. The first is the main one.
+    pub places: Vec<Place<'a>>,
+}
+
+/// A place in a file. Lines and columns (in characters) are counted from 1; the end is the first
+/// character behind it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Place<'a> {
+    /// Where it begins.
+    pub line: usize,
+    /// Where in the line.
+    pub column: usize,
+    /// Where it ends.
+    pub end_line: usize,
+    /// Where in that line.
+    pub end_column: usize,
+    /// What there is to say of it.
+    pub label: &'a str,
+}
+
 /// The findings about a file.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Report {
@@ -76,6 +107,42 @@ impl Report {
         errors.filter(|d| d.level == Level::Error).count()
     }
 
+    /// All findings, in the file's order.
+    fn sorted(&self) -> Vec<&Diagnostic> {
+        let mut sorted: Vec<&Diagnostic> = self.diagnostics.iter().collect();
+        sorted.sort_by_key(|d| d.labels.first().map(|(span, _)| span.start));
+        sorted
+    }
+
+    /// All findings for programs, in the file's order. `source` is the file's text.
+    #[must_use]
+    pub fn findings(&self, source: &str) -> Vec<Finding<'_>> {
+        let sorted = self.sorted().into_iter();
+        sorted
+            .map(|diagnostic| Finding {
+                level: diagnostic.level,
+                title: &diagnostic.title,
+                help: &diagnostic.help,
+                places: diagnostic
+                    .labels
+                    .iter()
+                    .map(|(span, label)| {
+                        let span = within(span, source);
+                        let (line, column) = position(span.start, source);
+                        let (end_line, end_column) = position(span.end, source);
+                        Place {
+                            line,
+                            column,
+                            end_line,
+                            end_column,
+                            label,
+                        }
+                    })
+                    .collect(),
+            })
+            .collect()
+    }
+
     /// The text of all findings, in the file's order, with an empty line after each. `path` and
     /// `source` are the file's; `styled` puts colours in, for a terminal.
     #[must_use]
@@ -85,10 +152,8 @@ impl Report {
         } else {
             Renderer::plain()
         };
-        let mut sorted: Vec<&Diagnostic> = self.diagnostics.iter().collect();
-        sorted.sort_by_key(|d| d.labels.first().map(|(span, _)| span.start));
         let mut text = String::new();
-        for diagnostic in sorted {
+        for diagnostic in self.sorted() {
             text.push_str(&renderer.render(&[group(diagnostic, path, source)]));
             text.push_str("\n\n");
         }
@@ -128,6 +193,15 @@ fn within(span: &Range<usize>, source: &str) -> Range<usize> {
     start..boundary(span.end).unwrap_or(0).max(start)
 }
 
+/// The line and the column of a byte, which is a character's first.
+fn position(at: usize, source: &str) -> (usize, usize) {
+    let before = source.get(..at).unwrap_or(source);
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = before.matches('\n').count() + 1;
+    let column = before.get(start..).unwrap_or_default().chars().count() + 1;
+    (line, column)
+}
+
 /// Which of `known` was probably meant by `word`.
 #[must_use]
 pub fn similar<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -159,6 +233,28 @@ mod tests {
         ] {
             assert_eq!(similar(word, known), meant, "{word}");
         }
+    }
+
+    #[test]
+    fn places_are_lines_and_columns() {
+        let source = "one\né = 1\n";
+        let report = Report {
+            diagnostics: vec![
+                Diagnostic::error("second", 9..10, "why", "do").warning(),
+                Diagnostic::error("first", 4..6, "", "").and(0..5, ""),
+            ],
+        };
+        let findings = report.findings(source);
+        let places: Vec<_> = findings
+            .iter()
+            .flat_map(|finding| &finding.places)
+            .map(|place| (place.line, place.column, place.end_line, place.end_column))
+            .collect();
+        // A place within a character is the character's.
+        assert_eq!(places, [(2, 1, 2, 2), (1, 1, 2, 1), (2, 5, 2, 6)]);
+        assert_eq!(findings[1].title, "second");
+        assert_eq!(findings[1].level, Level::Warning);
+        assert_eq!(findings[1].places[0].label, "why");
     }
 
     #[test]

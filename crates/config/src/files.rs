@@ -227,11 +227,7 @@ pub fn check_vm(vm: &Vm, files: &dyn Files, without: &[&str], report: &mut Repor
         }
     }
     crate::shares::check(vm, &what, files, report);
-    if wanted("console-files") {
-        for path in &vm.console_files {
-            check_console_file(path, &what, files, report);
-        }
-    }
+    crate::consoles::check_files(vm, &what, files, report);
 }
 
 /// Checks that a virtual machine has nothing that is for boards only and can't be left out.
@@ -355,22 +351,5 @@ fn check_disk_once(disk: &Disk, disks: &[Disk], index: usize, what: &str, report
                 .and(before.span(), "here first"),
             );
         }
-    }
-}
-
-fn check_console_file(path: &At<PathBuf>, what: &str, files: &dyn Files, report: &mut Report) {
-    let directory = path.get_ref().parent();
-    let directory = directory.filter(|directory| !directory.as_os_str().is_empty());
-    let there = directory.is_none_or(|directory| {
-        let found = files.look(directory);
-        found.is_ok_and(|found| found.kind == Kind::Directory)
-    });
-    if !there {
-        report.add(Diagnostic::error(
-            format!("a file for the output of {what} can't be made"),
-            path.span(),
-            "its directory does not exist",
-            "make the directory, or check the path",
-        ));
     }
 }

@@ -10,6 +10,7 @@
 
 mod board;
 mod bundle;
+pub mod consoles;
 pub mod diagnostic;
 pub mod files;
 pub mod model;

@@ -1,6 +1,7 @@
 //! What a file says, each value with its place, before defaults and before anything is looked at
 //! that is not in the file.
 
+use crate::consoles::{self, Backend};
 use crate::net::{Net, Publish};
 use skep_disk::Format;
 use std::ops::Range;
@@ -77,17 +78,6 @@ impl Cpu {
     }
 }
 
-/// The device of the terminal.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Console {
-    /// The serial port.
-    #[default]
-    Pl011,
-    /// A virtio console.
-    Virtio,
-}
-
 /// What the default guest's kernel starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -107,6 +97,19 @@ pub enum Virtio {
     Modern,
     /// Version 1.
     Legacy,
+}
+
+/// What becomes of a guest that does not feed its watchdog.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Watchdog {
+    /// It is reset.
+    #[default]
+    Reset,
+    /// Its virtual machine ends.
+    PowerOff,
+    /// It has none.
+    None,
 }
 
 /// What becomes of a virtual machine.
@@ -152,10 +155,12 @@ pub struct Vm {
     pub net: Option<At<Net>>,
     /// Ports of the guest that the host's programs reach.
     pub publish: Vec<At<Publish>>,
-    /// The device of the terminal.
-    pub console: Option<At<Console>>,
-    /// Files for the output of further consoles.
-    pub console_files: Vec<At<PathBuf>>,
+    /// What the serial port is connected to.
+    pub serial: Option<At<Backend>>,
+    /// What virtio consoles are connected to.
+    pub consoles: Vec<At<Backend>>,
+    /// What its watchdog does.
+    pub watchdog: Option<At<Watchdog>>,
     /// The register interface of virtio.
     pub virtio: Option<At<Virtio>>,
     /// A core for each vCPU.
@@ -218,13 +223,43 @@ impl Vm {
         }
     }
 
-    /// What makes the terminal the kernel's console.
+    /// What virtio consoles are connected to.
     #[must_use]
-    pub fn console_option(&self) -> &'static str {
-        match value(&self.console) {
-            Console::Pl011 => "console=ttyAMA0",
-            Console::Virtio => "console=hvc0",
+    pub fn consoles(&self) -> Vec<Backend> {
+        let consoles = self.consoles.iter();
+        consoles.map(|backend| backend.get_ref().clone()).collect()
+    }
+
+    /// What the serial port is connected to.
+    #[must_use]
+    pub fn serial(&self) -> Backend {
+        consoles::serial(self.serial.as_ref().map(At::get_ref), &self.consoles())
+    }
+
+    /// What makes its first console the kernel's.
+    #[must_use]
+    pub fn console_option(&self) -> String {
+        format!(
+            "console={}",
+            consoles::main(&self.serial(), &self.consoles())
+        )
+    }
+
+    /// What makes the board's console the kernel's, on a board.
+    #[must_use]
+    pub fn board_console_option(&self) -> &'static str {
+        match self.has_virtio_terminal() {
+            true => "console=hvc0",
+            false => "console=ttyAMA0",
         }
+    }
+
+    /// A virtio console, rather than the serial port, is connected to standard input and output, or on a
+    /// board to the board's console.
+    #[must_use]
+    pub fn has_virtio_terminal(&self) -> bool {
+        let mut consoles = self.consoles.iter();
+        consoles.any(|backend| *backend.get_ref() == Backend::Stdio)
     }
 }
 

@@ -1,9 +1,10 @@
 //! From text to what it says.
 
+use crate::consoles::{self, Backend, parse_backend};
 use crate::diagnostic::{Diagnostic, Report, similar};
 use crate::model::{
-    At, Board, Boot, Channel, Config, Console, Core, Cpu, Device, Disk, Guest, KnownBoard, Policy,
-    Virtio, Vm,
+    At, Board, Boot, Channel, Config, Core, Cpu, Device, Disk, Guest, KnownBoard, Policy, Virtio,
+    Vm, Watchdog,
 };
 use crate::net::{Net, parse_net, parse_publish};
 use crate::schema::{self, Section};
@@ -36,8 +37,12 @@ const GUESTS: [(&str, Guest); 2] = [
 ];
 const CPUS: [(&str, Cpu); 2] = [("cortex-a15", Cpu::CortexA15), ("cortex-a7", Cpu::CortexA7)];
 const BOOTS: [(&str, Boot); 2] = [("disk", Boot::Disk), ("shell", Boot::Shell)];
-const CONSOLES: [(&str, Console); 2] = [("pl011", Console::Pl011), ("virtio", Console::Virtio)];
 const VIRTIO: [(&str, Virtio); 2] = [("modern", Virtio::Modern), ("legacy", Virtio::Legacy)];
+const WATCHDOGS: [(&str, Watchdog); 3] = [
+    ("reset", Watchdog::Reset),
+    ("poweroff", Watchdog::PowerOff),
+    ("none", Watchdog::None),
+];
 const POLICIES: [(&str, Policy); 2] = [("stop", Policy::Stop), ("reset", Policy::Reset)];
 const BOARDS: [(&str, KnownBoard); 1] = [("qemu", KnownBoard::Qemu)];
 const DMA: [(&str, bool); 2] = [("none", false), ("trusted", true)];
@@ -231,6 +236,11 @@ fn check_name(name: &At<String>, kind: &str, report: &mut Report) -> bool {
     good
 }
 
+/// A console's connection, with its path in the file's directory.
+fn within(backend: At<Backend>, base: &Path) -> At<Backend> {
+    At::new(backend.span(), backend.into_inner().within(base))
+}
+
 fn vm(name: At<String>, table: &Table<'_, '_>, base: &Path, report: &mut Report) -> Vm {
     let vm = Vm {
         guest: table.choice("guest", &GUESTS, report),
@@ -249,8 +259,15 @@ fn vm(name: At<String>, table: &Table<'_, '_>, base: &Path, report: &mut Report)
             .parsed("net", parse_net, report)
             .map(|net| At::new(net.span(), net.into_inner().within(base))),
         publish: table.parsed_list("publish", parse_publish, report),
-        console: table.choice("console", &CONSOLES, report),
-        console_files: table.paths("console-files", base, report),
+        serial: table
+            .parsed("serial", parse_backend, report)
+            .map(|backend| within(backend, base)),
+        consoles: table
+            .parsed_list("consoles", parse_backend, report)
+            .into_iter()
+            .map(|backend| within(backend, base))
+            .collect(),
+        watchdog: table.choice("watchdog", &WATCHDOGS, report),
         virtio: table.choice("virtio", &VIRTIO, report),
         cores: table.numbers("cores", 0..=u64::from(u8::MAX), report),
         priority: table.number("priority", 0..=255, report),
@@ -367,11 +384,9 @@ fn check_vm(vm: &Vm, report: &mut Report) {
             "remove publish, or net",
         ));
     }
-    let slots = usize::from(net != Net::None)
-        + vm.disks.len()
-        + vm.shares.len()
-        + vm.console_files.len()
-        + usize::from(vm.console.as_ref().map(At::get_ref) == Some(&Console::Virtio));
+    consoles::check(vm, report);
+    let slots =
+        usize::from(net != Net::None) + vm.disks.len() + vm.shares.len() + vm.consoles.len();
     if slots > ROOM {
         report.add(Diagnostic::error(
             format!("the virtual machine `{name}` has too many devices"),
@@ -379,7 +394,7 @@ fn check_vm(vm: &Vm, report: &mut Report) {
             format!(
                 "{slots} disks, shares, virtio consoles and network cards, and there is room for {ROOM}"
             ),
-            "remove disks, shares or console-files",
+            "remove disks, shares or consoles",
         ));
     }
 }

@@ -1,9 +1,10 @@
 //! Virtual machines on a board: who runs where, and whether all of it fits.
 
 use crate::board::Facts;
+use crate::consoles;
 use crate::diagnostic::{Diagnostic, Report, similar};
 use crate::files::Files;
-use crate::model::{At, Channel, Config, Core, Disk, Virtio, Vm};
+use crate::model::{At, Channel, Config, Core, Disk, Virtio, Vm, Watchdog};
 use crate::net::Net;
 use crate::table::list;
 use crate::value::show_size;
@@ -173,14 +174,17 @@ fn check_for_board(vm: &Vm, report: &mut Report) {
             ));
         }
     }
-    if let Some(first) = vm.console_files.first() {
-        let files = Diagnostic::error(
-            hosted("console-files"),
-            first.span(),
-            "there are no files on the board: these consoles will not be there",
-            "nothing has to be done if the guest does without them",
+    consoles::warn_board(vm, report);
+    if let Some(watchdog) = &vm.watchdog
+        && *watchdog.get_ref() != Watchdog::None
+    {
+        let warning = Diagnostic::error(
+            hosted("watchdog"),
+            watchdog.span(),
+            "the bare-metal hypervisor's guests have no watchdog",
+            "nothing has to be done if the guest does without it",
         );
-        report.add(files.warning());
+        report.add(warning.warning());
     }
     for disk in &vm.disks {
         if disk.temporary {

@@ -71,7 +71,7 @@ pub const VM: Section = Section {
             as "\"zImage\"": "The kernel: zImage, uImage, ELF or raw image";
         "initrd" Both, "file", default "none",
             as "\"initrd.img\"": "The initial RAM disk";
-        "cmdline" Both, "text", default "`console=ttyAMA0`, or `hvc0` for a virtio console",
+        "cmdline" Both, "text", default "`console=ttyAMA0`, or `hvc0` if that is the console with `stdio`",
             as "\"console=ttyAMA0\"": "The kernel's command line; for the default guest, what is added to its own";
         "dtb" Hosted, "file", default "the board's own",
             as "\"board.dtb\"": "A device tree in place of the virtual board's";
@@ -91,10 +91,12 @@ pub const VM: Section = Section {
             as "\"user\"": "What the network card is connected to";
         "publish" Hosted, "list of `[ADDRESS:]HOSTPORT:GUESTPORT[/udp]`", default "none",
             as "[\"8080:80\"]": "Ports of the guest that the host's programs reach, with `net = \"user\"`";
-        "console" Both, "`pl011`, `virtio`", default "`pl011`",
-            as "\"pl011\"": "The device that the terminal is connected to";
-        "console-files" Hosted, "list of files", default "none",
-            as "[\"log.txt\"]": "Further virtio consoles, whose output goes to files";
+        "serial" Both, "`stdio`, `null`, `file=PATH[,append]`, `socket=PATH`, `pty[=LINK]`", default "`stdio`, or `null` if a virtio console has `stdio`",
+            as "\"stdio\"": "What the serial port is connected to";
+        "consoles" Both, "list of the same", default "none",
+            as "[\"pty\"]": "virtio consoles, and what they are connected to; on a board only `stdio`: the board's console";
+        "watchdog" Hosted, "`reset`, `poweroff`, `none`", default "`reset`",
+            as "\"poweroff\"": "What becomes of a guest that does not feed its watchdog; `none`: it has no watchdog";
         "virtio" Hosted, "`modern`, `legacy`", default "`modern`",
             as "\"modern\"": "Register interface of virtio devices: 1.0 and later, or before";
         "cores" Board, "list of core numbers, one for each vCPU", default "cores that nobody has, in order",

@@ -1,6 +1,6 @@
 //! What a file comes to, with every default filled in: a file of the same format, or JSON.
 
-use crate::model::{At, Boot, Config, Console, Cpu, Guest, KnownBoard, Policy, Virtio, Vm, value};
+use crate::model::{At, Boot, Config, Cpu, Guest, KnownBoard, Policy, Virtio, Vm, Watchdog, value};
 use crate::place::System;
 use crate::value::{show_size, show_time};
 use serde::Serialize;
@@ -54,9 +54,10 @@ pub struct EffectiveVm {
     #[serde(skip_serializing_if = "Option::is_none")]
     net: Option<String>,
     publish: Vec<String>,
-    console: Console,
+    serial: String,
+    consoles: Vec<String>,
+    watchdog: Watchdog,
     virtio: Virtio,
-    console_files: Vec<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cores: Option<Vec<u8>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -257,7 +258,7 @@ fn effective_vm(vm: &Vm, config: &Config, cores: Option<Vec<u8>>, directory: &Pa
     let guest = vm.guest();
     let cmdline = vm.cmdline.as_ref().map(|text| text.get_ref().clone());
     // A default guest has a command line of its own.
-    let default = (guest.is_none() && vm.kernel.is_some()).then(|| vm.console_option().to_owned());
+    let default = (guest.is_none() && vm.kernel.is_some()).then(|| vm.console_option());
     EffectiveVm {
         guest,
         boot: vm.boot.as_ref().map(|boot| *boot.get_ref()),
@@ -276,13 +277,14 @@ fn effective_vm(vm: &Vm, config: &Config, cores: Option<Vec<u8>>, directory: &Pa
             .iter()
             .map(|publish| publish.get_ref().to_string())
             .collect(),
-        console: value(&vm.console),
-        virtio: value(&vm.virtio),
-        console_files: vm
-            .console_files
-            .iter()
-            .map(|path| directory.join(path.get_ref()))
+        serial: vm.serial().within(directory).to_string(),
+        consoles: vm
+            .consoles()
+            .into_iter()
+            .map(|backend| backend.within(directory).to_string())
             .collect(),
+        watchdog: value(&vm.watchdog),
+        virtio: value(&vm.virtio),
         cores,
         priority: vm
             .priority

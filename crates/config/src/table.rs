@@ -340,17 +340,6 @@ impl<'a, 'i> Table<'a, 'i> {
         Some(At::new(list.span(), texts))
     }
 
-    /// A list of paths.
-    pub fn paths(&self, name: &str, base: &Path, report: &mut Report) -> Vec<At<PathBuf>> {
-        let Some(list) = self.list(name, report) else {
-            return Vec::new();
-        };
-        let items = list.get_ref().iter();
-        items
-            .filter_map(|item| self.as_path(item.key, item.value, base, report))
-            .collect()
-    }
-
     /// A list of numbers within limits, if all are.
     pub fn numbers<T: TryFrom<u64>>(
         &self,

@@ -74,7 +74,7 @@ fn machines_are_packed_as_the_file_has_them() {
 fn a_machine_has_all_that_boards_have() {
     let (packed, said) = pack(
         &directory("bundle-board"),
-        "[vm.a]\nkernel = 'kernel'\nmemory = '64M'\nconsole = 'virtio'\ncores = [1]\npriority = 7\n\
+        "[vm.a]\nkernel = 'kernel'\nmemory = '64M'\nconsoles = ['stdio']\ncores = [1]\npriority = 7\n\
          budget = '2ms'\nperiod = '10ms'\non-fault = 'reset'\nrestarts = 3\non-reset = 'stop'\n\
          on-poweroff = 'reset'\nautostart = false\ndevices = ['/pl031@9010000']\n\
          disks = [{ file = 'initrd', readonly = true }, { size = '1M' }, { board-disk = 1, start = '1K' }]\n\

@@ -308,6 +308,7 @@ pub fn board(cpus: u32, memory: fdt::Range) -> BoardConfig {
         flash: None,
         uart: (range(map::UART), map::SPI_UART),
         rtc: None,
+        watchdog: None,
         fw_cfg: None,
         gpio: None,
         virtio: fdt::VirtioSlots {

@@ -338,6 +338,7 @@ mod tests {
             flash: None,
             uart: (range(0x0900_0000, 0x1000), 1),
             rtc: None,
+            watchdog: None,
             fw_cfg: None,
             gpio: None,
             virtio: fdt::VirtioSlots {

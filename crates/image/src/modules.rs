@@ -4,8 +4,8 @@ use object::{Object, ObjectSection};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the guest can load: virtio's transport and devices, the file systems of disks and of shared
-/// directories, and what tells programs of the power key.
-pub const WANTED: [&str; 9] = [
+/// directories, what tells programs of the power key, and the watchdog.
+pub const WANTED: [&str; 10] = [
     "virtio_mmio",
     "virtio_blk",
     "virtio_net",
@@ -14,6 +14,7 @@ pub const WANTED: [&str; 9] = [
     "virtio_console",
     "virtiofs",
     "evdev",
+    "sp805_wdt",
     "ext4",
 ];
 

@@ -24,6 +24,8 @@ pub struct Needs {
     pub directories: Vec<Directory>,
     /// Connections over IPv4 and IPv6, and datagrams, are opened as a guest asks for them.
     pub internet: bool,
+    /// Clients connect to sockets that listen already.
+    pub accepts: bool,
 }
 
 /// A directory of the host.

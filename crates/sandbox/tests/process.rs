@@ -5,6 +5,7 @@ use skep_sandbox::{Directory, Needs, restrict_calls, restrict_files};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -22,6 +23,7 @@ fn needs(read_only: bool) -> Needs {
     Needs {
         directories: vec![Directory { path, read_only }],
         internet: false,
+        accepts: false,
     }
 }
 
@@ -101,7 +103,26 @@ fn act(case: &str) {
             TcpStream::connect(address).expect("it may");
             UdpSocket::bind("127.0.0.1:0").expect("it may");
             println!("done");
-            let _ = std::os::unix::net::UnixStream::connect("/run/socket");
+            let _ = UnixStream::connect("/run/socket");
+        }
+        "a client" => {
+            let path = Path::new(&directory()).join("socket");
+            let listener = UnixListener::bind(&path).expect("it may yet");
+            let _client = UnixStream::connect(&path).expect("it may yet");
+            let needs = Needs {
+                accepts: true,
+                ..Needs::default()
+            };
+            enter(&needs);
+            listener.accept().expect("it may");
+            println!("done");
+            let _ = UnixStream::connect(&path);
+        }
+        "a client that is not expected" => {
+            let path = Path::new(&directory()).join("socket");
+            let listener = UnixListener::bind(&path).expect("it may yet");
+            enter(&Needs::default());
+            let _ = listener.accept();
         }
         _ => panic!("there is no case {case}"),
     }
@@ -185,6 +206,15 @@ fn files_are_opened_in_a_named_directory_and_nowhere_else() {
 #[test]
 fn a_named_directory_can_be_for_reading_only() {
     assert_done("a directory to read");
+}
+
+#[test]
+fn clients_connect_where_they_are_expected_and_nothing_else_does() {
+    let output = run("a client");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("done"), "{output:?}");
+    assert_ended_by("a client", "socket");
+    assert_ended_by("a client that is not expected", "accept4");
 }
 
 #[test]

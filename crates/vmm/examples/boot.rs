@@ -29,6 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     match vm.run()? {
         Outcome::PoweredOff => println!("the guest powered off"),
         Outcome::Stopped => println!("stopped"),
+        Outcome::Watchdog => println!("the guest hangs"),
         Outcome::Fault(record) => println!("{record}"),
     }
     let instructions: u64 = vm

@@ -1,23 +1,25 @@
 //! Assembles the board: every device at its address, with its interrupt and its backend.
 
 mod balloon;
-mod console;
 mod disk;
 mod flash;
 mod net;
+mod polled;
+mod port;
+mod serial;
 mod share;
-mod terminal;
 mod virtio;
 mod worker;
 
 pub(crate) use balloon::HostBalloon;
-pub(crate) use console::Console as SerialPort;
 pub(crate) use net::Connected;
-pub(crate) use terminal::Terminal;
+pub(crate) use port::Port;
+pub(crate) use serial::SerialPort;
 
+use crate::backend::Consoles;
 use crate::bus::{Bus, SharedDevice};
 use crate::clock::VmClock;
-use crate::config::{ConsoleDevice, VmConfig};
+use crate::config::{VmConfig, Watchdog};
 use crate::error::Error;
 use crate::irq::{Interrupts, Spi};
 use crate::memory::GuestRam;
@@ -26,6 +28,7 @@ use skep_board::fw_cfg::FwCfg;
 use skep_board::pl011::Pl011;
 use skep_board::pl031::Pl031;
 use skep_board::pl061::Pl061;
+use skep_board::sp805::Sp805;
 use skep_board::{MmioDevice, map};
 use skep_interp::Cluster;
 use std::sync::{Arc, Mutex};
@@ -36,8 +39,9 @@ pub type Output = Box<dyn FnMut(u8) + Send>;
 /// The parts of the board that the host reaches directly.
 pub(crate) struct Board {
     pub serial: SerialPort,
-    pub terminal: Terminal,
+    pub consoles: Consoles,
     pub rtc: Arc<Mutex<Pl031<Spi, VmClock>>>,
+    pub watchdog: Option<Arc<Mutex<Sp805<Spi, VmClock>>>>,
     pub gpio: Arc<Mutex<Pl061<Spi>>>,
     pub net: Connected,
     pub balloon: HostBalloon,
@@ -64,15 +68,21 @@ impl Board {
             number,
         };
 
-        let (serial_output, virtio_output): (Output, Option<Output>) = match config.console {
-            ConsoleDevice::Pl011 => (output, None),
-            ConsoleDevice::Virtio => (Box::new(|_| ()), Some(output)),
-        };
-        let uart = Pl011::new(spi(map::SPI_UART), console::Sink(serial_output));
-        let serial = SerialPort::new(uart);
+        let mut consoles = Consoles::new(output, config.warn.clone());
+        let (output, end) = consoles.open(&config.serial)?;
+        let uart = Pl011::new(spi(map::SPI_UART), serial::Sink(output));
+        let serial = SerialPort::new(uart, interrupts.clone());
+        consoles.connect(end, "ttyAMA0", Port::Serial(serial.clone()));
         bus.attach("pl011", map::UART, shared(serial.clone()));
-        let rtc = Arc::new(Mutex::new(Pl031::new(spi(map::SPI_RTC), clock)));
-        bus.attach("pl031", map::RTC, rtc.clone());
+        let rtc = Arc::new(Mutex::new(Pl031::new(spi(map::SPI_RTC), clock.clone())));
+        bus.attach("pl031", map::RTC, polled(&rtc, &interrupts));
+        let watchdog = (config.watchdog != Watchdog::None)
+            .then(|| Sp805::new(spi(map::SPI_WATCHDOG), clock, map::APB_HZ))
+            .map(|device| Arc::new(Mutex::new(device)));
+        if let Some(device) = &watchdog {
+            let polled = polled(device, &interrupts);
+            bus.attach("sp805", map::WATCHDOG, polled);
+        }
         let gpio = Arc::new(Mutex::new(Pl061::new(spi(map::SPI_GPIO))));
         bus.attach("pl061", map::GPIO, gpio.clone());
         bus.attach("fw_cfg", map::FW_CFG, shared(fw_cfg(config, ram.clone())?));
@@ -80,17 +90,17 @@ impl Board {
             let bank = flash::Bank::new(index, ram.clone(), cluster.clone());
             bus.attach(&format!("flash {index}"), bank.range(), shared(bank));
         }
-        let attached = virtio::attach(config, virtio_output, &mut bus, &ram, &interrupts)?;
-        let terminal = match attached.terminal {
-            Some(console) => Terminal::Virtio(console),
-            None => Terminal::Serial(serial.clone()),
-        };
+        let attached = virtio::attach(config, &mut consoles, &mut bus, &ram, &interrupts)?;
+        for act in consoles.at_end() {
+            bus.at_end(act);
+        }
         Ok((
             bus,
             Board {
                 serial,
-                terminal,
+                consoles,
                 rtc,
+                watchdog,
                 gpio,
                 net: attached.net,
                 balloon: attached.balloon,
@@ -101,6 +111,16 @@ impl Board {
 
 fn shared(device: impl MmioDevice + 'static) -> SharedDevice {
     Arc::new(Mutex::new(device))
+}
+
+fn polled<D: MmioDevice + 'static>(
+    device: &Arc<Mutex<D>>,
+    interrupts: &Arc<Interrupts>,
+) -> SharedDevice {
+    shared(polled::Polled {
+        device: device.clone(),
+        interrupts: interrupts.clone(),
+    })
 }
 
 /// Fills a buffer with random bytes from the host. What it does not provide stays as it was.

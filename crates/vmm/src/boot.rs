@@ -1,7 +1,7 @@
 //! Puts firmware, kernel, initial RAM disk and device tree into memory.
 
 use crate::board::host_random;
-use crate::config::VmConfig;
+use crate::config::{VmConfig, Watchdog};
 use crate::contents::Contents;
 use crate::error::Error;
 use crate::memory::GuestRam;
@@ -138,6 +138,8 @@ fn board_config(config: &VmConfig) -> BoardConfig {
         flash: Some([bank(0), bank(1)]),
         uart: (range(map::UART), map::SPI_UART),
         rtc: Some((range(map::RTC), map::SPI_RTC)),
+        watchdog: (config.watchdog != Watchdog::None)
+            .then(|| (range(map::WATCHDOG), map::SPI_WATCHDOG)),
         fw_cfg: Some(range(map::FW_CFG)),
         gpio: Some(GpioKey {
             registers: range(map::GPIO),

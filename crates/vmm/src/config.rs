@@ -41,15 +41,18 @@ pub struct VmConfig {
     pub shares: Vec<Share>,
     /// What the network card is connected to; None: there is no card.
     pub net: Option<skep_net::Config>,
+    /// What becomes of a guest that does not feed its watchdog.
+    pub watchdog: Watchdog,
     /// A guest that resets ends, as if it had powered off.
     pub no_restart: bool,
-    /// The device that [`crate::Vm`]'s output comes from and [`crate::VmHandle::input`] goes to.
-    pub console: ConsoleDevice,
-    /// Columns and rows of the terminal, if it has a size. Virtio consoles tell the guest.
+    /// What the serial port is connected to: `/dev/ttyAMA0` in Linux.
+    pub serial: Backend,
+    /// What virtio consoles are connected to: `/dev/hvc0` and so on in Linux. At most one of all
+    /// consoles is [`Backend::Main`].
+    pub consoles: Vec<Backend>,
+    /// Columns and rows of the terminal of [`Backend::Main`], if it has a size. A virtio console tells
+    /// the guest.
     pub terminal_size: Option<(u16, u16)>,
-    /// Files that take what the guest writes to further virtio consoles, which follow the one of
-    /// `console`, if that is one. They are created, or emptied.
-    pub virtio_consoles: Vec<PathBuf>,
     /// The register interface of virtio-mmio transports.
     pub virtio: Version,
     /// The translator counts instructions, which costs a few percent. Without, it knows of those only
@@ -88,10 +91,11 @@ impl Default for VmConfig {
             disks: Vec::new(),
             shares: Vec::new(),
             net: None,
+            watchdog: Watchdog::Reset,
             no_restart: false,
-            console: ConsoleDevice::Pl011,
+            serial: Backend::Main,
+            consoles: Vec::new(),
             terminal_size: None,
-            virtio_consoles: Vec::new(),
             virtio: Version::Modern,
             count: false,
             trace: None,
@@ -140,12 +144,36 @@ pub struct Share {
     pub read_only: bool,
 }
 
-/// A device that a terminal can be connected to.
+/// What becomes of a guest that has started its watchdog and does not feed it.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub enum ConsoleDevice {
-    /// The serial port: `/dev/ttyAMA0` in Linux.
+pub enum Watchdog {
+    /// It is reset.
     #[default]
-    Pl011,
-    /// The first virtio console: `/dev/hvc0` in Linux. The serial port is connected to nothing.
-    Virtio,
+    Reset,
+    /// Its VM ends: [`crate::Outcome::Watchdog`].
+    PowerOff,
+    /// It has none.
+    None,
+}
+
+/// What a console is connected to.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub enum Backend {
+    /// The VM's user: [`crate::Vm`]'s output, and [`crate::VmHandle::input`].
+    #[default]
+    Main,
+    /// Nothing.
+    Null,
+    /// A regular file that takes the output.
+    File {
+        /// The file, which is created if it is not there.
+        path: PathBuf,
+        /// What it has stays; otherwise it is emptied.
+        append: bool,
+    },
+    /// A Unix socket that clients connect to, one at a time. The last 64 KiB of output that no client
+    /// has read wait for the next one.
+    Socket(PathBuf),
+    /// A new pseudo-terminal, and a link to it at this path. It keeps output as a socket does.
+    Pty(Option<PathBuf>),
 }

@@ -64,16 +64,9 @@ pub enum Error {
     /// The network can't be had.
     #[error(transparent)]
     Network(#[from] skep_net::Error),
-    /// The file for a console's output can't be created.
-    #[error(
-        "the file {path:?} for a console's output can't be created ({source}); check the path and its permissions"
-    )]
-    ConsoleFile {
-        /// The file.
-        path: PathBuf,
-        /// The host's error.
-        source: std::io::Error,
-    },
+    /// A console can't be connected.
+    #[error(transparent)]
+    Console(#[from] crate::backend::ConsoleError),
     /// There are more disks and other devices than the board has slots.
     #[error("the board has {max} virtio slots, and more devices are configured; remove disks, shares or consoles", max = skep_board::map::VIRTIO_SLOTS)]
     TooManyDevices,

@@ -19,12 +19,14 @@
 //! match vm.run()? {
 //!     Outcome::PoweredOff => println!("the guest powered off"),
 //!     Outcome::Stopped => println!("stopped"),
+//!     Outcome::Watchdog => println!("the guest hangs"),
 //!     Outcome::Fault(record) => println!("{record}"),
 //! }
 //! # Ok(())
 //! # }
 //! ```
 
+mod backend;
 mod board;
 mod boot;
 mod bus;
@@ -42,7 +44,8 @@ mod ticker;
 mod vcpu;
 mod vm;
 
-pub use config::{ConsoleDevice, Disk, Share, Trace, VmConfig, Warn};
+pub use backend::ConsoleError;
+pub use config::{Backend, Disk, Share, Trace, VmConfig, Warn, Watchdog};
 pub use contents::Contents;
 pub use engine::{Engine, EngineStats, Leaves, TranslatorStats};
 pub use error::Error;

@@ -61,6 +61,16 @@ impl Standstill {
         }
     }
 
+    /// The same without waiting: None while the VM is to stand still.
+    pub fn try_work(&self) -> Option<AtWork<'_>> {
+        let mut at_work = lock(&self.at_work);
+        if self.wanted.load(SeqCst) {
+            return None;
+        }
+        *at_work += 1;
+        Some(AtWork(self))
+    }
+
     /// Makes threads that wait in [`Standstill::work`] look whether they should give up.
     pub fn look_again(&self) {
         // Whoever has looked waits by the time that the lock is free.

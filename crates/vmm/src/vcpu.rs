@@ -69,9 +69,16 @@ pub(crate) fn run(vcpu: &mut Vcpu, shared: &Shared) {
         if let Some(report) = report.filter(|report| report.is_asked()) {
             report.tell(account.stats(vcpu));
         }
+        if index == 0
+            && let Some(watchdog) = &shared.watchdog
+            && lock(watchdog).poll()
+        {
+            shared.end(End::Watchdog);
+            continue;
+        }
         if !power_on(vcpu, shared, index) {
             set_busy(shared, index, false);
-            std::thread::park_timeout(SLEEP_LIMIT);
+            std::thread::park_timeout(until_watchdog(shared, index));
             continue;
         }
         drive_own(vcpu.state(), shared, index, &mut driven);
@@ -257,10 +264,20 @@ fn sleep(state: &CpuState, shared: &Shared, limit: Duration, wakes: u32) {
         wait = wait.min(INPUT_LIMIT);
     }
     let index = usize::from(state.index);
+    wait = wait.min(until_watchdog(shared, index));
     if flags(shared, index) & wakes == 0 && !wait.is_zero() {
         set_busy(shared, index, false);
         std::thread::park_timeout(wait);
     }
+}
+
+/// How long a vCPU's thread may sleep until it is to look at the watchdog.
+fn until_watchdog(shared: &Shared, index: usize) -> Duration {
+    let watchdog = shared.watchdog.as_ref().filter(|_| index == 0);
+    let due = watchdog.and_then(|watchdog| lock(watchdog).ns_to_event());
+    due.map_or(SLEEP_LIMIT, |due| {
+        Duration::from_nanos(due).min(SLEEP_LIMIT)
+    })
 }
 
 /// HVC #0: PSCI.

@@ -1,10 +1,10 @@
 //! The virtual machine: built from a configuration, run, paused, reset, stopped.
 
-use crate::board::{Board, HostBalloon, SerialPort, Terminal};
+use crate::board::{Board, HostBalloon, Port, SerialPort};
 use crate::boot;
 use crate::bus::{Bus, lock};
 use crate::clock::VmClock;
-use crate::config::{MAX_MEMORY, MIN_MEMORY, VmConfig};
+use crate::config::{MAX_MEMORY, MIN_MEMORY, VmConfig, Watchdog};
 use crate::engine::Vcpu;
 use crate::error::Error;
 use crate::irq::Spi;
@@ -17,10 +17,12 @@ use skep_arm::state::CpuState;
 use skep_board::map;
 use skep_board::pl031::Pl031;
 use skep_board::pl061::Pl061;
+use skep_board::sp805::Sp805;
 use skep_interp::Cluster;
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
@@ -42,6 +44,8 @@ pub enum Outcome {
     PoweredOff,
     /// [`VmHandle::stop`] was called.
     Stopped,
+    /// The guest did not feed its watchdog, with [`Watchdog::PowerOff`].
+    Watchdog,
     /// The guest can't go on.
     Fault(Box<FaultRecord>),
 }
@@ -105,6 +109,8 @@ fn describe(exception: &Exception) -> String {
 pub(crate) enum End {
     PowerOff,
     Reset,
+    /// The guest did not feed its watchdog.
+    Watchdog,
     Stop,
     Fault(Box<FaultRecord>),
     /// A vCPU's thread panicked: its number, and what it said.
@@ -143,6 +149,7 @@ pub(crate) struct Shared {
     pub bus: Arc<Bus>,
     pub cluster: Arc<Cluster>,
     pub rtc: Arc<Mutex<Pl031<Spi, VmClock>>>,
+    pub watchdog: Option<Arc<Mutex<Sp805<Spi, VmClock>>>>,
     pub gpio: Arc<Mutex<Pl061<Spi>>>,
     pub balloon: HostBalloon,
     pub serial: SerialPort,
@@ -230,12 +237,12 @@ pub struct Vm {
 #[derive(Clone)]
 pub struct VmHandle {
     shared: Arc<Shared>,
-    terminal: Terminal,
+    main: Option<Port>,
 }
 
 impl Vm {
-    /// Builds the board and loads the guest. Bytes that the guest writes to its console
-    /// ([`VmConfig::console`]) go to `output`, on the thread of the vCPU that writes them.
+    /// Builds the board and loads the guest. Bytes that the guest writes to the console that is
+    /// [`Backend::Main`](crate::Backend::Main) go to `output`, on the thread of the vCPU that writes them.
     ///
     /// # Errors
     /// Whatever is wrong with the configuration: see [`Error`].
@@ -255,6 +262,7 @@ impl Vm {
             bus: Arc::new(bus),
             cluster: cluster.clone(),
             rtc: board.rtc.clone(),
+            watchdog: board.watchdog.clone(),
             gpio: board.gpio.clone(),
             balloon: board.balloon.clone(),
             serial: board.serial.clone(),
@@ -307,7 +315,7 @@ impl Vm {
     pub fn handle(&self) -> VmHandle {
         VmHandle {
             shared: self.shared.clone(),
-            terminal: self.board.terminal.clone(),
+            main: self.board.consoles.main().cloned(),
         }
     }
 
@@ -319,6 +327,8 @@ impl Vm {
     /// [`Error::Thread`], [`Error::Panic`], and after a reset those of loading.
     pub fn run(&mut self) -> Result<Outcome, Error> {
         self.board.net.start()?;
+        let standstill = self.shared.bus.standstill();
+        self.board.consoles.start(standstill)?;
         loop {
             self.let_devices_work();
             self.shared.bus.clock().start();
@@ -335,6 +345,14 @@ impl Vm {
                 End::Stop => return Ok(Outcome::Stopped),
                 End::Fault(record) => return Ok(Outcome::Fault(record)),
                 End::Panic(cpu, message) => return Err(Error::Panic { cpu, message }),
+                End::Watchdog => {
+                    if self.config.watchdog == Watchdog::PowerOff || self.config.no_restart {
+                        return Ok(Outcome::Watchdog);
+                    }
+                    let warn = &self.config.warn;
+                    warn.tell("the guest did not feed its watchdog: it is reset");
+                    self.reset()?;
+                }
                 End::Reset if self.config.no_restart => return Ok(Outcome::PoweredOff),
                 End::Reset => self.reset()?,
             }
@@ -399,6 +417,12 @@ impl Vm {
         self.load()
     }
 
+    /// The consoles that are pseudo-terminals of the host: what a guest calls them, and the terminals'
+    /// names.
+    pub fn terminals(&self) -> &[(String, PathBuf)] {
+        self.board.consoles.terminals()
+    }
+
     /// What the VM did so far.
     pub fn stats(&self) -> VmStats {
         let progress = self.shared.progress.iter();
@@ -417,29 +441,30 @@ impl Vm {
 }
 
 impl VmHandle {
-    /// Gives bytes to the guest's console. They wait until the guest takes them.
+    /// Gives bytes to the guest's main console. They wait until the guest takes them; without such a
+    /// console they are lost.
     pub fn input(&self, bytes: &[u8]) {
-        self.terminal.input(bytes);
-        // The first CPU moves on what the port could not take yet, and may be asleep.
-        if self.shared.serial.held_back() {
-            self.shared.bus.interrupts().wake(0);
+        if let Some(main) = &self.main {
+            main.input(bytes);
         }
     }
 
-    /// How many bytes the guest has written to its console.
+    /// How many bytes the guest has written to its main console.
     pub fn output_count(&self) -> u64 {
-        self.terminal.sent()
+        self.main.as_ref().map_or(0, Port::sent)
     }
 
     /// How many bytes of input the guest has not taken yet.
     pub fn input_waiting(&self) -> usize {
-        self.terminal.waiting()
+        self.main.as_ref().map_or(0, Port::waiting)
     }
 
     /// Tells the guest the terminal's new size in columns and rows. Only virtio consoles that were
     /// given one at first ([`VmConfig::terminal_size`]) can.
     pub fn resize(&self, columns: u16, rows: u16) {
-        self.terminal.resize(columns, rows);
+        if let Some(main) = &self.main {
+            main.resize(columns, rows);
+        }
     }
 
     /// Stops all vCPUs and the VM's time, and returns when they stand still. Does nothing unless

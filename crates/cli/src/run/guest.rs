@@ -7,7 +7,7 @@ use crate::run::net;
 use crate::run::progress::Bar;
 use crate::run::shares;
 use crate::run::terminal;
-use skep_config::model::{Console, Guest};
+use skep_config::model::{Guest, Watchdog};
 use skep_config::net::Net;
 use skep_image::{CommandOutput, Flavour, Options, Progress};
 use skep_vmm::{Contents, VmHandle};
@@ -51,7 +51,7 @@ pub fn choose(machine: &Machine) -> Result<Session, Error> {
         command_line: machine
             .append
             .clone()
-            .unwrap_or_else(|| machine.console_option().into()),
+            .unwrap_or_else(|| machine.console_option()),
         command: None,
         encode: <[u8]>::to_vec,
         at_end: end_of_plain_input,
@@ -86,6 +86,8 @@ pub struct Devices {
     pub hosted: bool,
     /// The power key, for a system that listens to it.
     pub power_key: bool,
+    /// The watchdog, for a system that feeds it.
+    pub watchdog: bool,
 }
 
 impl Devices {
@@ -99,6 +101,7 @@ impl Devices {
             ("virtio_blk", self.disks),
             ("virtiofs", self.shares),
             ("evdev", self.power_key),
+            ("sp805_wdt", self.watchdog),
         ];
         let wanted = modules.into_iter().filter(|(_, wanted)| *wanted);
         wanted.map(|(module, _)| module).collect()
@@ -131,14 +134,15 @@ fn default_guest(machine: &Machine) -> Result<Session, Error> {
     let mut initrd = files::read(&guest.initrd, "initial RAM disk")?;
 
     let devices = Devices {
-        consoles: machine.console == Console::Virtio || !machine.console_files.is_empty(),
+        consoles: !machine.consoles.is_empty(),
         disks: !machine.disks.is_empty(),
         network: machine.net != Net::None,
         shares: !machine.shares.is_empty(),
         hosted: true,
         power_key: machine.boots_disk(),
+        watchdog: machine.boots_disk() && machine.watchdog != Watchdog::None,
     };
-    let mut command_line = vec![command_line(machine.console_option(), devices)];
+    let mut command_line = vec![command_line(&machine.console_option(), devices)];
     command_line.extend(net::guest_option(&machine.net));
     if !machine.shares.is_empty() {
         let start = shares::start(&machine.shares);
@@ -146,8 +150,9 @@ fn default_guest(machine: &Machine) -> Result<Session, Error> {
         initrd.append(&skep_image::mount_overlay(&mounts, start.as_deref()));
     }
     let boots_disk = machine.boots_disk();
+    command_line.extend(console_options(machine, boots_disk));
     // A pipe is read by a shell, as if that were the command.
-    let piped = !std::io::stdin().is_terminal();
+    let piped = machine.has_terminal() && !std::io::stdin().is_terminal();
     let shell = [OsString::from("sh")];
     let argv = match machine.command.as_slice() {
         [] if piped && !boots_disk => shell.as_slice(),
@@ -161,7 +166,7 @@ fn default_guest(machine: &Machine) -> Result<Session, Error> {
         command = Some(CommandOutput::new(&token));
         // Nothing but a panic disturbs the output, and the guest ends with it.
         command_line.push("quiet loglevel=1 panic=-1".into());
-    } else if let Some((columns, rows)) = terminal::size() {
+    } else if let Some((columns, rows)) = terminal::size().filter(|_| machine.has_terminal()) {
         initrd.append(&skep_image::terminal_overlay(columns, rows));
     }
     if boots_disk {
@@ -183,6 +188,22 @@ fn default_guest(machine: &Machine) -> Result<Session, Error> {
             false => end_of_command_input,
         },
     })
+}
+
+/// What gives somebody something to type at on the consoles beside the first: a shell, or in a system on
+/// a disk systemd's login prompt.
+fn console_options(machine: &Machine, boots_disk: bool) -> Vec<String> {
+    let consoles = machine.other_consoles();
+    if consoles.is_empty() {
+        return Vec::new();
+    }
+    if !boots_disk {
+        return vec![format!("skep.shells={}", consoles.join(","))];
+    }
+    let units = consoles.iter();
+    units
+        .map(|console| format!("systemd.wants=serial-getty@{console}.service"))
+        .collect()
 }
 
 /// A size for people.

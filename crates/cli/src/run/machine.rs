@@ -6,7 +6,8 @@ use super::shares::{self, Share};
 use crate::args::{Cli, RunArgs};
 use clap::CommandFactory;
 use clap::error::ErrorKind;
-use skep_config::model::{At, Boot, Console, Cpu, DEFAULT_MEMORY, Guest, Virtio, Vm};
+use skep_config::consoles::{self, Backend};
+use skep_config::model::{At, Boot, Cpu, DEFAULT_MEMORY, Guest, Virtio, Vm, Watchdog};
 use skep_config::net::{Net, Publish};
 use skep_vmm::{Access, Disk};
 use std::ffi::OsString;
@@ -30,8 +31,9 @@ pub struct Machine {
     pub shares: Vec<Share>,
     pub net: Net,
     pub publish: Vec<Publish>,
-    pub console: Console,
-    pub console_files: Vec<PathBuf>,
+    pub serial: Backend,
+    pub consoles: Vec<Backend>,
+    pub watchdog: Watchdog,
     pub virtio: Virtio,
     pub command: Vec<OsString>,
 }
@@ -68,7 +70,10 @@ impl Machine {
             mount: share.mount.as_ref().map(|mount| mount.get_ref().clone()),
             read_only: share.read_only,
         });
-        let console_files = vm.into_iter().flat_map(|vm| &vm.console_files);
+        let consoles_of_file = vm.into_iter().flat_map(Vm::consoles);
+        let consoles: Vec<Backend> = consoles_of_file.chain(args.console.clone()).collect();
+        let serial = vm.and_then(|vm| vm.serial.as_ref()).map(At::get_ref);
+        let serial = args.serial.as_ref().or(serial);
         Machine {
             kernel: path(&args.kernel, |vm| &vm.kernel),
             initrd: path(&args.initrd, |vm| &vm.initrd),
@@ -93,11 +98,9 @@ impl Machine {
                 .chain(&args.publish)
                 .copied()
                 .collect(),
-            console: either(args.console, vm, |vm| &vm.console),
-            console_files: console_files
-                .map(|path| path.get_ref().clone())
-                .chain(args.console_file.iter().cloned())
-                .collect(),
+            serial: consoles::serial(serial, &consoles),
+            consoles,
+            watchdog: either(args.watchdog, vm, |vm| &vm.watchdog),
             virtio: either(args.virtio, vm, |vm| &vm.virtio),
             command: args.command.clone(),
         }
@@ -153,6 +156,20 @@ impl Machine {
                  user",
             );
         }
+        if self.terminals() > 1 {
+            refuse(
+                ErrorKind::ArgumentConflict,
+                "two consoles can't both be connected to standard input and output: leave stdio to one of \
+                 them, and connect the other to a socket or a pty",
+            );
+        }
+        if !self.command.is_empty() && !self.has_terminal() {
+            refuse(
+                ErrorKind::ArgumentConflict,
+                "a command after -- prints on standard output, and no console is connected to it: leave \
+                 --serial out, or add --console stdio",
+            );
+        }
         if self.boot == Some(Boot::Disk) {
             if !self.command.is_empty() {
                 refuse(
@@ -184,12 +201,27 @@ impl Machine {
         }
     }
 
-    /// What makes the terminal the kernel's console.
-    pub fn console_option(&self) -> &'static str {
-        match self.console {
-            Console::Pl011 => "console=ttyAMA0",
-            Console::Virtio => "console=hvc0",
-        }
+    /// What makes the machine's first console the kernel's.
+    pub fn console_option(&self) -> String {
+        format!("console={}", consoles::main(&self.serial, &self.consoles))
+    }
+
+    /// How many consoles have standard input and output.
+    fn terminals(&self) -> usize {
+        let consoles = std::iter::once(&self.serial).chain(&self.consoles);
+        consoles
+            .filter(|backend| **backend == Backend::Stdio)
+            .count()
+    }
+
+    /// Whether a console has standard input and output.
+    pub fn has_terminal(&self) -> bool {
+        self.terminals() > 0
+    }
+
+    /// What Linux calls the consoles at which somebody may type, but for the first.
+    pub fn other_consoles(&self) -> Vec<String> {
+        consoles::others(&self.serial, &self.consoles)
     }
 }
 
@@ -234,7 +266,7 @@ mod tests {
 
     const FILE: &str = "[vm.one]\nkernel = 'zImage'\ninitrd = 'initrd'\nmemory = '64M'\ncpus = 2\n\
         cpu = 'cortex-a7'\ncmdline = 'quiet'\ndisks = ['a', { file = '/b', readonly = true }]\n\
-        console = 'virtio'\nconsole-files = ['log']\nvirtio = 'legacy'\nnet = 'user,restrict'\n\
+        consoles = ['stdio', 'file=log']\nwatchdog = 'poweroff'\nvirtio = 'legacy'\nnet = 'user,restrict'\n\
         publish = ['8080:80']";
 
     #[test]
@@ -255,10 +287,16 @@ mod tests {
                 (Some("/b"), Access::ReadOnly)
             ]
         );
-        assert_eq!(machine.console_files, [Path::new("dir/log")]);
+        let log = Backend::File {
+            path: "dir/log".into(),
+            append: false,
+        };
+        assert_eq!(machine.serial, Backend::Null);
+        assert_eq!(machine.consoles, [Backend::Stdio, log]);
+        assert_eq!(machine.console_option(), "console=hvc0");
         assert_eq!(
-            (machine.cpu, machine.console, machine.virtio),
-            (Cpu::CortexA7, Console::Virtio, Virtio::Legacy)
+            (machine.cpu, machine.virtio, machine.watchdog),
+            (Cpu::CortexA7, Virtio::Legacy, Watchdog::PowerOff)
         );
         assert!(!machine.has_default_guest());
         let restrict = true;
@@ -289,12 +327,12 @@ mod tests {
                 "debug",
                 "--disk",
                 "c",
-                "--console",
-                "pl011",
+                "--serial",
+                "socket=x",
                 "--virtio",
                 "modern",
-                "--console-file",
-                "log",
+                "--console",
+                "pty",
                 "--net",
                 "user",
                 "--publish",
@@ -306,13 +344,16 @@ mod tests {
         assert_eq!((machine.memory, machine.cpus), (1 << 30, 1));
         assert_eq!(machine.append.as_deref(), Some("quiet debug"));
         assert_eq!(machine.disks.len(), 3);
-        assert_eq!(machine.console_files.len(), 2);
+        assert_eq!(machine.consoles.len(), 3);
+        assert_eq!(machine.consoles[2], Backend::Pty(None));
+        assert_eq!(machine.serial, Backend::Socket("x".into()));
+        assert_eq!(machine.other_consoles(), ["ttyAMA0", "hvc2"]);
         assert_eq!(machine.net, Net::default());
         let ports: Vec<_> = machine.publish.iter().map(|port| port.guest).collect();
         assert_eq!(ports, [80, 53]);
         assert_eq!(
-            (machine.cpu, machine.console, machine.virtio),
-            (Cpu::CortexA15, Console::Pl011, Virtio::Modern)
+            (machine.cpu, machine.virtio),
+            (Cpu::CortexA15, Virtio::Modern)
         );
     }
 

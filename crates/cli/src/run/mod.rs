@@ -1,5 +1,6 @@
 //! `skep run`.
 
+mod consoles;
 pub mod files;
 pub mod guest;
 mod input;
@@ -21,8 +22,8 @@ use crate::{Error, STATUS_CLOSED, STATUS_FAULT};
 use machine::Machine;
 use output::Output;
 use quit::Quit;
-use skep_config::model::{Console, Cpu, Virtio, Vm as Described};
-use skep_vmm::{ConsoleDevice, CpuModel, Outcome, VirtioVersion, Vm, VmConfig, Warn};
+use skep_config::model::{Cpu, Virtio, Vm as Described, Watchdog};
+use skep_vmm::{CpuModel, Outcome, VirtioVersion, Vm, VmConfig, Warn};
 use std::io::{ErrorKind, IsTerminal, Write};
 use terminal::RawTerminal;
 
@@ -33,6 +34,8 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
     machine.check_usage();
     let session = guest::choose(&machine)?;
     let console = machine.console_option();
+    let has_terminal = machine.has_terminal();
+    let accepts = consoles::accepts(&machine);
     let default_guest = machine.has_default_guest();
     let internet = net::opens_sockets(&machine.net, &machine.publish);
     let config = VmConfig {
@@ -57,12 +60,14 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
         net: net::config(&machine.net, &machine.publish),
         // A command runs once.
         no_restart: session.command.is_some(),
-        console: match machine.console {
-            Console::Pl011 => ConsoleDevice::Pl011,
-            Console::Virtio => ConsoleDevice::Virtio,
-        },
+        serial: consoles::backend(&machine.serial),
+        consoles: machine.consoles.iter().map(consoles::backend).collect(),
         terminal_size: terminal::size(),
-        virtio_consoles: machine.console_files,
+        watchdog: match machine.watchdog {
+            Watchdog::Reset => skep_vmm::Watchdog::Reset,
+            Watchdog::PowerOff => skep_vmm::Watchdog::PowerOff,
+            Watchdog::None => skep_vmm::Watchdog::None,
+        },
         virtio: match machine.virtio {
             Virtio::Modern => VirtioVersion::Modern,
             Virtio::Legacy => VirtioVersion::Legacy,
@@ -80,23 +85,29 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
     let sink = output.clone();
     let mut vm = Vm::new(config, Box::new(move |byte| sink.put(byte)))?;
     // Before any thread is started: they inherit it.
-    sandbox::enter(args.no_sandbox, internet, &machine.shares)?;
+    sandbox::enter(args.no_sandbox, internet, accepts, &machine.shares)?;
+    consoles::announce(&vm, has_terminal);
 
     handle_signals(&vm, quit.clone(), args.stats.unwrap_or_default())?;
     let handle = vm.handle();
     output.write(move || handle.stop());
-    let terminal = if command { None } else { RawTerminal::enter()? };
-    watch::start(
-        vm.handle(),
-        output.clone(),
-        session.command_line,
-        console,
-        default_guest,
-        terminal.is_some(),
-    );
+    let terminal = match has_terminal && !command {
+        true => RawTerminal::enter()?,
+        false => None,
+    };
+    if has_terminal {
+        watch::start(
+            vm.handle(),
+            output.clone(),
+            session.command_line,
+            console,
+            default_guest,
+            terminal.is_some(),
+        );
+    }
     if terminal.is_some() {
         input::interactive(vm.handle(), quit.clone());
-    } else if !std::io::stdin().is_terminal() {
+    } else if has_terminal && !std::io::stdin().is_terminal() {
         let output = output.clone();
         let started = move || output.started();
         input::piped(vm.handle(), started, session.encode, session.at_end);
@@ -125,6 +136,13 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
     match outcome {
         Outcome::Fault(record) => {
             let _ = writeln!(std::io::stderr(), "skep: the guest can't go on. {record}");
+            Ok(STATUS_FAULT)
+        }
+        Outcome::Watchdog => {
+            let _ = writeln!(
+                std::io::stderr(),
+                "skep: the guest did not feed its watchdog, which ended it"
+            );
             Ok(STATUS_FAULT)
         }
         _ if command => output.status().ok_or_else(|| unfinished(&output)),

@@ -6,9 +6,10 @@ use crate::run::terminal;
 use skep_sandbox::{Directory, Needs, before_death, restrict_calls, restrict_files};
 use std::io::Write;
 
-/// Enters the sandbox, unless the user wants none. The guest's shares can be used in it, and with
-/// `internet` the guest's connections are opened as it asks for them.
-pub fn enter(unwanted: bool, internet: bool, shares: &[Share]) -> Result<(), Error> {
+/// Enters the sandbox, unless the user wants none. The guest's shares can be used in it, with
+/// `internet` the guest's connections are opened as it asks for them, and with `accepts` clients
+/// connect to sockets that listen.
+pub fn enter(unwanted: bool, internet: bool, accepts: bool, shares: &[Share]) -> Result<(), Error> {
     let tell = |what: &str| {
         let _ = writeln!(std::io::stderr(), "skep: {what}");
     };
@@ -26,6 +27,7 @@ pub fn enter(unwanted: bool, internet: bool, shares: &[Share]) -> Result<(), Err
     let needs = Needs {
         directories: directories.collect(),
         internet,
+        accepts,
     };
     if !restrict_files(&needs)? {
         tell("this kernel has no Landlock: the sandbox consists of seccomp alone");

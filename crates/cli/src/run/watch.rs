@@ -15,7 +15,7 @@ pub fn start(
     vm: VmHandle,
     output: Output,
     command_line: String,
-    console: &'static str,
+    console: String,
     default_guest: bool,
     interactive: bool,
 ) {

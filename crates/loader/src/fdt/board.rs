@@ -114,6 +114,8 @@ pub struct BoardConfig {
     pub uart: (Range, u32),
     /// PL031 and its SPI.
     pub rtc: Option<(Range, u32)>,
+    /// SP805 and its SPI, which QEMU's machine does not have.
+    pub watchdog: Option<(Range, u32)>,
     /// QEMU firmware configuration.
     pub fw_cfg: Option<Range>,
     /// PL061 with the power key.
@@ -189,6 +191,16 @@ pub fn board(config: &BoardConfig, chosen: &Chosen) -> Vec<u8> {
             primecell("pl031", registers, spi)
                 .cells("clocks", &[PHANDLE_CLOCK])
                 .strings("clock-names", &["apb_pclk"]),
+        );
+    }
+    if let Some((registers, spi)) = config.watchdog {
+        let node = Node {
+            name: format!("watchdog@{:x}", registers.base),
+            ..primecell("sp805", registers, spi)
+        };
+        root = root.with(
+            node.cells("clocks", &[PHANDLE_CLOCK, PHANDLE_CLOCK])
+                .strings("clock-names", &["wdog_clk", "apb_pclk"]),
         );
     }
     root = root.with(

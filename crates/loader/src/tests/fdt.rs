@@ -69,6 +69,7 @@ fn the_smallest_and_the_largest_board() {
         pmu: None,
         flash: None,
         rtc: None,
+        watchdog: None,
         fw_cfg: None,
         gpio: None,
         virtio: crate::fdt::VirtioSlots {
@@ -82,6 +83,7 @@ fn the_smallest_and_the_largest_board() {
         &to_dts(&board(&small, &Chosen::default())).unwrap(),
     );
     let large = BoardConfig {
+        watchdog: Some((range(0x090f_0000, 0x1000), 10)),
         cpus: 8,
         memory: range(RAM_BASE, 8192 * MIB),
         psci: PsciMethod::Smc,

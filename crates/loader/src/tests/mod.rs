@@ -40,6 +40,7 @@ pub(crate) fn board_config() -> BoardConfig {
         flash: Some([range(0, 64 * MIB), range(64 * MIB, 64 * MIB)]),
         uart: (range(0x0900_0000, 0x1000), 1),
         rtc: Some((range(0x0901_0000, 0x1000), 2)),
+        watchdog: None,
         fw_cfg: Some(range(0x0902_0000, 0x18)),
         gpio: Some(GpioKey {
             registers: range(0x0903_0000, 0x1000),

@@ -1,10 +1,11 @@
 //! The virtio transports: which device is in which slot.
 
+use crate::backend::Consoles;
 use crate::board::net::Connected;
-use crate::board::terminal::VirtioConsole;
-use crate::board::{HostBalloon, Output, disk, host_random, net, share, shared};
+use crate::board::port::VirtioConsole;
+use crate::board::{HostBalloon, Port, disk, host_random, net, share, shared};
 use crate::bus::{Bus, SharedDevice};
-use crate::config::VmConfig;
+use crate::config::{Backend, VmConfig};
 use crate::error::Error;
 use crate::irq::{Interrupts, Spi};
 use crate::memory::GuestRam;
@@ -12,15 +13,10 @@ use skep_board::map;
 use skep_board::virtio::rng::{Entropy, Rng};
 use skep_board::virtio::{EmptySlot, Transport};
 use skep_share::Limits;
-use std::fs::File;
-use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 /// What has another end than the guest's.
 pub(super) struct Attached {
-    /// The console that the terminal is connected to, if it is a virtio console.
-    pub terminal: Option<VirtioConsole>,
     /// The network.
     pub net: Connected,
     /// The balloon.
@@ -33,15 +29,17 @@ pub(super) struct Attached {
 /// from the first on. (QEMU goes downwards from slot 31, and its first disk is the last that Linux finds.)
 pub(super) fn attach(
     config: &VmConfig,
-    terminal: Option<Output>,
+    consoles: &mut Consoles,
     bus: &mut Bus,
     ram: &Arc<GuestRam>,
     interrupts: &Arc<Interrupts>,
 ) -> Result<Attached, Error> {
     let version = config.virtio;
-    let consoles = usize::from(terminal.is_some()) + config.virtio_consoles.len();
-    let count =
-        2 + consoles + config.shares.len() + usize::from(config.net.is_some()) + config.disks.len();
+    let count = 2
+        + config.consoles.len()
+        + config.shares.len()
+        + usize::from(config.net.is_some())
+        + config.disks.len();
     let first = map::VIRTIO_SLOTS
         .checked_sub(count)
         .ok_or(Error::TooManyDevices)?;
@@ -57,15 +55,16 @@ pub(super) fn attach(
     let entropy = Rng::new(HostEntropy);
     let transport = Transport::new(version, entropy, ram.clone(), irq(slots.len()));
     slots.push(("rng", shared(transport)));
-    let mut console = |output, size| {
-        let slot = slots.len();
-        let console = VirtioConsole::new(version, output, size, ram.clone(), irq(slot));
+    for (index, backend) in config.consoles.iter().enumerate() {
+        let irq = irq(slots.len());
+        let (output, end) = consoles.open(backend)?;
+        // Nobody else says how large a terminal is.
+        let size = config
+            .terminal_size
+            .filter(|_| matches!(backend, Backend::Main));
+        let console = VirtioConsole::new(version, output, size, ram.clone(), irq);
         slots.push(("console", shared(console.clone())));
-        console
-    };
-    let terminal = terminal.map(|output| console(output, config.terminal_size));
-    for path in &config.virtio_consoles {
-        console(output_file(path)?, None);
+        consoles.connect(end, &format!("hvc{index}"), Port::Virtio(console));
     }
     let limits = Limits::for_servers(config.shares.len());
     for directory in &config.shares {
@@ -100,22 +99,9 @@ pub(super) fn attach(
         bus.attach(&name, range, device);
     }
     Ok(Attached {
-        terminal,
         net: connected,
         balloon,
     })
-}
-
-/// Output to a file, which is created or emptied.
-fn output_file(path: &Path) -> Result<Output, Error> {
-    let mut file = File::create(path).map_err(|source| Error::ConsoleFile {
-        path: path.to_owned(),
-        source,
-    })?;
-    // A full disk of the host must not disturb the guest.
-    Ok(Box::new(move |byte| {
-        let _ = file.write_all(&[byte]);
-    }))
 }
 
 /// Random numbers from the host.

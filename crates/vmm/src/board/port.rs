@@ -1,4 +1,4 @@
-//! What the host's terminal is connected to: the serial port or a virtio console.
+//! The guest's ends of consoles: the serial port and virtio consoles.
 
 use crate::board::{Output, SerialPort};
 use crate::bus::lock;
@@ -12,37 +12,49 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-/// The device that has the terminal. Clones are the same device.
+/// How much input may wait for a guest that does not take it, when it is [offered](Port::offer), bytes.
+const AHEAD: usize = 4 << 10;
+
+/// A console's device. Clones are the same device.
 #[derive(Clone)]
-pub(crate) enum Terminal {
+pub(crate) enum Port {
     /// The serial port.
     Serial(SerialPort),
     /// A virtio console.
     Virtio(VirtioConsole),
 }
 
-impl Terminal {
+impl Port {
     /// Adds input.
     pub fn input(&self, bytes: &[u8]) {
         match self {
-            Terminal::Serial(console) => console.input(bytes),
-            Terminal::Virtio(console) => console.input(bytes),
+            Port::Serial(console) => console.input(bytes),
+            Port::Virtio(console) => console.input(bytes),
         }
+    }
+
+    /// Adds input, unless the guest has not taken earlier input.
+    pub fn offer(&self, bytes: &[u8]) -> bool {
+        let room = self.waiting() < AHEAD;
+        if room {
+            self.input(bytes);
+        }
+        room
     }
 
     /// How many bytes the guest has sent.
     pub fn sent(&self) -> u64 {
         match self {
-            Terminal::Serial(console) => console.sent(),
-            Terminal::Virtio(console) => console.sent.load(Relaxed),
+            Port::Serial(console) => console.sent(),
+            Port::Virtio(console) => console.sent.load(Relaxed),
         }
     }
 
     /// How much input the guest has not taken.
     pub fn waiting(&self) -> usize {
         match self {
-            Terminal::Serial(console) => console.waiting(),
-            Terminal::Virtio(console) => console.waiting(),
+            Port::Serial(console) => console.waiting(),
+            Port::Virtio(console) => console.waiting(),
         }
     }
 
@@ -50,8 +62,8 @@ impl Terminal {
     pub fn resize(&self, columns: u16, rows: u16) {
         match self {
             // A serial line knows nothing of it.
-            Terminal::Serial(_) => {}
-            Terminal::Virtio(console) => lock(&console.inner).device.resize(columns, rows),
+            Port::Serial(_) => {}
+            Port::Virtio(console) => lock(&console.inner).device.resize(columns, rows),
         }
     }
 }

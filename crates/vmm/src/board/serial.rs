@@ -2,7 +2,7 @@
 
 use crate::board::Output;
 use crate::bus::lock;
-use crate::irq::Spi;
+use crate::irq::{Interrupts, Spi};
 use skep_board::MmioDevice;
 use skep_board::pl011::{ConsoleOut, Pl011, spec};
 use std::collections::VecDeque;
@@ -35,8 +35,9 @@ const BYTES_PER_SLICE: usize = spec::FIFO_DEPTH;
 
 /// The serial port. Clones are the same port.
 #[derive(Clone)]
-pub(crate) struct Console {
+pub(crate) struct SerialPort {
     inner: Arc<Mutex<Inner>>,
+    interrupts: Arc<Interrupts>,
 }
 
 struct Inner {
@@ -81,8 +82,8 @@ impl Inner {
     }
 }
 
-impl Console {
-    pub fn new(uart: Pl011<Spi, Sink>) -> Self {
+impl SerialPort {
+    pub fn new(uart: Pl011<Spi, Sink>, interrupts: Arc<Interrupts>) -> Self {
         let inner = Inner {
             uart,
             waiting: VecDeque::new(),
@@ -91,8 +92,9 @@ impl Console {
             credit: BYTES_PER_SLICE,
             sent: 0,
         };
-        Console {
+        SerialPort {
             inner: Arc::new(Mutex::new(inner)),
+            interrupts,
         }
     }
 
@@ -111,7 +113,7 @@ impl Console {
         inner.feed();
     }
 
-    /// There is input that needs [`Console::tick`] to move on.
+    /// There is input that needs [`SerialPort::tick`] to move on.
     pub fn held_back(&self) -> bool {
         lock(&self.inner).held_back()
     }
@@ -121,6 +123,12 @@ impl Console {
         let mut inner = lock(&self.inner);
         inner.waiting.extend(bytes);
         inner.feed();
+        let held_back = inner.held_back();
+        drop(inner);
+        // The first CPU moves on what the port could not take yet, and may be asleep.
+        if held_back {
+            self.interrupts.wake(0);
+        }
     }
 
     /// How many bytes the guest has sent.
@@ -134,7 +142,7 @@ impl Console {
     }
 }
 
-impl MmioDevice for Console {
+impl MmioDevice for SerialPort {
     fn read(&mut self, offset: u64, size: u8) -> u64 {
         let mut inner = lock(&self.inner);
         if offset == u64::from(spec::FR) {
