@@ -6,12 +6,16 @@
 
 use crate::oracle::Results;
 use crate::wire::*;
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use skep_arm::cp15::spec::sctlr;
 use skep_arm::state::{CpuModel, CpuState, Mode, psr};
 use skep_interp::code::CodeMap;
 use skep_interp::{
     BusError, Cluster, Counters, Direct, DirectMemory, Exit, Machine, Vcpu, control,
 };
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
 use std::sync::atomic::{
     AtomicU64,
     Ordering::{Relaxed, SeqCst},
@@ -49,7 +53,7 @@ impl Engine for skep_jit::Vcpu<Bare> {
 }
 
 /// The names that [`start`] knows.
-pub const ENGINES: [&str; 2] = ["interp", "jit"];
+pub const ENGINES: [&str; 3] = ["interp", "jit", "window"];
 
 /// Starts an engine by its name.
 pub fn start(name: &str) -> Option<Subject<dyn Engine>> {
@@ -58,10 +62,11 @@ pub fn start(name: &str) -> Option<Subject<dyn Engine>> {
             let cluster = machine.cluster.clone();
             Box::new(Vcpu::new(state, machine, cluster))
         })),
-        "jit" => {
+        "jit" | "window" => {
             // Everything is translated at once: cases execute once or a few times.
             let config = skep_jit::Config {
                 threshold: 1,
+                window_after: (name == "window").then_some(0),
                 ..skep_jit::Config::default()
             };
             let machine = Arc::new(Bare::new());
@@ -105,8 +110,19 @@ pub struct Bare {
     cluster: Arc<Cluster>,
 }
 
-/// Memory as doublewords: each access is a part of one of them.
-pub struct Words(Vec<AtomicU64>);
+/// Memory as doublewords: each access is a part of one of them. It is a mapping of a file, so that the
+/// translator can map pages of it again.
+pub struct Words {
+    base: NonNull<AtomicU64>,
+    /// Doublewords.
+    len: usize,
+    file: OwnedFd,
+}
+
+// SAFETY: the mapping belongs to the value, and its doublewords are atomics.
+unsafe impl Send for Words {}
+// SAFETY: as above.
+unsafe impl Sync for Words {}
 
 const VECTORS_PA: u32 = 0x1000;
 const LEVEL1_PA: u32 = 0x4000;
@@ -121,14 +137,37 @@ const VECTORS_VA: u32 = 0x3f00_0000;
 const WFI: u32 = 0xe320_f003;
 
 impl Words {
-    /// `size` bytes, a multiple of 8, of zeros.
+    /// `size` bytes, a multiple of the page size, of zeros.
+    ///
+    /// # Panics
+    /// If the host has no memory.
     pub fn new(size: usize) -> Self {
-        Words((0..size / 8).map(|_| AtomicU64::new(0)).collect())
+        let file = memfd_create("skep-fidelity", MemfdFlags::CLOEXEC).expect("a file");
+        ftruncate(&file, size as u64).expect("memory");
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at an address that the kernel chooses replaces nothing.
+        let base = unsafe {
+            let flags = MapFlags::SHARED;
+            mmap(std::ptr::null_mut(), size, protection, flags, &file, 0).expect("memory")
+        };
+        Words {
+            base: NonNull::new(base.cast()).expect("an address"),
+            len: size / 8,
+            file,
+        }
+    }
+
+    fn words(&self) -> &[AtomicU64] {
+        // SAFETY: the mapping has that many, and stays as long as the value.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr(), self.len) }
     }
 
     #[inline(always)]
     fn load(&self, offset: usize, size: u32) -> u64 {
-        let word = self.0.get(offset / 8).map_or(0, |word| word.load(Relaxed));
+        let word = self
+            .words()
+            .get(offset / 8)
+            .map_or(0, |word| word.load(Relaxed));
         let value = word >> (offset % 8 * 8);
         if size == 8 {
             value
@@ -139,7 +178,7 @@ impl Words {
 
     #[inline(always)]
     fn store(&self, offset: usize, size: u32, value: u64) {
-        let Some(word) = self.0.get(offset / 8) else {
+        let Some(word) = self.words().get(offset / 8) else {
             return;
         };
         let shift = offset % 8 * 8;
@@ -153,9 +192,16 @@ impl Words {
     }
 }
 
+impl Drop for Words {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is the value's own, and nothing refers to it any more.
+        let _ = unsafe { munmap(self.base.as_ptr().cast(), self.len * 8) };
+    }
+}
+
 impl DirectMemory for Words {
     fn size(&self) -> usize {
-        self.0.len() * 8
+        self.len * 8
     }
     fn load8(&self, offset: usize) -> u8 {
         self.load(offset, 1) as u8
@@ -182,7 +228,7 @@ impl DirectMemory for Words {
         self.store(offset, 8, value);
     }
     fn compare_exchange(&self, offset: usize, size: u8, current: u64, new: u64) -> bool {
-        let Some(word) = self.0.get(offset / 8) else {
+        let Some(word) = self.words().get(offset / 8) else {
             return false;
         };
         let shift = offset % 8 * 8;
@@ -194,10 +240,14 @@ impl DirectMemory for Words {
     }
 }
 
-// SAFETY: the vector is never resized, and lives as long as the value; doublewords are atomics.
+// SAFETY: the mapping lives as long as the value, and is that of the file; doublewords are atomics.
 unsafe impl skep_jit::HostMemory for Words {
     fn base(&self) -> *mut u8 {
-        self.0.as_ptr().cast_mut().cast()
+        self.base.as_ptr().cast()
+    }
+
+    fn file(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.file.as_fd())
     }
 }
 

@@ -265,12 +265,14 @@ fn compare_blocks(args: &BlocksArgs) -> std::io::Result<bool> {
     for stats in bench.stats() {
         println!(
             "  translator: {} blocks, {} dropped, {} flushes, {} instructions handed over, {} \
-             interpreted, leaves {:?}",
+             interpreted, {} windows with {} mappings, leaves {:?}",
             stats.translated,
             stats.invalidated,
             stats.flushes,
             stats.handed_over,
             stats.interpreted,
+            stats.windows,
+            stats.mappings,
             stats.leaves
         );
     }

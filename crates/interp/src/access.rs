@@ -301,7 +301,7 @@ impl<M: Machine> Core<M> {
         privileged: bool,
         translation: &Translation,
         direct: crate::Direct,
-    ) {
+    ) -> Page {
         let allowed = |access| translation.permissions.allow(access, privileged);
         let page = Page {
             offset: direct.offset,
@@ -312,6 +312,16 @@ impl<M: Machine> Core<M> {
             unaligned: translation.attributes.memory_type().allows_unaligned(),
         };
         self.tlb.insert(context, va, page);
+        page
+    }
+
+    /// Walks the translation tables for the page that holds `va`, and remembers it; None if the
+    /// mode's own loads may not read it, or find no memory there.
+    pub fn find_page(&mut self, va: u32) -> Option<Page> {
+        let privileged = self.state.privileged();
+        let translation = self.walk(va, Access::Read, privileged).ok()?;
+        let direct = self.machine.direct(translation.pa)?;
+        Some(self.remember(self.tlb.fetch, va, privileged, &translation, direct))
     }
 
     fn walk(&mut self, va: u32, access: Access, privileged: bool) -> Result<Translation, Fault> {

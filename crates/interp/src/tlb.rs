@@ -49,6 +49,14 @@ impl Context {
         tag: 0xffff_ffff << 32,
     };
 
+    /// The context with this number in a slot; for tests of what is kept by contexts.
+    pub fn at(slot: u8, number: u32) -> Self {
+        Context {
+            slot,
+            tag: u64::from(number) << 32,
+        }
+    }
+
     /// The slot, below [`CONTEXTS`], or that for [`Context::NONE`].
     pub fn slot(self) -> usize {
         usize::from(self.slot)

@@ -231,6 +231,11 @@ impl Asm {
         self.labels[label.0] = Some(self.code.len());
     }
 
+    /// Where a label was placed.
+    pub fn offset(&self, label: Label) -> Option<usize> {
+        *self.labels.get(label.0)?
+    }
+
     /// Fills in all jumps to labels; every label used must have been placed.
     pub fn finish(&mut self) {
         for &(at, label) in &self.fixups {
@@ -535,6 +540,11 @@ impl Asm {
     pub fn bt64(&mut self, dst: Gpr, bit: u8) {
         self.modrm(Prefix::None, true, false, &[0x0f, 0xba], 4, dst.into());
         self.byte(bit);
+    }
+
+    /// `lea dst, [mem]` (64 bits).
+    pub fn lea64(&mut self, dst: Gpr, mem: Mem) {
+        self.general(Width::B64, 0x8d, dst as u8, mem.into());
     }
 
     /// `lea dst, [index << scale]` (32 bits).

@@ -39,9 +39,11 @@ type NumberMap<K, V> = HashMap<K, V, BuildHasherDefault<NumberHasher>>;
 pub struct Key(u64);
 
 impl Key {
-    /// Of code at an offset of direct memory that executes at `va`.
-    pub fn new(offset: usize, va: u32, t32: bool) -> Self {
-        Key((offset as u64 | u64::from(t32)) << 20 | u64::from(va >> 12))
+    /// Of code at an offset of direct memory that executes at `va`, in a context with a window or one
+    /// without.
+    pub fn new(offset: usize, va: u32, t32: bool, window: bool) -> Self {
+        let code = offset as u64 | u64::from(t32);
+        Key(u64::from(window) << 63 | code << 20 | u64::from(va >> 12))
     }
 }
 
@@ -52,6 +54,22 @@ pub struct Block {
     pub checked: u64,
     /// Address of the entry for jumps from the same page.
     pub direct: u64,
+}
+
+/// An access to the window.
+#[derive(Clone, Copy, Debug)]
+pub struct Site {
+    /// Offset in code memory (in a block's code, until it is added) of the instruction that names the
+    /// window, which a jump may replace.
+    pub start: u32,
+    /// Where the code of the access ends.
+    pub end: u32,
+    /// Where the code is that looks the page up in the tables.
+    pub look_up: u32,
+    /// It is a store.
+    pub write: bool,
+    /// How often the window could not have the page.
+    pub misses: u8,
 }
 
 /// An instruction that generated code can hand to the interpreter.
@@ -94,6 +112,8 @@ pub struct Cache {
     dead: NumberMap<u64, Block>,
     /// Instructions for the interpreter, by number.
     pub ops: Vec<Op>,
+    /// Accesses to windows, in the order of their code.
+    sites: Vec<Site>,
     /// Blocks translated so far.
     pub translated: u64,
     /// Blocks dropped because their code was written.
@@ -106,6 +126,8 @@ pub struct Cache {
 const BLOCK_ROOM: usize = 64 << 10;
 /// More instructions for the interpreter than this are not kept.
 const MAX_OPS: usize = 1 << 19;
+/// An access is no longer made through the window when it missed so often.
+const MISSES: u8 = 8;
 
 impl Cache {
     /// An empty cache of `len` bytes; `anonymous`: see [`CodeMemory::new`].
@@ -122,6 +144,7 @@ impl Cache {
             second_pages: NumberMap::default(),
             dead: NumberMap::default(),
             ops: Vec::new(),
+            sites: Vec::new(),
             translated: 0,
             invalidated: 0,
             flushes: 0,
@@ -163,6 +186,7 @@ impl Cache {
         self.second_pages.clear();
         self.dead.clear();
         self.ops.clear();
+        self.sites.clear();
         self.flushes += 1;
     }
 
@@ -198,8 +222,22 @@ impl Cache {
     }
 
     /// Adds a block. `checked` and `direct` are offsets in its code.
-    pub fn add(&mut self, key: Key, page: u32, asm: &Asm, checked: usize, direct: usize) -> Block {
+    pub fn add(
+        &mut self,
+        key: Key,
+        page: u32,
+        asm: &Asm,
+        (checked, direct): (usize, usize),
+        sites: impl Iterator<Item = Site>,
+    ) -> Block {
         let origin = self.next();
+        let used = self.used as u32;
+        self.sites.extend(sites.map(|site| Site {
+            start: used + site.start,
+            end: used + site.end,
+            look_up: used + site.look_up,
+            ..site
+        }));
         let block = Block {
             checked: origin + checked as u64,
             direct: origin + direct as u64,
@@ -218,6 +256,29 @@ impl Cache {
             self.redirect(dead.direct, block.direct);
         }
         block
+    }
+
+    /// The access to a window whose code is at an address, and its number.
+    pub fn site(&self, at: u64) -> Option<(usize, Site)> {
+        let at = u32::try_from(at.checked_sub(self.memory.origin())?).ok()?;
+        let number = self.sites.partition_point(|site| site.start <= at);
+        let number = number.checked_sub(1)?;
+        let site = *self.sites.get(number)?;
+        (at < site.end).then_some((number, site))
+    }
+
+    /// Notes that the window could not have the page that an access was to; after some times, the
+    /// access looks pages up in the tables at once.
+    pub fn missed(&mut self, number: usize) {
+        let Some(site) = self.sites.get_mut(number) else {
+            return;
+        };
+        site.misses = site.misses.saturating_add(1);
+        if site.misses == MISSES {
+            let origin = self.memory.origin();
+            let (from, to) = (site.start, site.look_up);
+            self.redirect(origin + u64::from(from), origin + u64::from(to));
+        }
     }
 
     /// Writes a jump over the code at `from`.

@@ -14,6 +14,7 @@
 pub mod asm;
 mod cache;
 mod context;
+mod fault;
 mod listing;
 mod memory;
 mod mxcsr;
@@ -22,17 +23,20 @@ mod thunks;
 mod translate;
 
 use asm::Asm;
-use cache::{Cache, Key, Op};
+use cache::{Cache, Key, Op, Site};
 use context::{JUMPS, Jump, Layout, Leave, NO_TARGET, Shared};
 use listing::Listing;
 use skep_arm::decode::{self, ItState, rows};
 use skep_arm::state::{CpuState, Exclusive, psr};
+use skep_interp::tlb::{Context, Page};
 use skep_interp::{Cluster, DirectMemory, Exit, Machine, Raised, Step, control};
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::ffi::c_void;
+use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use tables::Tables;
+use tables::{Tables, WINDOW, fetch_number};
 use thunks::Thunks;
 use translate::vfp::mode;
 use translate::{Buffers, Request, Source, Translator};
@@ -45,6 +49,12 @@ use translate::{Buffers, Request, Source, Translator};
 pub unsafe trait HostMemory: DirectMemory {
     /// Address of the first byte.
     fn base(&self) -> *mut u8;
+
+    /// The file that is mapped there, from its beginning. With it, pages that are accessed much are
+    /// mapped a second time, at addresses that a look-up need not find.
+    fn file(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 }
 
 /// Settings.
@@ -57,6 +67,9 @@ pub struct Config {
     /// Instructions are counted exactly, for [`Stats`] and for budgets; that costs a few percent.
     /// Without, only those are counted that the interpreter executes.
     pub count: bool,
+    /// Times that the clock ticks ([`control::TICK`]) while a context executes, until its accesses go
+    /// through a window: see [`Vcpu`]. None: never.
+    pub window_after: Option<u32>,
     /// Code is in memory where `perf` looks it up in the map that the process wrote: executable
     /// memory without a file, which some hosts' policies forbid.
     pub for_profiler: bool,
@@ -68,6 +81,7 @@ impl Default for Config {
             code_cache: 32 << 20,
             threshold: 3,
             count: false,
+            window_after: Some(20),
             for_profiler: false,
         }
     }
@@ -94,6 +108,12 @@ pub struct Stats {
     pub flushes: u64,
     /// Entries of the tables made.
     pub fills: u64,
+    /// Windows opened for contexts that executed long.
+    pub windows: u64,
+    /// Mappings made in windows.
+    pub mappings: u64,
+    /// Accesses that a window did not have at once.
+    pub window_faults: u64,
     /// Returns of generated code: for an input or a page that is not mapped, at an unlinked jump, at
     /// an indirect branch that the jump cache does not know, after an instruction of the
     /// interpreter's, and for a block that is to be interpreted.
@@ -138,6 +158,8 @@ struct Engine<M: Machine> {
     shared: Shared,
     vcpu: skep_interp::Vcpu<M>,
     tables: Tables,
+    /// The context that generated code executes in has a window.
+    window: bool,
     cache: Cache,
     thunks: Thunks,
     layout: Layout,
@@ -149,8 +171,8 @@ struct Engine<M: Machine> {
     config: Config,
     /// The host has fused multiply-add instructions.
     fma: bool,
-    /// The pages of direct memory of the blocks in the jump cache.
-    jump_pages: Box<[u32]>,
+    /// What the tables have for fetches where the blocks in the jump cache are.
+    jump_numbers: Box<[u32]>,
     /// The host has SSE 4.1.
     sse41: bool,
     /// The host has AVX2.
@@ -163,6 +185,7 @@ struct Engine<M: Machine> {
     /// The same, by the encodings' rows in the decoder's table.
     handed_over_by_row: Box<[u64]>,
     leaves: [u64; 5],
+    window_faults: u64,
     observer: Option<Observer>,
     /// A panic under generated code.
     panic: Option<Box<dyn Any + Send>>,
@@ -197,7 +220,13 @@ where
         config: Config,
     ) -> std::io::Result<Self> {
         let host = machine.memory().base() as u64;
-        let tables = Tables::new(machine.memory().size())?;
+        let patience = config
+            .window_after
+            .filter(|_| machine.memory().file().is_some());
+        if patience.is_some() {
+            fault::install()?;
+        }
+        let tables = Tables::new(machine.memory().size(), patience)?;
         let code_cache = config
             .code_cache
             .clamp(1 << 20, 1 << 30)
@@ -244,6 +273,7 @@ where
             },
             vcpu,
             tables,
+            window: false,
             cache,
             thunks: Thunks::default(),
             layout: Layout::default(),
@@ -255,13 +285,14 @@ where
             fma: std::arch::is_x86_feature_detected!("fma"),
             sse41: std::arch::is_x86_feature_detected!("sse4.1"),
             avx2: std::arch::is_x86_feature_detected!("avx2"),
-            jump_pages: vec![0; JUMPS].into_boxed_slice(),
+            jump_numbers: vec![0; JUMPS].into_boxed_slice(),
             heat: vec![Heat::default(); HEAT].into_boxed_slice(),
             interpreted: 0,
             translated_instructions: 0,
             handed_over: 0,
             handed_over_by_row: vec![0; rows().len()].into_boxed_slice(),
             leaves: [0; 5],
+            window_faults: 0,
             observer: None,
             panic: None,
         });
@@ -309,6 +340,9 @@ where
             invalidated: engine.cache.invalidated,
             flushes: engine.cache.flushes,
             fills: engine.tables.fills,
+            windows: engine.tables.windows,
+            mappings: engine.tables.mappings,
+            window_faults: engine.window_faults,
             leaves: engine.leaves,
         }
     }
@@ -332,7 +366,10 @@ where
     /// generated code returns; [`control::TICK`] makes it return.
     pub fn run(&mut self, budget: u64) -> Exit {
         self.engine.vcpu.core().enter();
+        let engine: *mut Engine<M> = &raw mut *self.engine;
+        let asked = fault::Asked::new(engine.cast(), Engine::<M>::answer_fault);
         let exit = self.engine.run(budget);
+        drop(asked);
         self.engine.vcpu.core().leave();
         exit
     }
@@ -369,6 +406,7 @@ where
         let end = self.vcpu.core().stats.instructions.saturating_add(budget);
         loop {
             let core = self.vcpu.core();
+            self.tables.strict = core.state.strict_alignment();
             let flags = core.control.flags();
             if flags != 0 {
                 if flags & control::CODE != 0 {
@@ -382,6 +420,10 @@ where
                     }
                 }
                 let core = self.vcpu.core();
+                if flags & control::TICK != 0 {
+                    self.tables.enter(core.tlb.data);
+                    self.tables.tick(core.tlb.data, core.state.privileged());
+                }
                 if let Some(exit) = core.attend() {
                     return exit;
                 }
@@ -451,26 +493,26 @@ where
         if jump.target != u64::from(target) {
             return None;
         }
-        let (code, page) = (jump.code, *self.jump_pages.get(index)?);
+        let (code, number) = (jump.code, *self.jump_numbers.get(index)?);
         let context = self.vcpu.core().tlb.fetch;
         self.tables.enter(context);
         self.tables
-            .executes(context, target, page as usize)
+            .executes(context, target, number)
             .then_some(code)
     }
 
     /// Remembers a block for jumps to its address.
-    fn note_jump(&mut self, target: u32, page: u32, code: u64) {
+    fn note_jump(&mut self, target: u32, number: u32, code: u64) {
         let index = (target & 0x1ffe) as usize / 2;
         if let (Some(jump), Some(held)) = (
             self.shared.jumps.get_mut(index),
-            self.jump_pages.get_mut(index),
+            self.jump_numbers.get_mut(index),
         ) {
             *jump = Jump {
                 target: u64::from(target),
                 code,
             };
-            *held = page;
+            *held = number;
         }
     }
 
@@ -535,7 +577,8 @@ where
                 let va = core.state.regs[15];
                 let t32 = core.state.cpsr & psr::T != 0;
                 if let Ok(offset) = core.locate_code(va)
-                    && let Some(block) = self.cache.find(Key::new(offset, va, t32), None)
+                    && let window = self.has_window()
+                    && let Some(block) = self.cache.find(Key::new(offset, va, t32, window), None)
                 {
                     let to = if site & 1 != 0 {
                         block.direct
@@ -561,6 +604,7 @@ where
         let core = self.vcpu.core();
         let state = &raw mut core.state.regs;
         let tables = self.tables.enter(core.tlb.data);
+        self.window = self.tables.has_window(core.tlb.data);
         self.shared.tables = tables;
         mxcsr::reset();
         // SAFETY: the fixed piece at `enter` has this signature. Generated code reaches the state,
@@ -706,6 +750,73 @@ where
         1
     }
 
+    /// Answers a fault of the host: see [`fault::Answer`].
+    fn answer_fault(engine: *mut c_void, at: u64, address: u64) -> Option<u64> {
+        // SAFETY: `run` passes the engine. If the fault is generated code's, nothing holds a reference
+        // to it, as in `interpret_one`; if not, only what never changes while it executes is read.
+        let engine = unsafe { &mut *engine.cast::<Self>() };
+        let (number, site) = engine.cache.site(at)?;
+        // The handler has no frames that a panic could unwind either.
+        let opened = catch_unwind(AssertUnwindSafe(|| engine.open_window(site, address)));
+        let opened = opened.unwrap_or_else(|panic| {
+            engine.panic = Some(panic);
+            false
+        });
+        if opened {
+            return Some(at);
+        }
+        engine.cache.missed(number);
+        Some(engine.cache.memory.origin() + u64::from(site.look_up))
+    }
+
+    /// Has the window have the page of an access that did not find it.
+    fn open_window(&mut self, site: Site, address: u64) -> bool {
+        self.window_faults += 1;
+        let base = self.shared.tables.wrapping_add(WINDOW as u64);
+        let Ok(va) = u32::try_from(address.wrapping_sub(base)) else {
+            return false;
+        };
+        let machine = self.vcpu.core().machine.clone();
+        let Some(file) = machine.memory().file() else {
+            return false;
+        };
+        let context = self.vcpu.core().tlb.data;
+        let memory = (file, self.host);
+        if self.tables.open(context, va, site.write, memory) {
+            return true;
+        }
+        let Some(page) = self.vcpu.core().find_page(va) else {
+            return false;
+        };
+        self.fill_mapping(context, va, &page);
+        self.tables.open(context, va, site.write, memory)
+    }
+
+    /// Makes the tables' entries of a page, and of those around it that belong to the same mapping.
+    fn fill_mapping(&mut self, context: Context, va: u32, page: &Page) {
+        let machine = self.vcpu.core().machine.clone();
+        let code = machine.code();
+        let around = 1u32 << page.mapping_shift.clamp(12, 20);
+        let first = va & !(around - 1);
+        for at in (first..=first + (around - 1)).step_by(4096) {
+            let offset = page
+                .offset
+                .wrapping_add_signed(at.wrapping_sub(va & !0xfff) as i32 as isize);
+            let pa = machine.physical(page.offset);
+            let pa = pa
+                .wrapping_add(offset as u64)
+                .wrapping_sub(page.offset as u64);
+            if machine
+                .direct(pa)
+                .is_some_and(|direct| direct.offset == offset)
+            {
+                let page = Page { offset, ..*page };
+                let holds_code = code.holds_code(offset);
+                self.tables.fill(context, at, &page, self.host, holds_code);
+            }
+        }
+    }
+
     /// Whether generated code can go on behind an instruction that changed what was derived from the
     /// state, such as the context: nothing asks for attention, and the next instruction is still
     /// where it was.
@@ -733,6 +844,10 @@ where
             return false;
         }
         self.forget();
+        self.tables.strict = self.vcpu.core().state.strict_alignment();
+        if self.has_window() != self.window {
+            return false;
+        }
         self.unpack();
         let core = self.vcpu.core();
         self.shared.strict_alignment = u8::from(core.state.strict_alignment());
@@ -745,12 +860,13 @@ where
     /// The checked entry of the block at the PC, translated if it was reached often enough. None:
     /// interpret it.
     fn block_at_pc(&mut self) -> Result<Option<u64>, Raised> {
+        let window = self.has_window();
         let core = self.vcpu.core();
         let va = core.state.regs[15];
         let t32 = core.state.cpsr & psr::T != 0;
         let offset = core.locate_code(va)?;
         let context = core.tlb.fetch;
-        let key = Key::new(offset, va, t32);
+        let key = Key::new(offset, va, t32, window);
         // A T32 instruction may end in the next page, wherever that is.
         let next = if t32 && va & 0xfff == 0xffe {
             let first = core.machine.memory().load16(offset);
@@ -770,7 +886,11 @@ where
             if let Some(next) = next {
                 self.allow_execution(context, va.wrapping_add(2), next);
             } else {
-                self.note_jump(va | u32::from(t32), (offset / 4096) as u32, block.checked);
+                self.note_jump(
+                    va | u32::from(t32),
+                    fetch_number((offset / 4096) as u32, window),
+                    block.checked,
+                );
             }
             return Ok(Some(block.checked));
         }
@@ -785,13 +905,17 @@ where
                 return Ok(None);
             }
         }
-        let code = self.translate(va, offset, next, t32, key);
+        let code = self.translate(va, offset, next, t32, window);
         if let Some(code) = code {
             self.allow_execution(context, va, offset);
             if let Some(next) = next {
                 self.allow_execution(context, va.wrapping_add(2), next);
             } else {
-                self.note_jump(va | u32::from(t32), (offset / 4096) as u32, code);
+                self.note_jump(
+                    va | u32::from(t32),
+                    fetch_number((offset / 4096) as u32, window),
+                    code,
+                );
             }
         }
         Ok(code)
@@ -816,10 +940,18 @@ where
         false
     }
 
-    /// Sees to it that the tables have the page of code.
-    fn allow_execution(&mut self, context: skep_interp::tlb::Context, va: u32, offset: usize) {
+    /// Whether accesses of the current context go through a window.
+    fn has_window(&mut self) -> bool {
+        let context = self.vcpu.core().tlb.data;
         self.tables.enter(context);
-        if !self.tables.executes(context, va, offset / 4096) {
+        self.tables.has_window(context)
+    }
+
+    /// Sees to it that the tables have the page of code.
+    fn allow_execution(&mut self, context: Context, va: u32, offset: usize) {
+        self.tables.enter(context);
+        let number = fetch_number((offset / 4096) as u32, self.tables.has_window(context));
+        if !self.tables.executes(context, va, number) {
             let core = self.vcpu.core();
             if let Some(page) = core.tlb.page(context, va) {
                 let holds_code = core.machine.code().holds_code(page.offset);
@@ -834,7 +966,7 @@ where
         offset: usize,
         next: Option<usize>,
         t32: bool,
-        key: Key,
+        window: bool,
     ) -> Option<u64> {
         if self.cache.is_full() {
             self.cache.clear();
@@ -869,6 +1001,7 @@ where
             sse41: self.sse41,
             avx2: self.avx2,
             count: self.config.count,
+            window,
         };
         let translator = Translator::new(
             &mut self.asm,
@@ -891,9 +1024,10 @@ where
             // Written meanwhile.
             return None;
         }
-        let block = self
-            .cache
-            .add(key, page, &self.asm, entries.checked, entries.direct);
+        let key = Key::new(offset, va, t32, window);
+        let at = (entries.checked, entries.direct);
+        let sites = self.buffers.sites(&self.asm);
+        let block = self.cache.add(key, page, &self.asm, at, sites);
         if let Some(next) = request.next_page {
             self.cache.add_second_page(key, block, next);
         }

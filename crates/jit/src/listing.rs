@@ -244,15 +244,18 @@ impl SymbolResolver for Names {
                 Some(SymbolResult::with_string(begin, name))
             }
             OpKind::Memory if is(insn.memory_base(), TABLES) => {
-                let tables = [
+                let names = [
+                    (tables::WINDOW, "window"),
                     (tables::UNALIGNED, "unaligned"),
                     (tables::EXECUTE, "execute"),
                     (tables::WRITE, "write"),
                     (tables::READ, "read"),
                 ];
-                let (begin, name) = tables
-                    .into_iter()
-                    .find(|(begin, _)| *begin <= address as i32)?;
+                // Only in the window may an offset be negative.
+                let (begin, name) = names.into_iter().find(|(begin, _)| {
+                    let below = if *begin == tables::WINDOW { 0x1000 } else { 0 };
+                    begin - below <= address as i32
+                })?;
                 Some(SymbolResult::with_str(begin as u64, name))
             }
             // Where the block is linked from depends on where it lies.

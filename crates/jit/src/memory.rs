@@ -5,6 +5,7 @@ use rustix::mm::{
     Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags, madvise, mmap, mmap_anonymous,
     mprotect, mremap, munmap,
 };
+use std::os::fd::BorrowedFd;
 use std::ptr::{NonNull, null_mut};
 
 /// A mapping that goes away with this value.
@@ -104,32 +105,103 @@ impl CodeMemory {
 // SAFETY: the mappings belong to this value; only what is executing refers to them.
 unsafe impl Send for CodeMemory {}
 
-/// A large array of integers, zero at first, that takes only the memory that is used.
-pub struct Sparse {
+/// A sequence of equal parts, each of `STRIDE` addresses: the first `ARRAYS` bytes are memory that is
+/// zero at first and taken from the host only where it is used; at the other addresses is nothing
+/// until pages of a file are mapped there. All sizes are multiples of the page size.
+pub struct Sparse<const STRIDE: usize, const ARRAYS: usize> {
     mapping: Mapping,
 }
 
 // SAFETY: the mapping belongs to this value.
-unsafe impl Send for Sparse {}
+unsafe impl<const STRIDE: usize, const ARRAYS: usize> Send for Sparse<STRIDE, ARRAYS> {}
 
-impl Sparse {
-    /// `len` bytes, a multiple of the page size.
+/// Addresses without memory.
+const RESERVED: MapFlags = MapFlags::PRIVATE.union(MapFlags::NORESERVE);
+/// The same, in place of what is there.
+const FREED: MapFlags = RESERVED.union(MapFlags::FIXED);
+
+impl<const STRIDE: usize, const ARRAYS: usize> Sparse<STRIDE, ARRAYS> {
+    /// `count` parts.
     ///
     /// # Errors
     /// The host's: no address space.
-    pub fn new(len: usize) -> std::io::Result<Self> {
+    pub fn new(count: usize) -> std::io::Result<Self> {
+        let len = count * STRIDE;
         // SAFETY: a new private mapping at an address that the kernel chooses replaces nothing.
-        let base = unsafe {
-            mmap_anonymous(
-                null_mut(),
-                len,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::PRIVATE | MapFlags::NORESERVE,
-            )
-        }?;
-        Ok(Sparse {
-            mapping: Mapping::new(base, len)?,
+        let base = unsafe { mmap_anonymous(null_mut(), len, ProtFlags::empty(), RESERVED) }?;
+        let mapping = Mapping::new(base, len)?;
+        for at in (0..len).step_by(STRIDE) {
+            // SAFETY: within the mapping, which nothing refers to yet.
+            unsafe {
+                let protection = MprotectFlags::READ | MprotectFlags::WRITE;
+                mprotect(mapping.base.as_ptr().add(at).cast(), ARRAYS, protection)?;
+            }
+        }
+        Ok(Sparse { mapping })
+    }
+
+    /// Where `len` bytes from `offset` are, if they are one part's and none of them is an array's.
+    fn behind_arrays(&self, offset: usize, len: usize) -> Option<*mut core::ffi::c_void> {
+        let within = offset % STRIDE;
+        let fits = within >= ARRAYS
+            && within.checked_add(len)? <= STRIDE
+            && offset.checked_add(len)? <= self.mapping.len;
+        // SAFETY: within the mapping.
+        fits.then(|| unsafe { self.mapping.base.as_ptr().add(offset).cast() })
+    }
+
+    /// Maps `len` bytes of a file at an offset behind the arrays, to be read, and to be written if
+    /// `write`. With `populate` they are in the host's page tables at once. False if the host has no
+    /// room.
+    pub fn map(
+        &mut self,
+        offset: usize,
+        (file, from): (BorrowedFd<'_>, u64),
+        len: usize,
+        write: bool,
+        populate: bool,
+    ) -> bool {
+        let mut protection = ProtFlags::READ;
+        protection.set(ProtFlags::WRITE, write);
+        let mut flags = MapFlags::SHARED | MapFlags::FIXED | MapFlags::NORESERVE;
+        flags.set(MapFlags::POPULATE, populate);
+        self.behind_arrays(offset, len).is_some_and(|at| {
+            // SAFETY: within the mapping, where nothing of the host's is; no reference is made to it.
+            unsafe { mmap(at, len, protection, flags, file, from) }.is_ok()
         })
+    }
+
+    /// Lets what is mapped at an offset behind the arrays be read only, or not even that.
+    pub fn restrict(&mut self, offset: usize, len: usize, read: bool) {
+        let mut protection = MprotectFlags::empty();
+        protection.set(MprotectFlags::READ, read);
+        let done = self.behind_arrays(offset, len).is_some_and(|at| {
+            // SAFETY: as above.
+            unsafe { mprotect(at, len, protection) }.is_ok()
+        });
+        if !done {
+            self.unmap(offset, len);
+        }
+    }
+
+    /// Takes away what is mapped at an offset behind the arrays.
+    pub fn unmap(&mut self, offset: usize, len: usize) {
+        let Some(at) = self.behind_arrays(offset, len) else {
+            return;
+        };
+        // SAFETY: as above.
+        let free = |at, len| unsafe { mmap_anonymous(at, len, ProtFlags::empty(), FREED) }.is_ok();
+        // The host may have no record left to divide a mapping, but it can take all of them away.
+        let part = offset - offset % STRIDE + ARRAYS;
+        let whole = STRIDE - ARRAYS;
+        if !free(at, len)
+            && !self
+                .behind_arrays(part, whole)
+                .is_some_and(|at| free(at, whole))
+        {
+            // The guest would reach memory that it must not.
+            std::process::abort();
+        }
     }
 
     /// Address of the first byte.
@@ -138,7 +210,8 @@ impl Sparse {
     }
 
     fn at<T>(&self, offset: usize) -> Option<*mut T> {
-        let fits = offset.checked_add(size_of::<T>())? <= self.mapping.len;
+        let fits = (offset % STRIDE).checked_add(size_of::<T>())? <= ARRAYS
+            && offset.checked_add(size_of::<T>())? <= self.mapping.len;
         // SAFETY: within the mapping.
         (fits && offset.is_multiple_of(size_of::<T>()))
             .then(|| unsafe { self.mapping.base.as_ptr().add(offset).cast() })
@@ -164,6 +237,12 @@ impl Sparse {
         }
     }
 
+    /// The byte at an offset; 0 outside.
+    pub fn get8(&self, offset: usize) -> u8 {
+        // SAFETY: as above.
+        self.at(offset).map_or(0, |at| unsafe { *at })
+    }
+
     /// Sets the word at an offset.
     pub fn set32(&mut self, offset: usize, value: u32) {
         if let Some(at) = self.at(offset) {
@@ -180,16 +259,14 @@ impl Sparse {
         }
     }
 
-    /// Sets a range (whole pages) to zero by giving its memory back.
-    pub fn discard(&mut self, offset: usize, len: usize) {
-        if offset
-            .checked_add(len)
-            .is_some_and(|end| end <= self.mapping.len)
-        {
+    /// Sets the arrays of a part to zero by giving their memory back.
+    pub fn discard(&mut self, part: usize) {
+        let offset = part * STRIDE;
+        if offset < self.mapping.len {
             // SAFETY: within the mapping; private anonymous pages read as zero afterwards.
             let _ = unsafe {
                 let at = self.mapping.base.as_ptr().add(offset);
-                madvise(at.cast(), len, Advice::LinuxDontNeed)
+                madvise(at.cast(), ARRAYS, Advice::LinuxDontNeed)
             };
         }
     }

@@ -7,9 +7,15 @@
 //!
 //! There is no entry for stores to a page that holds code. A table of bytes tells the pages whose
 //! memory type allows unaligned accesses; only those look at it.
+//!
+//! A context that executes for long gets a *window*: behind its tables, 4 GiB of host addresses at
+//! which the guest's pages lie where the guest has them, so that an access needs no look-up. A page
+//! is mapped there when an access does not find it ([`Tables::open`]), and only if the tables have
+//! entries for it that allow the same.
 
 use crate::memory::Sparse;
 use skep_interp::tlb::{CONTEXTS, Context, Page};
+use std::os::fd::BorrowedFd;
 
 /// Entries of a table.
 const PAGES: usize = 1 << 20;
@@ -17,26 +23,67 @@ const PAGES: usize = 1 << 20;
 pub const READ: i32 = 0;
 /// Where the addends of stores begin.
 pub const WRITE: i32 = (PAGES * 8) as i32;
-/// Where the page numbers for instruction fetches begin: words, the number in direct memory plus 1.
+/// Where the numbers for instruction fetches begin: words, see [`fetch_number`].
 pub const EXECUTE: i32 = (PAGES * 16) as i32;
 /// Where the bytes begin that are 1 for pages that allow unaligned accesses.
 pub const UNALIGNED: i32 = (PAGES * 20) as i32;
+/// Where the bytes begin that tell what is mapped in the window.
+const MAPPED: usize = PAGES * 21;
 /// All tables of a context.
-const STRIDE: usize = PAGES * 21;
+const TABLES: usize = PAGES * 22;
+/// Where the window begins. Around it is nothing.
+pub const WINDOW: i32 = 64 << 20;
+/// From one context's tables to the next one's.
+const STRIDE: usize = 8 << 30;
 /// More entries than this are cleared by giving the memory back.
 const FEW: usize = 8192;
 /// Records of writable pages kept before everything is forgotten.
 const MAX_WRITERS: usize = 1 << 17;
 
+/// In [`MAPPED`]: the page can be read.
+const CAN_READ: u8 = 1;
+/// The page can be read and written.
+const CAN_WRITE: u8 = 2;
+
+/// Mappings that a window may have made when it is opened, and each time that the clock ticks while
+/// its context executes. One takes up to 10 us, so that a guest for which they are no gain loses
+/// little before its window is closed again.
+const FIRST_CREDIT: i32 = 1024;
+const CREDIT_PER_TICK: i32 = 8;
+/// The count of ticks of a context whose window was closed.
+const CLOSED: i32 = -4000;
+/// How much longer privileged code has to execute until its context gets a window. It is all processes'
+/// kernel, each of whose contexts would need a window of its own; where it is not (a program without a
+/// kernel, a boot loader), it gets there.
+const PRIVILEGED: i64 = 16;
+/// Mappings that a window keeps: the host has room for 65,530 in a process, and each vCPU has windows.
+const MOST_MAPPINGS: u32 = 4096;
+/// Pages that one mapping extends to in each direction, if they lie side by side.
+const REACH: usize = 256;
+
+/// The entry for instruction fetches of a page of direct memory. Code for contexts with a window is
+/// not for those without, and finds another number.
+pub fn fetch_number(direct_page: u32, window: bool) -> u32 {
+    direct_page.wrapping_add(1) | u32::from(window) << 31
+}
+
 /// The tables of all contexts.
 pub struct Tables {
-    memory: Sparse,
+    memory: Sparse<STRIDE, TABLES>,
     slots: Vec<Slot>,
     /// First record of each page of direct memory, plus 1.
     heads: Vec<u32>,
     writers: Vec<Writer>,
+    /// Ticks after which a context gets a window; none without.
+    patience: Option<u32>,
+    /// Accesses must be aligned: no window is opened.
+    pub strict: bool,
     /// Entries made.
     pub fills: u64,
+    /// Windows opened.
+    pub windows: u64,
+    /// Mappings made in them.
+    pub mappings: u64,
 }
 
 #[derive(Default)]
@@ -45,6 +92,14 @@ struct Slot {
     number: u32,
     /// Pages that have entries.
     filled: Vec<u32>,
+    /// Times that the context was executing when the clock ticked, without a window.
+    ticks: i32,
+    /// It has a window.
+    window: bool,
+    /// Mappings that the window may make; below 0, it is closed with the next tick.
+    credit: i32,
+    /// Mappings made in the window since it was empty.
+    mappings: u32,
 }
 
 /// A page of direct memory can be written through an entry.
@@ -55,20 +110,24 @@ struct Writer {
 }
 
 impl Tables {
-    /// Tables for direct memory of `size` bytes.
+    /// Tables for direct memory of `size` bytes. A context gets a window after `patience` ticks.
     ///
     /// # Errors
     /// The host's.
-    pub fn new(size: usize) -> std::io::Result<Self> {
+    pub fn new(size: usize, patience: Option<u32>) -> std::io::Result<Self> {
         let mut slots = Vec::new();
         slots.resize_with(CONTEXTS + 1, Slot::default);
         Ok(Tables {
             // The last context's tables stay empty.
-            memory: Sparse::new(STRIDE * (CONTEXTS + 1))?,
+            memory: Sparse::new(CONTEXTS + 1)?,
             slots,
             heads: vec![0; size.div_ceil(4096)],
             writers: Vec::new(),
+            patience,
+            strict: false,
             fills: 0,
+            windows: 0,
+            mappings: 0,
         })
     }
 
@@ -79,9 +138,50 @@ impl Tables {
             && held.number != context.number()
         {
             held.number = context.number();
+            held.ticks = 0;
             self.clear(slot);
+            self.set_window(slot, self.patience == Some(0) && !self.strict);
         }
         self.memory.base() + (slot * STRIDE) as u64
+    }
+
+    /// Whether a context that was entered has a window.
+    pub fn has_window(&self, context: Context) -> bool {
+        self.slots
+            .get(context.slot())
+            .is_some_and(|held| held.window)
+    }
+
+    /// Counts a tick of the clock for the context that executes: opens its window, or closes it.
+    pub fn tick(&mut self, context: Context, privileged: bool) {
+        let slot = context.slot();
+        let Some(held) = self.slots.get_mut(slot).filter(|_| slot < CONTEXTS) else {
+            return;
+        };
+        if held.window {
+            held.credit = FIRST_CREDIT.min(held.credit + CREDIT_PER_TICK);
+            if held.credit < 0 {
+                held.ticks = CLOSED;
+                self.clear(slot);
+                self.set_window(slot, false);
+            }
+        } else if !self.strict {
+            held.ticks += 1;
+            let factor = if privileged { PRIVILEGED } else { 1 };
+            let enough = |patience| i64::from(held.ticks) >= i64::from(patience) * factor;
+            if self.patience.is_some_and(enough) {
+                self.clear(slot);
+                self.set_window(slot, true);
+            }
+        }
+    }
+
+    fn set_window(&mut self, slot: usize, window: bool) {
+        if let Some(held) = self.slots.get_mut(slot).filter(|_| slot < CONTEXTS) {
+            held.window = window;
+            held.credit = FIRST_CREDIT;
+            self.windows += u64::from(window);
+        }
     }
 
     fn clear(&mut self, slot: usize) {
@@ -89,8 +189,12 @@ impl Tables {
             return;
         };
         let base = slot * STRIDE;
+        if held.mappings > 0 {
+            held.mappings = 0;
+            self.memory.unmap(base + WINDOW as usize, PAGES << 12);
+        }
         if held.filled.len() > FEW {
-            self.memory.discard(base, STRIDE);
+            self.memory.discard(slot);
         } else {
             for &page in &held.filled {
                 forget(&mut self.memory, base, page as usize);
@@ -110,14 +214,17 @@ impl Tables {
 
     /// Forgets the page that holds `va`, in all contexts.
     pub fn forget(&mut self, va: u32) {
-        for slot in 0..CONTEXTS {
-            if self
-                .slots
-                .get(slot)
-                .is_some_and(|held| !held.filled.is_empty())
-            {
-                forget(&mut self.memory, slot * STRIDE, (va >> 12) as usize);
+        let page = (va >> 12) as usize;
+        for (slot, held) in self.slots.iter().enumerate().take(CONTEXTS) {
+            if held.filled.is_empty() {
+                continue;
             }
+            let base = slot * STRIDE;
+            if held.mappings > 0 && self.memory.get8(base + MAPPED + page) != 0 {
+                self.memory
+                    .restrict(base + WINDOW as usize + (page << 12), 4096, false);
+            }
+            forget(&mut self.memory, base, page);
         }
     }
 
@@ -135,15 +242,25 @@ impl Tables {
         }
         self.fills += 1;
         held.filled.push(index as u32);
+        let window = held.window;
         let addend = (host + page.offset as u64).wrapping_sub(u64::from(va & !0xfff));
         let data = |allowed: bool| if allowed { addend } else { 0 };
+        let read = data(page.read);
         let write = data(page.write && !holds_code);
-        self.memory
-            .set64(base + READ as usize + index * 8, data(page.read));
+        if window && self.memory.get8(base + MAPPED + index) != 0 {
+            let before = |table: i32| self.memory.get64(base + table as usize + index * 8);
+            let less = |before: u64, now: u64| before != 0 && before != now;
+            if less(before(READ), read) || less(before(WRITE), write) {
+                self.memory
+                    .restrict(base + WINDOW as usize + (index << 12), 4096, false);
+                self.memory.set8(base + MAPPED + index, 0);
+            }
+        }
+        self.memory.set64(base + READ as usize + index * 8, read);
         self.memory.set64(base + WRITE as usize + index * 8, write);
         self.memory
             .set8(base + UNALIGNED as usize + index, u8::from(page.unaligned));
-        let number = (page.offset / 4096 + 1) as u32;
+        let number = fetch_number((page.offset / 4096) as u32, window);
         let execute = if page.execute { number } else { 0 };
         self.memory
             .set32(base + EXECUTE as usize + index * 4, execute);
@@ -167,6 +284,78 @@ impl Tables {
         }
     }
 
+    /// Maps the page that holds `va` in the context's window, and those beside it that have entries
+    /// and lie beside it in `file`, which is direct memory, at `host`. False if the tables do not have
+    /// the page for such an access, or it must be looked at each time.
+    pub fn open(
+        &mut self,
+        context: Context,
+        va: u32,
+        write: bool,
+        (file, host): (BorrowedFd<'_>, u64),
+    ) -> bool {
+        let slot = context.slot();
+        let base = slot * STRIDE;
+        let Some(held) = self.slots.get_mut(slot).filter(|_| slot < CONTEXTS) else {
+            return false;
+        };
+        if !held.window || held.number != context.number() {
+            return false;
+        }
+        held.credit -= 1;
+        if held.mappings >= MOST_MAPPINGS {
+            held.mappings = 0;
+            held.credit = -1;
+            self.memory.unmap(base + WINDOW as usize, PAGES << 12);
+            for &page in &held.filled {
+                self.memory.set8(base + MAPPED + page as usize, 0);
+            }
+        }
+        let page = (va >> 12) as usize;
+        // What two neighbours must have in common.
+        let look = |page: usize| {
+            let addend = self.memory.get64(base + READ as usize + page * 8);
+            let can_write = self.memory.get64(base + WRITE as usize + page * 8) != 0;
+            let unaligned = self.memory.get8(base + UNALIGNED as usize + page) != 0;
+            (addend != 0 && unaligned).then_some((addend, can_write))
+        };
+        let Some((addend, can_write)) = look(page) else {
+            return false;
+        };
+        if write && !can_write {
+            return false;
+        }
+        let wanted = if can_write { CAN_WRITE } else { CAN_READ };
+        let joins = |page: &usize| {
+            *page < PAGES
+                && look(*page) == Some((addend, can_write))
+                && self.memory.get8(base + MAPPED + page) != wanted
+        };
+        let first = (page.saturating_sub(REACH)..page)
+            .rev()
+            .take_while(joins)
+            .last();
+        let last = (page + 1..page + REACH).take_while(joins).last();
+        let (first, last) = (first.unwrap_or(page), last.unwrap_or(page));
+        let from = addend.wrapping_add((first as u64) << 12).wrapping_sub(host);
+        let len = (last + 1 - first) << 12;
+        let at = base + WINDOW as usize + (first << 12);
+        // What lies beside the page may never be touched: it is not to take memory.
+        let done = self
+            .memory
+            .map(at, (file, from), len, can_write, first == last);
+        if done {
+            self.mappings += 1;
+            for page in first..=last {
+                self.memory.set8(base + MAPPED + page, wanted);
+            }
+            if let Some(held) = self.slots.get_mut(slot) {
+                held.mappings += 1;
+            }
+        }
+        done
+    }
+
     /// Takes stores to a page of direct memory off the fast path. `host` is the address of direct
     /// memory.
     pub fn protect(&mut self, direct_page: usize, host: u64) {
@@ -179,26 +368,32 @@ impl Tables {
             .checked_sub(1)
             .and_then(|i| self.writers.get(i))
         {
-            let entry =
-                usize::from(writer.slot) * STRIDE + WRITE as usize + writer.page as usize * 8;
+            let base = usize::from(writer.slot) * STRIDE;
+            let page = writer.page as usize;
+            let entry = base + WRITE as usize + page * 8;
             let addend = self.memory.get64(entry);
             // The entry may long be another page's.
             if addend != 0 && addend.wrapping_add(u64::from(writer.page) << 12) == target {
                 self.memory.set64(entry, 0);
+                if self.memory.get8(base + MAPPED + page) == CAN_WRITE {
+                    self.memory
+                        .restrict(base + WINDOW as usize + (page << 12), 4096, true);
+                    self.memory.set8(base + MAPPED + page, CAN_READ);
+                }
             }
             at = writer.next;
         }
     }
 
-    /// Whether an instruction fetch at `va` finds this page of direct memory.
-    pub fn executes(&self, context: Context, va: u32, direct_page: usize) -> bool {
+    /// Whether an instruction fetch at `va` finds what [`fetch_number`] gave this number.
+    pub fn executes(&self, context: Context, va: u32, number: u32) -> bool {
         let entry = context.slot() * STRIDE + EXECUTE as usize + (va >> 12) as usize * 4;
-        self.memory.get32(entry) == direct_page as u32 + 1
+        self.memory.get32(entry) == number
     }
 }
 
 /// Writes only where something is: the rest of the tables has no memory yet.
-fn forget(memory: &mut Sparse, base: usize, page: usize) {
+fn forget(memory: &mut Sparse<STRIDE, TABLES>, base: usize, page: usize) {
     for addend in [READ, WRITE].map(|table| base + table as usize + page * 8) {
         if memory.get64(addend) != 0 {
             memory.set64(addend, 0);
@@ -207,5 +402,158 @@ fn forget(memory: &mut Sparse, base: usize, page: usize) {
     let execute = base + EXECUTE as usize + page * 4;
     if memory.get32(execute) != 0 {
         memory.set32(execute, 0);
+    }
+    if memory.get8(base + MAPPED + page) != 0 {
+        memory.set8(base + MAPPED + page, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+    use std::os::fd::{AsFd, OwnedFd};
+
+    const HOST: u64 = 0x7000_0000_0000;
+    const VA: u32 = 0x4000_3000;
+
+    fn file() -> OwnedFd {
+        let file = memfd_create("skep-test", MemfdFlags::CLOEXEC).expect("a file");
+        ftruncate(&file, 16 << 12).expect("16 pages");
+        file
+    }
+
+    fn page(number: usize, write: bool) -> Page {
+        Page {
+            offset: number << 12,
+            read: true,
+            write,
+            execute: false,
+            unaligned: true,
+            mapping_shift: 12,
+        }
+    }
+
+    /// A context, entered in tables whose windows open after `patience` ticks.
+    fn tables(patience: u32) -> (Tables, Context, OwnedFd) {
+        let mut tables = Tables::new(16 << 12, Some(patience)).expect("address space");
+        let context = Context::at(3, 1);
+        tables.enter(context);
+        (tables, context, file())
+    }
+
+    /// What the host's kernel allows at a page of the window, as /proc/self/maps has it.
+    fn allowed(tables: &mut Tables, context: Context, va: u32) -> String {
+        let at = tables.enter(context) + WINDOW as u64 + u64::from(va);
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("the mappings");
+        let mapping = maps.lines().find_map(|line| {
+            let (range, rest) = line.split_once(' ')?;
+            let (first, end) = range.split_once('-')?;
+            let number = |text| u64::from_str_radix(text, 16).ok();
+            (number(first)?..number(end)?).contains(&at).then_some(rest)
+        });
+        mapping.map_or(String::new(), |rest| rest.chars().take(2).collect())
+    }
+
+    #[test]
+    fn a_window_opens_with_patience_and_later_for_privileged_code() {
+        for (privileged, ticks) in [(false, 3), (true, 48)] {
+            let (mut tables, context, _file) = tables(3);
+            for _ in 1..ticks {
+                tables.tick(context, privileged);
+                assert!(!tables.has_window(context));
+            }
+            tables.tick(context, privileged);
+            assert!(tables.has_window(context));
+            // Another context in the same place has none.
+            let next = Context::at(3, 2);
+            tables.enter(next);
+            assert!(!tables.has_window(next));
+        }
+    }
+
+    #[test]
+    fn accesses_that_must_be_aligned_have_no_window() {
+        let (mut tables, context, _file) = tables(1);
+        tables.strict = true;
+        tables.tick(context, false);
+        assert!(!tables.has_window(context));
+    }
+
+    #[test]
+    fn a_window_has_what_the_tables_allow_and_no_more() {
+        let (mut tables, context, file) = tables(0);
+        let direct = (file.as_fd(), HOST);
+        assert!(!tables.open(context, VA, false, direct), "no entry");
+        tables.fill(context, VA, &page(5, true), HOST, false);
+        tables.fill(context, VA + 0x1000, &page(9, false), HOST, false);
+        let device = Page {
+            unaligned: false,
+            ..page(7, true)
+        };
+        tables.fill(context, VA + 0x2000, &device, HOST, false);
+        assert!(tables.open(context, VA, true, direct));
+        assert!(!tables.open(context, VA + 0x1000, true, direct), "a store");
+        assert!(tables.open(context, VA + 0x1000, false, direct));
+        assert!(
+            !tables.open(context, VA + 0x2000, false, direct),
+            "a device"
+        );
+        let mut allowed = |va| allowed(&mut tables, context, va);
+        assert_eq!(allowed(VA), "rw");
+        assert_eq!(allowed(VA + 0x1000), "r-");
+        assert_eq!(allowed(VA + 0x2000), "--");
+        assert_eq!(allowed(VA - 0x1000), "--");
+    }
+
+    #[test]
+    fn what_the_tables_forget_leaves_the_window() {
+        let (mut tables, context, file) = tables(0);
+        let direct = (file.as_fd(), HOST);
+        for i in 0..4 {
+            tables.fill(
+                context,
+                VA + (i << 12),
+                &page(5 + i as usize, true),
+                HOST,
+                false,
+            );
+        }
+        // Neighbours that lie side by side come with one mapping.
+        assert!(tables.open(context, VA + 0x1000, true, direct));
+        assert_eq!(tables.mappings, 1);
+        tables.forget(VA);
+        // The page holds code from now on.
+        tables.protect(6, HOST);
+        // It is another page now.
+        tables.fill(context, VA + 0x2000, &page(12, true), HOST, false);
+        let mut seen = |va| allowed(&mut tables, context, va);
+        assert_eq!(seen(VA), "--");
+        assert_eq!(seen(VA + 0x1000), "r-");
+        assert_eq!(seen(VA + 0x2000), "--");
+        assert_eq!(seen(VA + 0x3000), "rw");
+        assert!(!tables.open(context, VA + 0x1000, true, direct), "code");
+        tables.clear_all();
+        assert_eq!(allowed(&mut tables, context, VA + 0x3000), "--");
+        assert!(tables.has_window(context));
+    }
+
+    #[test]
+    fn a_window_that_needs_too_many_mappings_is_closed() {
+        let (mut tables, context, file) = tables(0);
+        let direct = (file.as_fd(), HOST);
+        tables.fill(context, VA, &page(5, true), HOST, false);
+        for _ in 0..=FIRST_CREDIT {
+            assert!(tables.open(context, VA, true, direct));
+        }
+        // Code that executes with it may do so until then.
+        assert!(tables.has_window(context));
+        for _ in 0..CREDIT_PER_TICK {
+            assert!(tables.open(context, VA, true, direct));
+        }
+        tables.tick(context, false);
+        assert!(!tables.has_window(context));
+        assert!(!tables.open(context, VA, true, direct));
+        assert_eq!(allowed(&mut tables, context, VA), "--");
     }
 }

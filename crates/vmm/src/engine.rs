@@ -48,6 +48,12 @@ pub struct TranslatorStats {
     pub handed_over: u64,
     /// Entries made in the tables that loads and stores look at.
     pub fills: u64,
+    /// Contexts that got a window, because they executed long.
+    pub windows: u64,
+    /// Mappings made in windows.
+    pub mappings: u64,
+    /// Accesses that did not find their page in a window.
+    pub window_faults: u64,
     /// Returns of generated code.
     pub leaves: Leaves,
     /// The instructions that were handed over most: the manual's name, and how often; most first.
@@ -180,6 +186,9 @@ impl Vcpu {
                         interpreted: stats.interpreted,
                         handed_over: stats.handed_over,
                         fills: stats.fills,
+                        windows: stats.windows,
+                        mappings: stats.mappings,
+                        window_faults: stats.window_faults,
                         leaves: Leaves {
                             inputs,
                             unlinked,

@@ -6,6 +6,7 @@
 use skep_board::{BadAddress, GuestMemory, map};
 use skep_interp::code::CodeMap;
 use skep_interp::{Control, Direct, DirectMemory};
+use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{
@@ -18,6 +19,8 @@ use std::sync::atomic::{
 pub struct Memory {
     base: NonNull<u8>,
     len: usize,
+    /// What is mapped: the translator maps pages of it a second time.
+    file: OwnedFd,
 }
 
 // SAFETY: the mapping belongs to this value until it is dropped, and is accessed through atomics
@@ -32,22 +35,27 @@ impl Memory {
     /// # Errors
     /// The host's, when it has not that much address space or memory.
     pub fn new(len: usize) -> std::io::Result<Self> {
-        use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
+        use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+        use rustix::mm::{MapFlags, ProtFlags, mmap};
         let len = len
             .checked_next_multiple_of(4096)
             .filter(|len| *len > 0)
             .ok_or_else(|| std::io::Error::from(std::io::ErrorKind::InvalidInput))?;
-        // SAFETY: a new private mapping at an address that the kernel chooses replaces nothing.
+        let file = memfd_create("skep-guest", MemfdFlags::CLOEXEC)?;
+        ftruncate(&file, len as u64)?;
+        // SAFETY: a new mapping at an address that the kernel chooses replaces nothing.
         let base = unsafe {
-            mmap_anonymous(
+            mmap(
                 std::ptr::null_mut(),
                 len,
                 ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::PRIVATE | MapFlags::NORESERVE,
+                MapFlags::SHARED | MapFlags::NORESERVE,
+                &file,
+                0,
             )
         }?;
         match NonNull::new(base.cast::<u8>()) {
-            Some(base) => Ok(Memory { base, len }),
+            Some(base) => Ok(Memory { base, len, file }),
             None => Err(std::io::ErrorKind::OutOfMemory.into()),
         }
     }
@@ -117,21 +125,14 @@ impl Memory {
 
     /// Gives the whole pages in a range back to the host: they read as zero. Returns their bytes.
     fn discard(&self, offset: usize, end: usize) -> std::io::Result<usize> {
-        use rustix::mm::{Advice, madvise};
+        use rustix::fs::{FallocateFlags, fallocate};
         let offset = offset.next_multiple_of(4096);
         let end = end.min(self.len) & !4095;
         if offset >= end {
             return Ok(0);
         }
-        // SAFETY: the range is inside the mapping; its bytes become zero, which is a valid value of
-        // every atomic.
-        unsafe {
-            madvise(
-                self.base.as_ptr().add(offset).cast(),
-                end - offset,
-                Advice::LinuxDontNeed,
-            )
-        }?;
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        fallocate(&self.file, flags, offset as u64, (end - offset) as u64)?;
         Ok(end - offset)
     }
 }
@@ -149,6 +150,10 @@ impl Drop for Memory {
 unsafe impl skep_jit::HostMemory for Memory {
     fn base(&self) -> *mut u8 {
         self.base.as_ptr()
+    }
+
+    fn file(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        Some(std::os::fd::AsFd::as_fd(&self.file))
     }
 }
 

@@ -25,24 +25,34 @@ pub struct End {
 }
 
 /// Settings of the translator under which programs run, by turns.
-pub const CONFIGS: [skep_jit::Config; 3] = [
+pub const CONFIGS: [skep_jit::Config; 4] = [
     skep_jit::Config {
         code_cache: 32 << 20,
         threshold: 1,
         count: false,
+        window_after: None,
         for_profiler: false,
     },
     skep_jit::Config {
         code_cache: 1 << 20,
         threshold: 1,
         count: true,
+        window_after: None,
         for_profiler: false,
     },
     skep_jit::Config {
         code_cache: 1 << 20,
         threshold: 3,
         count: false,
+        window_after: None,
         for_profiler: true,
+    },
+    skep_jit::Config {
+        code_cache: 1 << 20,
+        threshold: 1,
+        count: false,
+        window_after: Some(0),
+        for_profiler: false,
     },
 ];
 

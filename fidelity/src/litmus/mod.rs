@@ -170,6 +170,7 @@ fn run_with(
             let config = skep_jit::Config {
                 code_cache: 1 << 20,
                 threshold,
+                window_after: (index % 2 == 0).then_some(0),
                 ..skep_jit::Config::default()
             };
             Box::new(skep_jit::Vcpu::new(state, board.clone(), cluster, config)?)

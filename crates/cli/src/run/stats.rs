@@ -149,6 +149,13 @@ fn describe_translator(
     line("blocks invalidated", translator.invalidated.to_string());
     line("code cache full", format!("{} times", translator.flushes));
     line("table entries made", translator.fills.to_string());
+    line(
+        "windows",
+        format!(
+            "{} opened, {} mappings made, {} accesses that did not find their page",
+            translator.windows, translator.mappings, translator.window_faults,
+        ),
+    );
     let leaves = translator.leaves;
     line(
         "returns of generated code",
@@ -232,6 +239,9 @@ fn translator_json(translator: &TranslatorStats) -> Value {
         "handed_over": translator.handed_over,
         "most_handed_over": most.collect::<Vec<_>>(),
         "fills": translator.fills,
+        "windows": translator.windows,
+        "mappings": translator.mappings,
+        "window_faults": translator.window_faults,
         "leaves": {
             "inputs": leaves.inputs,
             "unlinked": leaves.unlinked,

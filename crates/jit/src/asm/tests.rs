@@ -313,6 +313,8 @@ fn moves() {
         for mem in checker.some_memories() {
             let text = format!("lea {}, {}", name(Width::B32, reg), brackets(mem));
             checker.check(&text, |asm| asm.lea(reg, mem));
+            let text = format!("lea {}, {}", name(Width::B64, reg), brackets(mem));
+            checker.check(&text, |asm| asm.lea64(reg, mem));
         }
     }
 }
@@ -685,6 +687,18 @@ fn the_status_register_is_stored() {
         let text = operand(Width::B32, Loc::Mem(memory));
         checker.check(&format!("stmxcsr {text}"), |asm| asm.stmxcsr(memory));
     }
+}
+
+#[test]
+fn a_label_is_where_it_was_bound() {
+    let mut asm = Asm::new(0);
+    let (before, behind, unbound) = (asm.label(), asm.label(), asm.label());
+    asm.bind(before);
+    asm.jmp(behind);
+    asm.bind(behind);
+    assert_eq!(asm.offset(before), Some(0));
+    assert_eq!(asm.offset(behind), Some(asm.code.len()));
+    assert_eq!(asm.offset(unbound), None);
 }
 
 /// A function that is added to the assembler is checked here.

@@ -1,6 +1,7 @@
 //! Code that is placed behind the block, since it is seldom executed: what leaves it, and slow paths.
 
 use super::flags::Recipe;
+use super::memory::{Moved, Place};
 use super::{Translator, vfp};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Sh, Width};
 use crate::context::{STATE, Shared, TABLES};
@@ -50,6 +51,18 @@ pub(super) enum Kind {
         /// Alignment that is needed in any case.
         least: u8,
         address: Gpr,
+    },
+    /// An access that the window does not have: looks its page up, makes the access if it is one, and
+    /// goes back.
+    LookUp {
+        write: bool,
+        place: Place,
+        /// Bytes, and alignment that is needed in any case.
+        size: u8,
+        least: u8,
+        slow: Label,
+        moved: Option<Moved>,
+        back: Label,
     },
     /// A result of the host's that may be wrong.
     Special {
@@ -172,7 +185,33 @@ impl Translator<'_> {
                 size,
                 least,
                 address,
-            } => self.place_unaligned(back, slow, size, least, address),
+            } => {
+                self.place_unaligned(slow, size, least, address);
+                self.asm.jmp(back);
+            }
+            Kind::LookUp {
+                write,
+                place,
+                size,
+                least,
+                slow,
+                moved,
+                back,
+            } => {
+                let address = self.load_address(place);
+                if size > 1 {
+                    let aligned = self.asm.label();
+                    self.asm.test_imm8(address, size - 1);
+                    self.asm.jcc(Cc::E, aligned);
+                    self.place_unaligned(slow, size.into(), least, address);
+                    self.asm.bind(aligned);
+                }
+                self.look_up_in_tables(write, address, 1, slow);
+                if let Some(moved) = moved {
+                    self.emit(moved, Mem::indexed(Gpr::Rdx, address, 0, 0));
+                }
+                self.asm.jmp(back);
+            }
             Kind::Special { back, slow, double } => self.place_special(double, back, slow),
             Kind::Flush {
                 back,
@@ -188,8 +227,8 @@ impl Translator<'_> {
         }
     }
 
-    /// An access within a page whose guest allows it goes on as if it were aligned.
-    fn place_unaligned(&mut self, back: Label, slow: Label, size: u32, least: u8, address: Gpr) {
+    /// Goes to the slow path unless an access lies within a page, and may be unaligned there.
+    fn place_unaligned(&mut self, slow: Label, size: u32, least: u8, address: Gpr) {
         if least > 1 {
             self.asm.test_imm8(address, least - 1);
             self.asm.jcc(Cc::Ne, slow);
@@ -207,7 +246,6 @@ impl Translator<'_> {
         self.asm
             .alu_imm(Width::B32, Alu::Cmp, Gpr::Rdx, (0x1000 - size) as i32);
         self.asm.jcc(Cc::A, slow);
-        self.asm.jmp(back);
     }
 
     /// Leaves for an address, and tells the loop which jump to link with what is found there.

@@ -3,13 +3,44 @@
 use super::analysis::Form;
 use super::cold::Kind;
 use super::flags::shift_constant;
-use super::{Translator, pinned};
-use crate::asm::{Alu, Cc, Gpr, Label, Loc, Mem, Sh, Width};
+use super::{Translator, WindowSite, pinned};
+use crate::asm::{Alu, Cc, Gpr, Label, Loc, Mem, Prefix, Sh, Width, Xmm};
 use crate::context::TABLES;
 use crate::tables;
 use skep_arm::insn::{Data, Decoded, Index, Insn, Offset, Reg, Shift, Size, Transfer};
 
 use Width::{B8, B16, B32, B64};
+
+/// What one access moves.
+#[derive(Clone, Copy)]
+pub(super) enum Moved {
+    /// Memory to a register, extended to 32 bits.
+    Load(Size, Gpr),
+    /// 64 bits to a register.
+    LoadDouble(Gpr),
+    /// A register to memory.
+    Store(Width, Gpr),
+    /// 4 or 8 bytes of a vector register, from or to memory.
+    Vector { write: bool, double: bool, reg: Xmm },
+}
+
+impl Moved {
+    fn write(self) -> bool {
+        matches!(self, Moved::Store(..) | Moved::Vector { write: true, .. })
+    }
+}
+
+/// A place in the guest's memory.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    /// That many bytes from the address in a register: fewer than 64 KiB, in either direction.
+    At(Gpr, i32),
+    /// At a known address.
+    Literal(u32),
+}
+
+/// Below this address a place in the window can be named by a displacement.
+const NEAR: u32 = 0x7000_0000;
 
 impl Translator<'_> {
     /// Translates a load or store; None if it is none, or one for the interpreter. True if it
@@ -53,9 +84,9 @@ impl Translator<'_> {
         }
     }
 
-    /// The register that holds the address: the base's own, or ECX. None for what the interpreter
-    /// does.
-    fn address(&mut self, rn: Reg, offset: Offset, index: Index) -> Option<Gpr> {
+    /// The place that an instruction accesses; if it writes the address back, ECX holds that. None for
+    /// what the interpreter does.
+    fn operand_place(&mut self, rn: Reg, offset: Offset, index: Index) -> Option<Place> {
         if matches!(index, Index::PostUnpriv | Index::OffsetUnpriv) {
             return None;
         }
@@ -77,15 +108,13 @@ impl Translator<'_> {
         match offset {
             Offset::Imm(offset) => {
                 if rn.is_pc() {
-                    let va = self.literal(offset);
-                    self.asm.mov_imm(Gpr::Rcx, va);
-                    return Some(Gpr::Rcx);
+                    return Some(Place::Literal(self.literal(offset)));
                 }
                 match self.loc(rn) {
-                    Loc::Reg(base) if offset != 0 => {
+                    Loc::Reg(base) if index == Index::Pre => {
                         self.asm.lea(Gpr::Rcx, Mem::at(base, offset));
                     }
-                    Loc::Reg(base) => return Some(base),
+                    Loc::Reg(base) => return Some(Place::At(base, offset)),
                     base => {
                         self.asm.load(B32, Gpr::Rcx, base);
                         if offset != 0 {
@@ -107,19 +136,19 @@ impl Translator<'_> {
                 match (pinned(rn), pinned(rm)) {
                     (Some(base), Some(index)) if add && plain => {
                         self.asm.lea(Gpr::Rcx, Mem::indexed(base, index, amount, 0));
-                        return Some(Gpr::Rcx);
+                        return Some(Place::At(Gpr::Rcx, 0));
                     }
                     (None, Some(index)) if add && plain => {
                         self.get(Gpr::Rcx, rn);
                         self.asm
                             .lea(Gpr::Rcx, Mem::indexed(Gpr::Rcx, index, amount, 0));
-                        return Some(Gpr::Rcx);
+                        return Some(Place::At(Gpr::Rcx, 0));
                     }
                     (Some(base), None) if add && plain => {
                         self.get(Gpr::Rcx, rm);
                         self.asm
                             .lea(Gpr::Rcx, Mem::indexed(base, Gpr::Rcx, amount, 0));
-                        return Some(Gpr::Rcx);
+                        return Some(Place::At(Gpr::Rcx, 0));
                     }
                     _ => {
                         self.offset_value(rm, shift, amount);
@@ -132,7 +161,7 @@ impl Translator<'_> {
             }
         }
         self.form = Form::None;
-        Some(Gpr::Rcx)
+        Some(Place::At(Gpr::Rcx, 0))
     }
 
     /// Leaves a shifted register in EAX.
@@ -141,43 +170,154 @@ impl Translator<'_> {
         shift_constant(self.asm, Gpr::Rax, shift, amount);
     }
 
-    /// Translates the address in a register, for `size` bytes aligned to `size`, at least to
-    /// `least`: the host's address is then RDX plus the register. Returns the label that is to stand
-    /// behind the instruction.
-    pub(super) fn translate_address(
+    /// Makes one access of `size` bytes, which need not be aligned to more than `least`. Returns the
+    /// label that is to stand behind the instruction.
+    pub(super) fn single(
         &mut self,
         decoded: &Decoded,
-        write: bool,
-        address: Gpr,
-        size: u8,
-        least: u8,
+        moved: Moved,
+        place: Place,
+        (size, least): (u8, u8),
     ) -> Label {
         let done = self.asm.label();
+        if self.request.window {
+            self.single_in_window(decoded, moved, place, (size, least), done);
+            return done;
+        }
+        let aligned = matches!(place, Place::Literal(va) if va & (u32::from(size) - 1) == 0);
+        let address = self.load_address(place);
         let slow = self.slow_at(decoded, done, address);
-        self.check_alignment_at(address, size, size.into(), least, slow);
-        self.look_up_aligned(write, address, 1, slow);
+        match place {
+            Place::Literal(va) if aligned && !moved.write() => {
+                let entry = Mem::at(TABLES, tables::READ + (va >> 12) as i32 * 8);
+                self.asm.load(B64, Gpr::Rdx, entry);
+                self.asm.test(B64, Gpr::Rdx, Gpr::Rdx);
+                self.asm.jcc(Cc::E, slow);
+            }
+            _ => {
+                self.check_alignment_at(address, size, size.into(), least, slow);
+                self.look_up_in_tables(moved.write(), address, 1, slow);
+            }
+        }
+        self.form = Form::None;
+        self.emit(moved, Mem::indexed(Gpr::Rdx, address, 0, 0));
         done
     }
 
-    /// The same for a load from a known address, which goes to ECX; not if it is not aligned.
-    pub(super) fn translate_literal(
+    /// The same in the window. Whatever is mapped there may be accessed at any address, and an access
+    /// to two pages finds both or none.
+    fn single_in_window(
         &mut self,
         decoded: &Decoded,
-        va: u32,
-        size: u8,
-    ) -> Option<Label> {
-        if va & (u32::from(size) - 1) != 0 {
-            return None;
+        moved: Moved,
+        mut place: Place,
+        (size, least): (u8, u8),
+        done: Label,
+    ) {
+        let (look_up, back) = (self.asm.label(), self.asm.label());
+        if let Place::Literal(va) = place
+            && va & u32::from(least - 1) != 0
+        {
+            place = Place::At(self.load_address(place), 0);
         }
-        let done = self.asm.label();
-        let slow = self.slow(decoded, done);
-        self.asm.mov_imm(Gpr::Rcx, va);
-        let entry = Mem::at(TABLES, tables::READ + (va >> 12) as i32 * 8);
-        self.asm.load(B64, Gpr::Rdx, entry);
-        self.asm.test(B64, Gpr::Rdx, Gpr::Rdx);
-        self.asm.jcc(Cc::E, slow);
+        if let Place::At(base, disp) = place
+            && least > 1
+        {
+            let tested = if disp & i32::from(least - 1) == 0 {
+                base
+            } else {
+                place = Place::At(self.load_address(place), 0);
+                Gpr::Rcx
+            };
+            self.asm.test_imm8(tested, least - 1);
+            self.asm.jcc(Cc::Ne, look_up);
+        }
+        let memory = match place {
+            Place::At(base, disp) => Mem::indexed(TABLES, base, 0, tables::WINDOW + disp),
+            Place::Literal(va) if va < NEAR => Mem::at(TABLES, tables::WINDOW + va as i32),
+            Place::Literal(_) => {
+                let address = self.load_address(place);
+                place = Place::At(address, 0);
+                Mem::indexed(TABLES, address, 0, tables::WINDOW)
+            }
+        };
+        let address = match place {
+            Place::At(base, 0) => base,
+            _ => Gpr::Rcx,
+        };
+        let slow = self.slow_at(decoded, done, address);
+        self.site(look_up, moved.write());
+        self.emit(moved, memory);
+        self.asm.bind(back);
+        let access = Kind::LookUp {
+            write: moved.write(),
+            place,
+            size,
+            least,
+            slow,
+            moved: Some(moved),
+            back,
+        };
+        self.cold(look_up, access);
         self.form = Form::None;
-        Some(done)
+    }
+
+    /// Notes that an access through the window begins here.
+    fn site(&mut self, look_up: Label, write: bool) {
+        self.buffers.sites.push(WindowSite {
+            start: self.asm.code.len(),
+            end: 0,
+            look_up,
+            write,
+        });
+    }
+
+    /// The register that holds the address of a place: its base, or ECX.
+    pub(super) fn load_address(&mut self, place: Place) -> Gpr {
+        match place {
+            Place::At(base, 0) => return base,
+            Place::At(base, disp) => self.asm.lea(Gpr::Rcx, Mem::at(base, disp)),
+            Place::Literal(va) => self.asm.mov_imm(Gpr::Rcx, va),
+        }
+        Gpr::Rcx
+    }
+
+    /// The instruction that makes an access.
+    pub(super) fn emit(&mut self, moved: Moved, memory: Mem) {
+        match moved {
+            Moved::Load(Size::Word, to) => self.asm.load(B32, to, memory),
+            Moved::Load(Size::Half, to) => self.asm.load_zx(B16, to, memory),
+            Moved::Load(Size::Byte, to) => self.asm.load_zx(B8, to, memory),
+            Moved::Load(Size::SignedHalf, to) => self.asm.load_sx(B16, to, memory),
+            Moved::Load(Size::SignedByte, to) => self.asm.load_sx(B8, to, memory),
+            Moved::LoadDouble(to) => self.asm.load(B64, to, memory),
+            Moved::Store(width, from) => self.asm.store(width, memory, from),
+            Moved::Vector { write, double, reg } => {
+                let prefix = if double { Prefix::F2 } else { Prefix::F3 };
+                let opcode = if write { 0x11 } else { 0x10 };
+                self.asm.sse(prefix, opcode, reg, memory);
+            }
+        }
+    }
+
+    /// Loads RDX with the address of the window, for accesses to the page that a register points into,
+    /// at RDX plus the register. Aside, for those that do not find it there: a look-up.
+    fn reach_window(&mut self, write: bool, address: Gpr, slow: Label) {
+        let (look_up, back) = (self.asm.label(), self.asm.label());
+        self.site(look_up, write);
+        self.asm.lea64(Gpr::Rdx, Mem::at(TABLES, tables::WINDOW));
+        self.asm.bind(back);
+        let access = Kind::LookUp {
+            write,
+            place: Place::At(address, 0),
+            size: 1,
+            least: 1,
+            slow,
+            moved: None,
+            back,
+        };
+        self.cold(look_up, access);
+        self.form = Form::None;
     }
 
     /// The address of what an instruction has at this offset from the PC.
@@ -189,6 +329,19 @@ impl Translator<'_> {
     /// `align`. (To fold the test of alignment into the table's index, by a rotation, was measured:
     /// it makes dependent loads slower and others no faster.)
     pub(super) fn look_up_aligned(&mut self, write: bool, address: Gpr, align: u8, slow: Label) {
+        if self.request.window {
+            if align > 1 {
+                self.asm.test_imm8(address, align - 1);
+                self.asm.jcc(Cc::Ne, slow);
+            }
+            self.reach_window(write, address, slow);
+        } else {
+            self.look_up_in_tables(write, address, align, slow);
+        }
+    }
+
+    /// The same, always by the tables: the sum is an address in direct memory.
+    pub(super) fn look_up_in_tables(&mut self, write: bool, address: Gpr, align: u8, slow: Label) {
         let table = if write { tables::WRITE } else { tables::READ };
         if align > 1 {
             self.asm.test_imm8(address, align - 1);
@@ -209,7 +362,14 @@ impl Translator<'_> {
     }
 
     /// The same for an address in another register.
-    fn check_alignment_at(&mut self, address: Gpr, align: u8, size: u32, least: u8, slow: Label) {
+    pub(super) fn check_alignment_at(
+        &mut self,
+        address: Gpr,
+        align: u8,
+        size: u32,
+        least: u8,
+        slow: Label,
+    ) {
         if align > 1 {
             let (unaligned, back) = (self.asm.label(), self.asm.label());
             self.asm.test_imm8(address, align - 1);
@@ -246,9 +406,9 @@ impl Translator<'_> {
     }
 
     /// Updates the base register.
-    fn write_back(&mut self, rn: Reg, offset: Offset, index: Index, address: Gpr) {
+    fn write_back(&mut self, rn: Reg, offset: Offset, index: Index) {
         match index {
-            Index::Pre => self.set(rn, address),
+            Index::Pre => self.set(rn, Gpr::Rcx),
             Index::Post => match offset {
                 Offset::Imm(offset) => {
                     let base = self.loc(rn);
@@ -292,30 +452,10 @@ impl Translator<'_> {
             return None;
         }
         let bytes = size_of_access(size);
-        let literal = match offset {
-            Offset::Imm(offset) if rn.is_pc() && index == Index::Offset => {
-                self.translate_literal(decoded, self.literal(offset), bytes)
-            }
-            _ => None,
-        };
-        let (address, done) = match literal {
-            Some(done) => (Gpr::Rcx, done),
-            None => {
-                let address = self.address(rn, offset, index)?;
-                let done = self.translate_address(decoded, false, address, bytes, 1);
-                (address, done)
-            }
-        };
-        let from = Mem::indexed(Gpr::Rdx, address, 0, 0);
+        let place = self.operand_place(rn, offset, index)?;
         let to = pinned(rt).unwrap_or(Gpr::Rax);
-        match size {
-            Size::Word => self.asm.load(B32, to, from),
-            Size::Half => self.asm.load_zx(B16, to, from),
-            Size::Byte => self.asm.load_zx(B8, to, from),
-            Size::SignedHalf => self.asm.load_sx(B16, to, from),
-            Size::SignedByte => self.asm.load_sx(B8, to, from),
-        }
-        self.write_back(rn, offset, index, address);
+        let done = self.single(decoded, Moved::Load(size, to), place, (bytes, 1));
+        self.write_back(rn, offset, index);
         if rt.is_pc() {
             self.asm.store(B32, Gpr::Rcx, Gpr::Rax);
             self.jump_to_ecx(true);
@@ -346,21 +486,19 @@ impl Translator<'_> {
         {
             return None;
         }
-        let address = self.address(rn, offset, index)?;
-        let bytes = size_of_access(size);
-        let done = self.translate_address(decoded, true, address, bytes, 1);
+        let place = self.operand_place(rn, offset, index)?;
         let from = pinned(rt).unwrap_or_else(|| {
             self.get(Gpr::Rax, rt);
             Gpr::Rax
         });
+        let bytes = size_of_access(size);
         let width = match bytes {
             1 => B8,
             2 => B16,
             _ => B32,
         };
-        self.asm
-            .store(width, Mem::indexed(Gpr::Rdx, address, 0, 0), from);
-        self.write_back(rn, offset, index, address);
+        let done = self.single(decoded, Moved::Store(width, from), place, (bytes, 1));
+        self.write_back(rn, offset, index);
         self.asm.bind(done);
         Some(false)
     }
@@ -379,25 +517,24 @@ impl Translator<'_> {
             return None;
         }
         let offset = Offset::Imm(offset);
-        let address = self.address(rn, offset, index)?;
-        if write {
+        let place = self.operand_place(rn, offset, index)?;
+        let moved = if write {
             // Both words in RAX: an aligned doubleword is stored at once.
             self.get(Gpr::Rax, rt2);
             self.asm.shift(B64, Sh::Shl, Gpr::Rax, 32);
             self.get(Gpr::Rdx, rt);
             self.asm.alu(B64, Alu::Or, Gpr::Rax, Gpr::Rdx);
-        }
-        let done = self.translate_address(decoded, write, address, 8, 4);
-        let memory = Mem::indexed(Gpr::Rdx, address, 0, 0);
-        if write {
-            self.asm.store(B64, memory, Gpr::Rax);
+            Moved::Store(B64, Gpr::Rax)
         } else {
-            self.asm.load(B64, Gpr::Rax, memory);
+            Moved::LoadDouble(Gpr::Rax)
+        };
+        let done = self.single(decoded, moved, place, (8, 4));
+        if !write {
             self.set(rt, Gpr::Rax);
             self.asm.shift(B64, Sh::Shr, Gpr::Rax, 32);
             self.set(rt2, Gpr::Rax);
         }
-        self.write_back(rn, offset, index, address);
+        self.write_back(rn, offset, index);
         self.asm.bind(done);
         Some(false)
     }

@@ -20,7 +20,7 @@ mod vectors;
 pub mod vfp;
 
 use crate::asm::{Alu, Asm, Cc, Gpr, Label, Loc, Mem, Width};
-use crate::cache::{EXIT_BEFORE, Op};
+use crate::cache::{EXIT_BEFORE, Op, Site};
 use crate::context::{Layout, PINNED, STATE, Shared, TABLES};
 use crate::tables;
 use crate::thunks::{Thunks, register};
@@ -77,6 +77,8 @@ pub struct Request {
     pub avx2: bool,
     /// Instructions are counted.
     pub count: bool,
+    /// It executes in contexts with a window.
+    pub window: bool,
 }
 
 /// A translated block, in the assembler.
@@ -92,6 +94,16 @@ pub struct Entries {
     pub count: usize,
 }
 
+/// An access through the window.
+struct WindowSite {
+    /// Offset of its code.
+    start: usize,
+    end: usize,
+    /// The code that looks the page up.
+    look_up: Label,
+    write: bool,
+}
+
 /// The translator's buffers, kept between blocks.
 #[derive(Default)]
 pub struct Buffers {
@@ -100,6 +112,7 @@ pub struct Buffers {
     live: Vec<Liveness>,
     head: Vec<Decoded>,
     cold: Vec<Cold>,
+    sites: Vec<WindowSite>,
     /// Offset of each instruction's code, and of what follows the last.
     marks: Vec<usize>,
 }
@@ -108,6 +121,19 @@ impl Buffers {
     /// The guest instructions of the block that was translated last.
     pub fn insns(&self) -> &[Decoded] {
         &self.insns
+    }
+
+    /// The accesses through the window, with the assembler that has the block's code.
+    pub fn sites(&self, asm: &Asm) -> impl Iterator<Item = Site> {
+        self.sites.iter().filter_map(|site| {
+            Some(Site {
+                start: site.start as u32,
+                end: site.end as u32,
+                look_up: asm.offset(site.look_up)? as u32,
+                write: site.write,
+                misses: 0,
+            })
+        })
     }
 
     /// Offset of the code of each, and of what follows the last.
@@ -342,6 +368,7 @@ impl<'a> Translator<'a> {
         self.buffers.insns.clear();
         self.buffers.its.clear();
         self.buffers.cold.clear();
+        self.buffers.sites.clear();
         self.buffers.marks.clear();
         let (mut va, mut it) = (self.request.va, ItState(0));
         while self.buffers.insns.len() < LONGEST {
@@ -410,16 +437,17 @@ impl<'a> Translator<'a> {
         let checked = self.asm.code.len();
         let page = Mem::at(TABLES, tables::EXECUTE + (self.request.va >> 12) as i32 * 4);
         let elsewhere = self.asm.label();
+        let window = self.request.window;
+        let number = |page| tables::fetch_number(page, window) as i32;
         self.asm
-            .alu_imm(Width::B32, Alu::Cmp, page, self.request.page as i32 + 1);
+            .alu_imm(Width::B32, Alu::Cmp, page, number(self.request.page));
         self.asm.jcc(Cc::Ne, elsewhere);
         self.leave_from(elsewhere, va);
         let direct = self.asm.code.len();
         if let Some(next) = self.request.next_page {
             let index = (self.request.va >> 12).wrapping_add(1) & 0xf_ffff;
             let page = Mem::at(TABLES, tables::EXECUTE + index as i32 * 4);
-            self.asm
-                .alu_imm(Width::B32, Alu::Cmp, page, next as i32 + 1);
+            self.asm.alu_imm(Width::B32, Alu::Cmp, page, number(next));
             self.asm.jcc(Cc::Ne, elsewhere);
         }
         self.load_held(self.held_at[AT_START]);
@@ -522,9 +550,12 @@ impl<'a> Translator<'a> {
 
     /// Translates what an instruction does; true if it always leaves the block.
     fn body(&mut self, decoded: &Decoded, live: Liveness) -> bool {
-        let cold = self.buffers.cold.len();
+        let (cold, sites) = (self.buffers.cold.len(), self.buffers.sites.len());
         self.vectors.begin();
         let left = self.native_or_interpreted(decoded, live);
+        for site in self.buffers.sites.iter_mut().skip(sites) {
+            site.end = self.asm.code.len();
+        }
         self.vectors.end(&decoded.insn);
         for cold in self.buffers.cold.iter_mut().skip(cold) {
             cold.held = self.vectors.valid;

@@ -289,7 +289,7 @@ impl Translator<'_> {
         }
         let done = self.asm.label();
         let slow = self.slow(decoded, done);
-        self.look_up_aligned(write, Gpr::Rcx, size_in_bytes(size), slow);
+        self.look_up_in_tables(write, Gpr::Rcx, size_in_bytes(size), slow);
         done
     }
 }

@@ -4,7 +4,7 @@
 mod golden;
 
 use super::*;
-use crate::tables::{EXECUTE, READ, UNALIGNED, WRITE};
+use crate::tables::{EXECUTE, READ, UNALIGNED, WINDOW, WRITE};
 use iced_x86::{
     Code, Decoder, DecoderOptions, FlowControl, InstructionInfoFactory, MemorySize, Mnemonic,
     OpAccess, OpKind, Register,
@@ -96,6 +96,7 @@ fn request(va: u32, t32: bool) -> Request {
         sse41: true,
         avx2: true,
         count: false,
+        window: false,
     }
 }
 
@@ -124,12 +125,17 @@ fn translate(
     translate_into(asm, &mut Buffers::default(), halfword, request)
 }
 
+/// How far from the address in a register an access through the window may be.
+const AROUND: std::ops::Range<i32> = WINDOW - 0x1_0000..WINDOW + 0x1_0000;
+
 /// Which table RDX was loaded from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Addend {
     None,
     Load,
     Store,
+    /// The window, for both.
+    Window,
 }
 
 /// Bytes that the largest access has: 16 D registers.
@@ -214,6 +220,15 @@ fn check(code: &[u8], va: u32) -> usize {
                     assert!(byte_in_rax && !writes, "{place}");
                     assert_eq!(insn.memory_index_scale(), 1, "{place}");
                 }
+                // An access through the window, to an address that is known or in a register.
+                (Register::R15, Register::None) if disp >= WINDOW => {
+                    accesses += 1;
+                }
+                (Register::R15, index) if AROUND.contains(&disp) => {
+                    assert_ne!(index, Register::None, "{place}");
+                    assert_eq!(insn.memory_index_scale(), 1, "{place}");
+                    accesses += 1;
+                }
                 // What is added to an address that is known.
                 (Register::R15, Register::None) if insn.op0_register() == Register::RDX => {
                     let entry = |va: u32| READ + (va >> 12) as i32 * 8;
@@ -235,7 +250,9 @@ fn check(code: &[u8], va: u32) -> usize {
                 }
                 (Register::RDX, index) if index != Register::None => {
                     let wanted = if writes { Addend::Store } else { Addend::Load };
-                    assert_eq!((addend, address), (wanted, index), "{place}");
+                    if addend != Addend::Window {
+                        assert_eq!((addend, address), (wanted, index), "{place}");
+                    }
                     assert!((0..LARGEST).contains(&disp), "{place} at {disp:#x}");
                     assert_eq!(insn.memory_index_scale(), 1, "{place}");
                     accesses += 1;
@@ -283,6 +300,7 @@ fn check(code: &[u8], va: u32) -> usize {
                 _ => Register::None,
             };
             addend = match disp {
+                WINDOW if insn.code() == Code::Lea_r64_m && base == Register::R15 => Addend::Window,
                 _ if known => Addend::Load,
                 READ if look_up => Addend::Load,
                 WRITE if look_up => Addend::Store,
@@ -306,7 +324,7 @@ fn check(code: &[u8], va: u32) -> usize {
 #[test]
 fn generated_code_reaches_memory_through_the_tables_only() {
     let mut random = Random(1);
-    let (mut blocks, mut instructions, mut accesses) = (0, 0, 0);
+    let (mut blocks, mut instructions, mut accesses, mut windows) = (0, 0, 0, 0);
     for round in 0..40 {
         let t32 = round % 2 == 1;
         let bytes = page(&mut random, t32);
@@ -317,10 +335,26 @@ fn generated_code_reaches_memory_through_the_tables_only() {
         for at in (0..0x1000).step_by(if t32 { 6 } else { 12 }) {
             let va = (random.next() as u32 & 0xffff_f000) | at;
             let mut asm = Asm::new(0);
-            let alone = round % 4 < 2;
-            let Some(entries) = translate(&mut asm, &halfword, va, t32, alone) else {
+            let request = Request {
+                alone: round % 4 < 2,
+                window: round % 8 < 4,
+                ..request(va, t32)
+            };
+            let mut buffers = Buffers::default();
+            let Some(entries) = translate_into(&mut asm, &mut buffers, &halfword, request) else {
                 continue;
             };
+            // Wherever an access through the window faults, the code is known that is to do it.
+            let mut end = entries.checked;
+            for site in buffers.sites(&asm) {
+                assert!(
+                    end <= site.start as usize && site.start < site.end,
+                    "{site:?}"
+                );
+                assert!(site.look_up as usize >= entries.cold, "{site:?}");
+                end = site.start as usize + 1;
+                windows += 1;
+            }
             blocks += 1;
             instructions += entries.count;
             accesses += check(&asm.code, va);
@@ -330,7 +364,7 @@ fn generated_code_reaches_memory_through_the_tables_only() {
         blocks > 10_000 && instructions > 50_000,
         "{blocks}, {instructions}"
     );
-    assert!(accesses > 10_000, "{accesses}");
+    assert!(accesses > 10_000 && windows > 5000, "{accesses}, {windows}");
 }
 
 #[test]

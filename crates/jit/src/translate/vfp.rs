@@ -11,6 +11,7 @@ mod fixed;
 use super::analysis::Form;
 use super::cold::{Kind, To};
 use super::flags::{NOT_C, NZ, V};
+use super::memory::{Moved, Place};
 use super::{Translator, pinned};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Prefix, Sh, Width, Xmm, XmmLoc};
 use crate::context::{STATE, Shared};
@@ -425,53 +426,46 @@ impl Translator<'_> {
         self.check_fp();
         let offset = i32::from(offset);
         let size = if double { 8 } else { 4 };
-        let literal = if rn.is_pc() && !write {
-            self.translate_literal(decoded, self.literal(offset), size)
+        let place = self.vfp_place(rn, offset);
+        let reg = if write {
+            self.vfp_stored(double, d)
         } else {
-            None
+            self.target_fp(double, d, X0)
         };
-        let (address, done) = match literal {
-            Some(done) => (Gpr::Rcx, done),
-            None => {
-                let address = self.vfp_address(rn, offset);
-                let done = self.translate_address(decoded, write, address, size, 4);
-                (address, done)
-            }
-        };
-        let memory = Mem::indexed(Gpr::Rdx, address, 0, 0);
-        self.vfp_move(write, double, d, memory);
+        let moved = Moved::Vector { write, double, reg };
+        let done = self.single(decoded, moved, place, (size, 4));
+        if !write {
+            self.store_fp(reg, double, d);
+        }
         self.asm.bind(done);
     }
 
-    /// The register that holds an address: the base's own, or ECX.
-    fn vfp_address(&mut self, rn: Reg, offset: i32) -> Gpr {
+    fn vfp_place(&mut self, rn: Reg, offset: i32) -> Place {
         match (rn.is_pc(), pinned(rn)) {
-            (true, _) => {
-                let va = self.literal(offset);
-                self.asm.mov_imm(Gpr::Rcx, va);
-            }
-            (false, Some(base)) if offset == 0 => return base,
-            (false, Some(base)) => self.asm.lea(Gpr::Rcx, Mem::at(base, offset)),
+            (true, _) => Place::Literal(self.literal(offset)),
+            (false, Some(base)) => Place::At(base, offset),
             (false, None) => {
                 self.get(Gpr::Rcx, rn);
-                if offset != 0 {
-                    self.asm.alu_imm(B32, Alu::Add, Gpr::Rcx, offset);
-                }
+                Place::At(Gpr::Rcx, offset)
             }
         }
-        Gpr::Rcx
+    }
+
+    /// The host register that has S(`d`) or D(`d`): its own, or X0.
+    fn vfp_stored(&mut self, double: bool, d: u8) -> Xmm {
+        match self.operand_fp(double, d) {
+            XmmLoc::Reg(held) => held,
+            XmmLoc::Mem(_) => {
+                self.load_fp(X0, double, d);
+                X0
+            }
+        }
     }
 
     /// Stores S(`d`) or D(`d`) at an address of the host, or loads it.
     fn vfp_move(&mut self, write: bool, double: bool, d: u8, memory: Mem) {
         if write {
-            let from = match self.operand_fp(double, d) {
-                XmmLoc::Reg(held) => held,
-                XmmLoc::Mem(_) => {
-                    self.load_fp(X0, double, d);
-                    X0
-                }
-            };
+            let from = self.vfp_stored(double, d);
             self.asm.sse(scalar(double), op::STORE, from, memory);
         } else {
             let to = self.target_fp(double, d, X0);

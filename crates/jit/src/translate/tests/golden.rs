@@ -2,7 +2,7 @@
 //!
 //! A case in a file has guest code in hexadecimal, with its disassembly, and below `--` the host
 //! code. In its heading may be, in brackets: `t32`; `smp` (several vCPUs); `no-fma`, `no-sse41` (what
-//! the host has not); `count` (instructions are counted); `whole` (the code around the instructions,
+//! the host has not); `count` (instructions are counted); `window` (accesses go through one); `whole` (the code around the instructions,
 //! too). The guest code lies at the end of a page, where blocks end.
 //!
 //! `SKEP_UPDATE=1 cargo test -p skep-jit golden` writes the files anew, for review as a diff.
@@ -75,7 +75,9 @@ fn case(heading: &str, lines: &[&str]) -> (String, Size) {
         .map_or("", |(_, rest)| rest.trim_end_matches(']'));
     let options: Vec<&str> = options.split(", ").collect();
     for option in &options {
-        let known = ["", "t32", "smp", "no-fma", "no-sse41", "count", "whole"];
+        let known = [
+            "", "t32", "smp", "no-fma", "no-sse41", "count", "window", "whole",
+        ];
         assert!(known.contains(option), "{heading}: {option:?}");
     }
     let has = |option: &str| options.contains(&option);
@@ -92,6 +94,7 @@ fn case(heading: &str, lines: &[&str]) -> (String, Size) {
         fma: !has("no-fma"),
         sse41: !has("no-sse41"),
         count: has("count"),
+        window: has("window"),
         ..request(va, t32)
     };
     let (mut asm, mut buffers) = (Asm::new(0), Buffers::default());
