@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use skep_config::FILE;
 use skep_config::net::{Net, Publish, parse_net, parse_publish};
 use skep_config::value::parse_memory;
+use skep_config::vsock::{Vsock, parse_vsock};
 use skep_vmm::{Disk, Trace};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -265,6 +266,11 @@ pub struct RunArgs {
     /// 127.0.0.1 without an address (may be repeated)
     #[arg(long, value_name = "PORTS", value_parser = parse_publish)]
     pub publish: Vec<Publish>,
+    /// Socket by which the host's programs reach the guest's, over vsock; those of the guest reach
+    /// PATH_PORT [default CID: 3]
+    #[arg(long, value_name = "PATH[,cid=N]",
+        value_parser = OsStringValueParser::new().try_map(|text| parse_vsock(&text)))]
+    pub vsock: Option<Vsock>,
     /// Device that the terminal is connected to [default: pl011]
     #[arg(long, value_name = "DEVICE")]
     pub console: Option<Console>,

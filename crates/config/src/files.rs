@@ -227,6 +227,7 @@ pub fn check_vm(vm: &Vm, files: &dyn Files, without: &[&str], report: &mut Repor
         }
     }
     crate::shares::check(vm, &what, files, report);
+    crate::vsock::check(vm, &what, files, report);
     if wanted("console-files") {
         for path in &vm.console_files {
             check_console_file(path, &what, files, report);

@@ -2,6 +2,7 @@
 //! that is not in the file.
 
 use crate::net::{Net, Publish};
+use crate::vsock::Vsock;
 use skep_disk::Format;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -152,6 +153,8 @@ pub struct Vm {
     pub net: Option<At<Net>>,
     /// Ports of the guest that the host's programs reach.
     pub publish: Vec<At<Publish>>,
+    /// What the socket device is connected to.
+    pub vsock: Option<At<Vsock>>,
     /// The device of the terminal.
     pub console: Option<At<Console>>,
     /// Files for the output of further consoles.

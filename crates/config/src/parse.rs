@@ -10,6 +10,7 @@ use crate::schema::{self, Section};
 use crate::shares;
 use crate::table::{Table, list};
 use crate::value::{parse_memory, parse_size};
+use crate::vsock;
 use skep_disk::Format;
 use std::ops::Range;
 use std::path::Path;
@@ -249,6 +250,7 @@ fn vm(name: At<String>, table: &Table<'_, '_>, base: &Path, report: &mut Report)
             .parsed("net", parse_net, report)
             .map(|net| At::new(net.span(), net.into_inner().within(base))),
         publish: table.parsed_list("publish", parse_publish, report),
+        vsock: vsock::read(&name, table, base, report),
         console: table.choice("console", &CONSOLES, report),
         console_files: table.paths("console-files", base, report),
         virtio: table.choice("virtio", &VIRTIO, report),
@@ -368,6 +370,7 @@ fn check_vm(vm: &Vm, report: &mut Report) {
         ));
     }
     let slots = usize::from(net != Net::None)
+        + usize::from(vm.vsock.is_some())
         + vm.disks.len()
         + vm.shares.len()
         + vm.console_files.len()
@@ -377,7 +380,7 @@ fn check_vm(vm: &Vm, report: &mut Report) {
             format!("the virtual machine `{name}` has too many devices"),
             vm.name.span(),
             format!(
-                "{slots} disks, shares, virtio consoles and network cards, and there is room for {ROOM}"
+                "{slots} disks, shares, virtio consoles, network cards and vsock, and there is room for {ROOM}"
             ),
             "remove disks, shares or console-files",
         ));

@@ -91,6 +91,8 @@ pub const VM: Section = Section {
             as "\"user\"": "What the network card is connected to";
         "publish" Hosted, "list of `[ADDRESS:]HOSTPORT:GUESTPORT[/udp]`", default "none",
             as "[\"8080:80\"]": "Ports of the guest that the host's programs reach, with `net = \"user\"`";
+        "vsock" Hosted, "path or table", default "none",
+            as "\"vm.sock\"": "The socket by which the host's programs reach the guest's over vsock";
         "console" Both, "`pl011`, `virtio`", default "`pl011`",
             as "\"pl011\"": "The device that the terminal is connected to";
         "console-files" Hosted, "list of files", default "none",
@@ -156,6 +158,17 @@ pub const SHARE: Section = Section {
     },
 };
 
+/// `vsock` of `[vm.NAME]`, as a table.
+pub const VSOCK: Section = Section {
+    title: "vsock = { ... }",
+    keys: keys! {
+        "path" Hosted, "path", default "must be given",
+            as "\"vm.sock\"": "The socket; programs of the guest reach those of the host that listen at PATH_PORT";
+        "cid" Hosted, "3 to 4294967294", default "3",
+            as "3": "The guest's context identifier";
+    },
+};
+
 /// `devices` of `[vm.NAME]`, as tables.
 pub const DEVICE: Section = Section {
     title: "devices = [{ ... }]",
@@ -211,4 +224,4 @@ pub const CHANNEL: Section = Section {
 };
 
 /// All sections, in the order of the documentation.
-pub const ALL: [Section; 7] = [VM, DISK, SHARE, DEVICE, BOARD, CORE, CHANNEL];
+pub const ALL: [Section; 8] = [VM, DISK, SHARE, VSOCK, DEVICE, BOARD, CORE, CHANNEL];

@@ -3,22 +3,23 @@
 use object::{Object, ObjectSection};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the guest can load: virtio's transport and devices, the file systems of disks and of shared
+/// What the guest can load: virtio's transport and devices, sockets to the host, the file systems of disks and of shared
 /// directories, and what tells programs of the power key.
-pub const WANTED: [&str; 9] = [
+pub const WANTED: [&str; 10] = [
     "virtio_mmio",
     "virtio_blk",
     "virtio_net",
     "virtio_rng",
     "virtio_balloon",
     "virtio_console",
+    "vmw_vsock_virtio_transport",
     "virtiofs",
     "evdev",
     "ext4",
 ];
 
 /// What these need in Debian's kernels, so that one reading of the package is enough as a rule.
-const EXPECTED: [&str; 7] = [
+const EXPECTED: [&str; 9] = [
     "jbd2",
     "mbcache",
     "crc16",
@@ -26,6 +27,8 @@ const EXPECTED: [&str; 7] = [
     "fuse",
     "net_failover",
     "failover",
+    "vsock",
+    "vmw_vsock_virtio_transport_common",
 ];
 
 /// The names to look for first.

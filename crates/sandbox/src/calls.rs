@@ -190,6 +190,9 @@ fn rules(needs: &Needs) -> Result<BTreeMap<c_long, Vec<SeccompRule>>, Error> {
     if needs.internet {
         calls.extend(INTERNET);
     }
+    if needs.accept {
+        calls.push(libc::SYS_accept4);
+    }
     if !needs.directories.is_empty() {
         calls.extend(DIRECTORIES);
     }

@@ -24,6 +24,8 @@ pub struct Needs {
     pub directories: Vec<Directory>,
     /// Connections over IPv4 and IPv6, and datagrams, are opened as a guest asks for them.
     pub internet: bool,
+    /// Connections are accepted, of who has been listened for before.
+    pub accept: bool,
 }
 
 /// A directory of the host.

@@ -8,12 +8,14 @@ mod net;
 mod share;
 mod terminal;
 mod virtio;
+mod vsock;
 mod worker;
 
 pub(crate) use balloon::HostBalloon;
 pub(crate) use console::Console as SerialPort;
 pub(crate) use net::Connected;
 pub(crate) use terminal::Terminal;
+pub(crate) use vsock::VsockEnd;
 
 use crate::bus::{Bus, SharedDevice};
 use crate::clock::VmClock;
@@ -40,6 +42,7 @@ pub(crate) struct Board {
     pub rtc: Arc<Mutex<Pl031<Spi, VmClock>>>,
     pub gpio: Arc<Mutex<Pl061<Spi>>>,
     pub net: Connected,
+    pub vsock: VsockEnd,
     pub balloon: HostBalloon,
 }
 
@@ -93,6 +96,7 @@ impl Board {
                 rtc,
                 gpio,
                 net: attached.net,
+                vsock: attached.vsock,
                 balloon: attached.balloon,
             },
         ))

@@ -41,6 +41,8 @@ pub struct VmConfig {
     pub shares: Vec<Share>,
     /// What the network card is connected to; None: there is no card.
     pub net: Option<skep_net::Config>,
+    /// What the socket device is connected to; None: there is none.
+    pub vsock: Option<skep_vsock::Config>,
     /// A guest that resets ends, as if it had powered off.
     pub no_restart: bool,
     /// The device that [`crate::Vm`]'s output comes from and [`crate::VmHandle::input`] goes to.
@@ -88,6 +90,7 @@ impl Default for VmConfig {
             disks: Vec::new(),
             shares: Vec::new(),
             net: None,
+            vsock: None,
             no_restart: false,
             console: ConsoleDevice::Pl011,
             terminal_size: None,

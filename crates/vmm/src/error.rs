@@ -64,6 +64,9 @@ pub enum Error {
     /// The network can't be had.
     #[error(transparent)]
     Network(#[from] skep_net::Error),
+    /// The socket device can't be connected.
+    #[error(transparent)]
+    Vsock(#[from] skep_vsock::Error),
     /// The file for a console's output can't be created.
     #[error(
         "the file {path:?} for a console's output can't be created ({source}); check the path and its permissions"

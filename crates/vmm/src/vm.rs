@@ -319,6 +319,7 @@ impl Vm {
     /// [`Error::Thread`], [`Error::Panic`], and after a reset those of loading.
     pub fn run(&mut self) -> Result<Outcome, Error> {
         self.board.net.start()?;
+        self.board.vsock.start()?;
         loop {
             self.let_devices_work();
             self.shared.bus.clock().start();

@@ -8,6 +8,7 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 use skep_config::model::{At, Boot, Console, Cpu, DEFAULT_MEMORY, Guest, Virtio, Vm};
 use skep_config::net::{Net, Publish};
+use skep_config::vsock::Vsock;
 use skep_vmm::{Access, Disk};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ pub struct Machine {
     pub shares: Vec<Share>,
     pub net: Net,
     pub publish: Vec<Publish>,
+    pub vsock: Option<Vsock>,
     pub console: Console,
     pub console_files: Vec<PathBuf>,
     pub virtio: Virtio,
@@ -93,6 +95,8 @@ impl Machine {
                 .chain(&args.publish)
                 .copied()
                 .collect(),
+            vsock: (args.vsock.clone())
+                .or_else(|| vm?.vsock.as_ref().map(|vsock| vsock.get_ref().clone())),
             console: either(args.console, vm, |vm| &vm.console),
             console_files: console_files
                 .map(|path| path.get_ref().clone())

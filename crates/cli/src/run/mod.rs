@@ -22,6 +22,7 @@ use machine::Machine;
 use output::Output;
 use quit::Quit;
 use skep_config::model::{Console, Cpu, Virtio, Vm as Described};
+use skep_config::vsock::Vsock;
 use skep_vmm::{ConsoleDevice, CpuModel, Outcome, VirtioVersion, Vm, VmConfig, Warn};
 use std::io::{ErrorKind, IsTerminal, Write};
 use terminal::RawTerminal;
@@ -35,6 +36,7 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
     let console = machine.console_option();
     let default_guest = machine.has_default_guest();
     let internet = net::opens_sockets(&machine.net, &machine.publish);
+    let accept = machine.vsock.is_some();
     let config = VmConfig {
         memory: machine.memory,
         cpus: usize::from(machine.cpus),
@@ -55,6 +57,7 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
         disks: machine.disks,
         shares: shares::devices(&machine.shares),
         net: net::config(&machine.net, &machine.publish),
+        vsock: machine.vsock.as_ref().map(vsock_config),
         // A command runs once.
         no_restart: session.command.is_some(),
         console: match machine.console {
@@ -80,7 +83,7 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
     let sink = output.clone();
     let mut vm = Vm::new(config, Box::new(move |byte| sink.put(byte)))?;
     // Before any thread is started: they inherit it.
-    sandbox::enter(args.no_sandbox, internet, &machine.shares)?;
+    sandbox::enter(args.no_sandbox, internet, accept, &machine.shares)?;
 
     handle_signals(&vm, quit.clone(), args.stats.unwrap_or_default())?;
     let handle = vm.handle();
@@ -129,6 +132,16 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
         }
         _ if command => output.status().ok_or_else(|| unfinished(&output)),
         Outcome::PoweredOff | Outcome::Stopped => Ok(0),
+    }
+}
+
+/// The socket device's connection: connecting to programs of the host's is for another process of this
+/// program, which is not in the sandbox.
+fn vsock_config(vsock: &Vsock) -> skep_vsock::Config {
+    skep_vsock::Config {
+        path: vsock.path.clone(),
+        cid: vsock.cid,
+        helper: Some("/proc/self/exe".into()),
     }
 }
 

@@ -7,8 +7,9 @@ use skep_sandbox::{Directory, Needs, before_death, restrict_calls, restrict_file
 use std::io::Write;
 
 /// Enters the sandbox, unless the user wants none. The guest's shares can be used in it, and with
-/// `internet` the guest's connections are opened as it asks for them.
-pub fn enter(unwanted: bool, internet: bool, shares: &[Share]) -> Result<(), Error> {
+/// `internet` the guest's connections are opened as it asks for them; with `accept` those of the host's
+/// programs are accepted.
+pub fn enter(unwanted: bool, internet: bool, accept: bool, shares: &[Share]) -> Result<(), Error> {
     let tell = |what: &str| {
         let _ = writeln!(std::io::stderr(), "skep: {what}");
     };
@@ -26,6 +27,7 @@ pub fn enter(unwanted: bool, internet: bool, shares: &[Share]) -> Result<(), Err
     let needs = Needs {
         directories: directories.collect(),
         internet,
+        accept,
     };
     if !restrict_files(&needs)? {
         tell("this kernel has no Landlock: the sandbox consists of seccomp alone");

@@ -2,7 +2,7 @@
 
 use crate::board::net::Connected;
 use crate::board::terminal::VirtioConsole;
-use crate::board::{HostBalloon, Output, disk, host_random, net, share, shared};
+use crate::board::{HostBalloon, Output, VsockEnd, disk, host_random, net, share, shared, vsock};
 use crate::bus::{Bus, SharedDevice};
 use crate::config::VmConfig;
 use crate::error::Error;
@@ -23,13 +23,15 @@ pub(super) struct Attached {
     pub terminal: Option<VirtioConsole>,
     /// The network.
     pub net: Connected,
+    /// What the socket device is connected to.
+    pub vsock: VsockEnd,
     /// The balloon.
     pub balloon: HostBalloon,
 }
 
 /// Fills the transports. The last slots are used, as QEMU does: what a guest finds in slot 31 there
 /// (a single disk) is there here. Within them the order is that in which a guest that probes by
-/// address names devices: the balloon, the entropy source, consoles, shares, the network card, and disks
+/// address names devices: the balloon, the entropy source, consoles, shares, the socket device, the network card, and disks
 /// from the first on. (QEMU goes downwards from slot 31, and its first disk is the last that Linux finds.)
 pub(super) fn attach(
     config: &VmConfig,
@@ -40,8 +42,8 @@ pub(super) fn attach(
 ) -> Result<Attached, Error> {
     let version = config.virtio;
     let consoles = usize::from(terminal.is_some()) + config.virtio_consoles.len();
-    let count =
-        2 + consoles + config.shares.len() + usize::from(config.net.is_some()) + config.disks.len();
+    let singles = usize::from(config.net.is_some()) + usize::from(config.vsock.is_some());
+    let count = 2 + consoles + config.shares.len() + singles + config.disks.len();
     let first = map::VIRTIO_SLOTS
         .checked_sub(count)
         .ok_or(Error::TooManyDevices)?;
@@ -73,6 +75,12 @@ pub(super) fn attach(
         let device = share::device(directory, limits, version, ram, irq, bus.standstill())?;
         slots.push(("share", device));
     }
+    let mut sockets = VsockEnd::No;
+    if let Some(config) = &config.vsock {
+        let (device, end) = vsock::device(config, version, bus, ram, irq(slots.len()))?;
+        slots.push(("vsock", device));
+        sockets = end;
+    }
     let mut connected = Connected::No;
     if let Some(config) = &config.net {
         let (card, network) = net::card(config, version, bus, ram, irq(slots.len()))?;
@@ -102,6 +110,7 @@ pub(super) fn attach(
     Ok(Attached {
         terminal,
         net: connected,
+        vsock: sockets,
         balloon,
     })
 }

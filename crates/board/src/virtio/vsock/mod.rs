@@ -126,7 +126,8 @@ impl Packets {
             .map(|(header, range)| (header, self.payload.get(range.clone()).unwrap_or_default()))
     }
 
-    fn clear(&mut self) {
+    /// Takes all away.
+    pub fn clear(&mut self) {
         self.headers.clear();
         self.payload.clear();
     }
