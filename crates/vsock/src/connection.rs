@@ -258,7 +258,7 @@ impl<S: Stream> Connection<S> {
     /// Takes over what a packet says of the guest's buffer.
     fn credit(&mut self, header: &Header) {
         (self.room, self.taken) = (header.buf_alloc, header.fwd_cnt);
-        self.asked = false;
+        self.asked &= self.free() == 0;
     }
 
     /// How many bytes the guest may be sent.
@@ -388,12 +388,10 @@ impl<S: Stream> Connection<S> {
             }
             self.told_ended = ended;
         }
-        // The guest believes that we have so much in our buffer.
-        let believed = self
-            .forwarded
-            .wrapping_add(self.to_host.len() as u32)
-            .wrapping_sub(self.told_forwarded);
-        let news = self.forwarded != self.told_forwarded && believed > BUFFER / 2;
+        // The guest believes that we have so much in our buffer, and would hear that it is so much less.
+        let less = self.forwarded.wrapping_sub(self.told_forwarded);
+        let believed = less.wrapping_add(self.to_host.len() as u32);
+        let news = less >= BUFFER / 4 && believed > BUFFER / 2;
         if (self.update || news) && !self.tell(guest, OP_CREDIT_UPDATE, 0) {
             return Next::Full;
         }

@@ -270,3 +270,76 @@ impl Drop for Ending {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::listen::listen;
+    use std::io::{Read, Write};
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    /// An answer, when it has come.
+    fn wait(helper: &Helper) -> (u64, io::Result<OwnedFd>) {
+        let mut fds = [PollFd::new(helper, PollFlags::IN)];
+        poll(&mut fds, None).expect("an event");
+        helper.answer().expect("an answer")
+    }
+
+    #[test]
+    fn it_connects_to_ports_and_removes_the_socket() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("s");
+        let _listener = listen(&path).expect("a socket");
+        let helper = Helper::start(None, &path).expect("a thread");
+        let ending = Ending(helper.try_clone().expect("a descriptor"));
+        assert!(helper.answer().is_none());
+        // The largest number is among those that there is room for.
+        let port = UnixListener::bind(path_of(&path, u32::MAX)).expect("a socket");
+        helper.ask(u32::MAX, 7).expect("a question");
+        helper.ask(5000, 8).expect("a question");
+        let (id, stream) = wait(&helper);
+        assert_eq!(id, 7);
+        let mut stream = UnixStream::from(stream.expect("a connection"));
+        let (mut accepted, _) = port.accept().expect("it is there");
+        stream.write_all(b"through").expect("it is there");
+        drop(stream);
+        let mut text = String::new();
+        accepted.read_to_string(&mut text).expect("text");
+        assert_eq!(text, "through");
+        let (id, refused) = wait(&helper);
+        let error = refused.expect_err("nobody listens");
+        assert_eq!((id, error.kind()), (8, ErrorKind::ConnectionRefused));
+        drop(ending);
+        assert!(!path.exists(), "it is removed when that returns");
+    }
+
+    #[test]
+    fn a_program_without_room_is_busy() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("s");
+        let flags = SocketFlags::CLOEXEC;
+        let busy = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+        let busy = busy.expect("a socket");
+        let address = SocketAddrUnix::new(path_of(&path, 1)).expect("an address");
+        rustix::net::bind(&busy, &address).expect("it is free");
+        rustix::net::listen(&busy, 0).expect("a socket");
+        let first = connect_to(&path, 1);
+        assert!(first.is_ok());
+        assert_eq!(connect_to(&path, 1).err(), Some(rustix::io::Errno::AGAIN));
+    }
+
+    #[test]
+    fn another_ones_socket_stays() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("s");
+        let listener = listen(&path).expect("a socket");
+        let ending = Ending(Helper::start(None, &path).expect("a thread"));
+        drop(listener);
+        // The file's number may be the same, but not its time.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let listener = listen(&path).expect("a socket");
+        drop(ending);
+        assert!(path.exists());
+        drop(listener);
+    }
+}

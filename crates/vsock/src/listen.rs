@@ -45,3 +45,37 @@ pub fn listen(path: &Path) -> Result<UnixListener, Error> {
     listener.set_nonblocking(true).map_err(problem)?;
     Ok(listener)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_was_left_is_replaced_and_nothing_else_is() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("s");
+        let first = listen(&path).expect("a new socket");
+        assert!(matches!(listen(&path), Err(Error::InUse(_))));
+        drop(first);
+        assert!(path.exists());
+        let second = listen(&path).expect("the old one is replaced");
+        UnixStream::connect(&path).expect("it listens");
+        drop(second);
+        fs::remove_file(&path).expect("it is there");
+        fs::write(&path, b"precious").expect("writable");
+        assert!(matches!(listen(&path), Err(Error::NotASocket(_))));
+        assert_eq!(fs::read(&path).expect("it is there"), b"precious");
+    }
+
+    #[test]
+    fn paths_that_can_not_be() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let none = directory.path().join("none/s");
+        assert!(matches!(listen(&none), Err(Error::Socket { .. })));
+        let length = MAX_PATH - directory.path().as_os_str().len() - 1;
+        let longest = directory.path().join("s".repeat(length));
+        listen(&longest).expect("it is short enough");
+        let longer = directory.path().join("s".repeat(length + 1));
+        assert!(matches!(listen(&longer), Err(Error::TooLong(_))));
+    }
+}

@@ -314,13 +314,15 @@ impl<H: Host> Sockets<H> {
             self.expire(now);
         }
         let mut guest = Guest::new(link, session, self.cid);
+        let deaf = self.resets.len() >= MAX_RESETS;
         while let Some(header) = self.resets.front() {
             if guest.give(header, &[]).is_none() {
                 break;
             }
             self.resets.pop_front();
         }
-        let mut more = false;
+        // Now it is heard again.
+        let mut more = deaf && self.resets.len() < MAX_RESETS;
         for _ in 0..self.ready.len() {
             let Some(id) = self.ready.pop_front() else {
                 break;

@@ -126,6 +126,13 @@ impl Packets {
             .map(|(header, range)| (header, self.payload.get(range.clone()).unwrap_or_default()))
     }
 
+    /// Adds a packet.
+    pub fn push(&mut self, header: &Header, payload: &[u8]) {
+        let at = self.payload.len();
+        self.payload.extend_from_slice(payload);
+        self.headers.push((*header, at..self.payload.len()));
+    }
+
     /// Takes all away.
     pub fn clear(&mut self) {
         self.headers.clear();
