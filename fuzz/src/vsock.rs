@@ -156,11 +156,8 @@ impl Link for Watched {
         assert!(header.operation == OP_RW || payload.is_empty());
         assert_eq!(header.destination_cid, u64::from(CID));
         let name = (header.source_port, header.destination_port);
-        let given = self.device.give_packets(session, header, payload);
-        assert!(given.is_none_or(|given| given <= payload.len()));
-        let Some(given) = given else {
-            return None;
-        };
+        let given = self.device.give_packets(session, header, payload)?;
+        assert!(given <= payload.len());
         match header.operation {
             OP_REQUEST => {
                 self.seen.insert(name, Seen::default());

@@ -5,6 +5,7 @@ use skep_sandbox::{Directory, Needs, restrict_calls, restrict_files};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -21,7 +22,7 @@ fn needs(read_only: bool) -> Needs {
     let path = directory().into();
     Needs {
         directories: vec![Directory { path, read_only }],
-        internet: false,
+        ..Needs::default()
     }
 }
 
@@ -101,7 +102,20 @@ fn act(case: &str) {
             TcpStream::connect(address).expect("it may");
             UdpSocket::bind("127.0.0.1:0").expect("it may");
             println!("done");
-            let _ = std::os::unix::net::UnixStream::connect("/run/socket");
+            let _ = UnixStream::connect("/run/socket");
+        }
+        "a listener" => {
+            let path = Path::new(&directory()).join("socket");
+            let listener = UnixListener::bind(&path).expect("it may yet");
+            let _waits = UnixStream::connect(&path).expect("it may yet");
+            let needs = Needs {
+                accept: true,
+                ..Needs::default()
+            };
+            enter(&needs);
+            listener.accept().expect("it may");
+            println!("done");
+            let _ = UnixStream::connect(&path);
         }
         _ => panic!("there is no case {case}"),
     }
@@ -195,4 +209,14 @@ fn the_internet_is_no_way_to_sockets_of_the_host() {
         "{output:?}"
     );
     assert_ended_by("the internet", "socket");
+}
+
+#[test]
+fn who_connects_is_accepted_and_nobody_is_connected_to() {
+    let output = run("a listener");
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("done"),
+        "{output:?}"
+    );
+    assert_ended_by("a listener", "socket");
 }

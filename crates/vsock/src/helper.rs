@@ -161,6 +161,8 @@ impl Helper {
         match program {
             Some(program) => {
                 Command::new(program)
+                    // For people who look at processes.
+                    .arg0(std::env::args_os().next().unwrap_or_default())
                     .arg(ARGUMENT)
                     .arg(path)
                     .args(file.map(|part| part.to_string()))

@@ -36,7 +36,7 @@ pub(super) fn device(
         device: device.clone(),
         standstill: bus.standstill().clone(),
     };
-    Ok((device, VsockEnd::Ready(vsock, guest)))
+    Ok((device, VsockEnd::Ready(Box::new(vsock), guest)))
 }
 
 /// What a socket device is connected to.
@@ -44,7 +44,7 @@ pub(crate) enum VsockEnd {
     /// There is none.
     No,
     /// It waits for the VM to run.
-    Ready(Vsock, Guest),
+    Ready(Box<Vsock>, Guest),
     /// Its thread moves packets, until this is dropped.
     Running(#[expect(dead_code, reason = "it is there to be dropped")] Running),
 }
