@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vm_sockets.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -77,31 +76,31 @@ static void write_all(int fd, const char *bytes, size_t length)
     }
 }
 
-/* Standard input there, and what comes from there to standard output, until that ends. */
-static void copy(int fd)
+/* Everything from one to the other, until it ends. */
+static void copy(int from, int to)
 {
-    struct pollfd fds[2] = {{.fd = 0, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
-    for (;;) {
-        if (poll(fds, 2, -1) < 0)
-            fail("poll");
-        if (fds[0].revents) {
-            ssize_t length = read(0, buffer, sizeof buffer);
-            if (length > 0) {
-                write_all(fd, buffer, length);
-            } else {
-                shutdown(fd, SHUT_WR);
-                fds[0].fd = -1;
-            }
-        }
-        if (fds[1].revents) {
-            ssize_t length = read(fd, buffer, sizeof buffer);
-            if (length < 0)
-                fail("read");
-            if (length == 0)
-                return;
-            write_all(1, buffer, length);
-        }
+    ssize_t length;
+    while ((length = read(from, buffer, sizeof buffer)) > 0)
+        write_all(to, buffer, length);
+    if (length < 0)
+        fail("read");
+}
+
+/* Standard input there, and what comes from there to standard output, until that ends. Two processes, so
+   that neither direction waits for the other. */
+static void exchange(int fd)
+{
+    pid_t sender = fork();
+    if (sender < 0)
+        fail("fork");
+    if (sender == 0) {
+        copy(0, fd);
+        shutdown(fd, SHUT_WR);
+        _exit(0);
     }
+    copy(fd, 1);
+    kill(sender, SIGTERM);
+    waitpid(sender, NULL, 0);
 }
 
 static void serve(const char *host, unsigned port, char **command)
@@ -160,7 +159,7 @@ int main(int argc, char **argv)
             fail("/dev/vsock");
         printf("%u\n", cid);
     } else if (!strcmp(what, "connect") && argc == 4) {
-        copy(connection(argv[2], atoi(argv[3])));
+        exchange(connection(argv[2], atoi(argv[3])));
     } else if (!strcmp(what, "listen") && argc > 3) {
         serve("4294967295", atoi(argv[2]), argv + 3);
     } else if (!strcmp(what, "tcp-listen") && argc > 3) {

@@ -91,3 +91,24 @@ impl Standstill {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    #[test]
+    fn who_wants_to_know_hears_that_it_is_over() {
+        let (standstill, heard) = (Standstill::default(), Arc::new(AtomicUsize::new(0)));
+        let counter = heard.clone();
+        standstill.when_over(move || {
+            counter.fetch_add(1, SeqCst);
+        });
+        standstill.want(true);
+        assert_eq!(heard.load(SeqCst), 0);
+        standstill.want(false);
+        assert_eq!(heard.load(SeqCst), 1);
+        assert!(!standstill.is_wanted());
+    }
+}
