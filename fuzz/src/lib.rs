@@ -24,6 +24,7 @@ mod share;
 mod translation;
 mod tree;
 mod virtio;
+mod vsock;
 
 pub use mutate::{Mutator, Random};
 
@@ -65,6 +66,7 @@ pub const TARGETS: &[Target] = targets! {
     "translator" machine::translated, max_len 2048, cases 15_000;
     "virtio" virtio::registers, max_len 1024, cases 100_000;
     "virtqueue" virtio::queues, max_len 2048, cases 100_000;
+    "vsock" vsock::run, max_len 1024, cases 50_000;
 };
 
 /// The target with a name.

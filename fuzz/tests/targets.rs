@@ -139,4 +139,5 @@ tests! {
     translator "translator",
     virtio "virtio",
     virtqueue "virtqueue",
+    vsock "vsock",
 }

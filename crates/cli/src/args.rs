@@ -10,6 +10,7 @@ use skep_config::FILE;
 use skep_config::consoles::{Backend, parse_backend};
 use skep_config::net::{Net, Publish, parse_net, parse_publish};
 use skep_config::value::parse_memory;
+use skep_config::vsock::{Vsock, parse_vsock};
 use skep_vmm::{Disk, Trace};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -297,6 +298,11 @@ pub struct RunArgs {
     /// What becomes of a guest that does not feed its watchdog [default: reset]
     #[arg(long, value_name = "WHAT")]
     pub watchdog: Option<Watchdog>,
+    /// Socket by which the host's programs reach the guest's, over vsock; those of the guest reach
+    /// PATH_PORT [default CID: 3]
+    #[arg(long, value_name = "PATH[,cid=N]",
+        value_parser = OsStringValueParser::new().try_map(|text| parse_vsock(&text)))]
+    pub vsock: Option<Vsock>,
     /// Register interface of virtio devices [default: modern]
     #[arg(long, value_name = "VERSION")]
     pub virtio: Option<Virtio>,

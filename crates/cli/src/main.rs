@@ -23,6 +23,9 @@ const STATUS_CLOSED: u8 = 141;
 const STATUS_SIGNAL: u8 = 130;
 
 fn main() -> ExitCode {
+    if skep_vsock::helper::run() {
+        return ExitCode::SUCCESS;
+    }
     let cli = Cli::parse();
     let result = match cli.command {
         None => run::run(cli.run, None),

@@ -228,6 +228,7 @@ pub fn check_vm(vm: &Vm, files: &dyn Files, without: &[&str], report: &mut Repor
     }
     crate::shares::check(vm, &what, files, report);
     crate::consoles::check_files(vm, &what, files, report);
+    crate::vsock::check(vm, &what, files, report);
 }
 
 /// Checks that a virtual machine has nothing that is for boards only and can't be left out.

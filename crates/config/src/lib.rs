@@ -22,6 +22,7 @@ pub mod shares;
 mod show;
 mod table;
 pub mod value;
+pub mod vsock;
 
 pub use board::{Emulated, Facts};
 pub use bundle::{GuestFiles, bundle};

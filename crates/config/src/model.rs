@@ -3,6 +3,7 @@
 
 use crate::consoles::{self, Backend};
 use crate::net::{Net, Publish};
+use crate::vsock::Vsock;
 use skep_disk::Format;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -161,6 +162,8 @@ pub struct Vm {
     pub consoles: Vec<At<Backend>>,
     /// What its watchdog does.
     pub watchdog: Option<At<Watchdog>>,
+    /// What the socket device is connected to.
+    pub vsock: Option<At<Vsock>>,
     /// The register interface of virtio.
     pub virtio: Option<At<Virtio>>,
     /// A core for each vCPU.

@@ -11,6 +11,7 @@ use crate::schema::{self, Section};
 use crate::shares;
 use crate::table::{Table, list};
 use crate::value::{parse_memory, parse_size};
+use crate::vsock;
 use skep_disk::Format;
 use std::ops::Range;
 use std::path::Path;
@@ -268,6 +269,7 @@ fn vm(name: At<String>, table: &Table<'_, '_>, base: &Path, report: &mut Report)
             .map(|backend| within(backend, base))
             .collect(),
         watchdog: table.choice("watchdog", &WATCHDOGS, report),
+        vsock: vsock::read(&name, table, base, report),
         virtio: table.choice("virtio", &VIRTIO, report),
         cores: table.numbers("cores", 0..=u64::from(u8::MAX), report),
         priority: table.number("priority", 0..=255, report),
@@ -385,14 +387,17 @@ fn check_vm(vm: &Vm, report: &mut Report) {
         ));
     }
     consoles::check(vm, report);
-    let slots =
-        usize::from(net != Net::None) + vm.disks.len() + vm.shares.len() + vm.consoles.len();
+    let slots = usize::from(net != Net::None)
+        + usize::from(vm.vsock.is_some())
+        + vm.disks.len()
+        + vm.shares.len()
+        + vm.consoles.len();
     if slots > ROOM {
         report.add(Diagnostic::error(
             format!("the virtual machine `{name}` has too many devices"),
             vm.name.span(),
             format!(
-                "{slots} disks, shares, virtio consoles and network cards, and there is room for {ROOM}"
+                "{slots} disks, shares, virtio consoles, network cards and vsock, and there is room for {ROOM}"
             ),
             "remove disks, shares or consoles",
         ));

@@ -123,6 +123,7 @@ fn check_for_board(vm: &Vm, report: &mut Report) {
     let hosted =
         |key: &str| format!("`{key}` of the virtual machine `{name}` is for skep run only");
     crate::shares::refuse(vm, report);
+    crate::vsock::refuse(vm, report);
     if let Some(bios) = &vm.bios
         && vm.kernel.is_none()
     {

@@ -97,6 +97,8 @@ pub const VM: Section = Section {
             as "[\"pty\"]": "virtio consoles, and what they are connected to; on a board only `stdio`: the board's console";
         "watchdog" Hosted, "`reset`, `poweroff`, `none`", default "`reset`",
             as "\"poweroff\"": "What becomes of a guest that does not feed its watchdog; `none`: it has no watchdog";
+        "vsock" Hosted, "path or table", default "none",
+            as "\"vm.sock\"": "The socket by which the host's programs reach the guest's over vsock";
         "virtio" Hosted, "`modern`, `legacy`", default "`modern`",
             as "\"modern\"": "Register interface of virtio devices: 1.0 and later, or before";
         "cores" Board, "list of core numbers, one for each vCPU", default "cores that nobody has, in order",
@@ -158,6 +160,17 @@ pub const SHARE: Section = Section {
     },
 };
 
+/// `vsock` of `[vm.NAME]`, as a table.
+pub const VSOCK: Section = Section {
+    title: "vsock = { ... }",
+    keys: keys! {
+        "path" Hosted, "path", default "must be given",
+            as "\"vm.sock\"": "The socket; programs of the guest reach those of the host that listen at PATH_PORT";
+        "cid" Hosted, "3 to 4294967294", default "3",
+            as "3": "The guest's context identifier";
+    },
+};
+
 /// `devices` of `[vm.NAME]`, as tables.
 pub const DEVICE: Section = Section {
     title: "devices = [{ ... }]",
@@ -213,4 +226,4 @@ pub const CHANNEL: Section = Section {
 };
 
 /// All sections, in the order of the documentation.
-pub const ALL: [Section; 7] = [VM, DISK, SHARE, DEVICE, BOARD, CORE, CHANNEL];
+pub const ALL: [Section; 8] = [VM, DISK, SHARE, VSOCK, DEVICE, BOARD, CORE, CHANNEL];

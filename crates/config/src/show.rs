@@ -78,6 +78,8 @@ pub struct EffectiveVm {
     autostart: Option<bool>,
     disks: Vec<EffectiveDisk>,
     shares: Vec<EffectiveShare>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vsock: Option<EffectiveVsock>,
     devices: Vec<EffectiveDevice>,
 }
 
@@ -108,6 +110,13 @@ pub struct EffectiveShare {
     #[serde(skip_serializing_if = "Option::is_none")]
     mount: Option<String>,
     readonly: bool,
+}
+
+/// What the socket device is connected to.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct EffectiveVsock {
+    path: PathBuf,
+    cid: u32,
 }
 
 /// A device of the board.
@@ -325,6 +334,10 @@ fn effective_vm(vm: &Vm, config: &Config, cores: Option<Vec<u8>>, directory: &Pa
                 readonly: share.read_only,
             })
             .collect(),
+        vsock: vm.vsock.as_ref().map(|vsock| EffectiveVsock {
+            path: directory.join(&vsock.get_ref().path),
+            cid: vsock.get_ref().cid,
+        }),
         devices: vm
             .devices
             .iter()

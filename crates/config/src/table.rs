@@ -318,6 +318,12 @@ impl<'a, 'i> Table<'a, 'i> {
             .collect()
     }
 
+    /// A value that may be a table of its own.
+    pub fn item(&self, name: &str) -> Option<Item<'a, 'i>> {
+        let (key, value) = self.value(name)?;
+        Some(Item { key, value })
+    }
+
     /// The values of a list.
     pub fn list(&self, name: &str, report: &mut Report) -> Option<At<Vec<Item<'a, 'i>>>> {
         let (key, value) = self.value(name)?;

@@ -3,15 +3,16 @@
 use object::{Object, ObjectSection};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the guest can load: virtio's transport and devices, the file systems of disks and of shared
-/// directories, what tells programs of the power key, and the watchdog.
-pub const WANTED: [&str; 10] = [
+/// What the guest can load: virtio's transport and devices, sockets to the host, the file systems of disks
+/// and of shared directories, what tells programs of the power key, and the watchdog.
+pub const WANTED: [&str; 11] = [
     "virtio_mmio",
     "virtio_blk",
     "virtio_net",
     "virtio_rng",
     "virtio_balloon",
     "virtio_console",
+    "vmw_vsock_virtio_transport",
     "virtiofs",
     "evdev",
     "sp805_wdt",
@@ -19,7 +20,7 @@ pub const WANTED: [&str; 10] = [
 ];
 
 /// What these need in Debian's kernels, so that one reading of the package is enough as a rule.
-const EXPECTED: [&str; 7] = [
+const EXPECTED: [&str; 9] = [
     "jbd2",
     "mbcache",
     "crc16",
@@ -27,6 +28,8 @@ const EXPECTED: [&str; 7] = [
     "fuse",
     "net_failover",
     "failover",
+    "vsock",
+    "vmw_vsock_virtio_transport_common",
 ];
 
 /// The names to look for first.

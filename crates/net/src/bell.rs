@@ -1,7 +1,8 @@
-//! How the guest's network card wakes the network's thread.
+//! How a guest's device wakes the thread that moves its packets.
 
 use rustix::event::{EventfdFlags, eventfd};
 use skep_board::virtio::net::NetBackend;
+use skep_board::virtio::vsock::VsockBackend;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -34,7 +35,7 @@ impl Bell {
         })))
     }
 
-    /// Wakes the network.
+    /// Wakes the thread.
     pub fn ring(&self) {
         if !self.0.rung.swap(true, SeqCst) {
             // It fails only after 2^64 - 1 rings.
@@ -42,19 +43,20 @@ impl Bell {
         }
     }
 
-    /// Makes the network's thread end.
-    pub(crate) fn stop(&self) {
+    /// Makes the thread end.
+    pub fn stop(&self) {
         self.0.stop.store(true, SeqCst);
         self.ring();
     }
 
     /// Takes the ring away: what happens from now on rings again.
-    pub(crate) fn answer(&self) {
+    pub fn answer(&self) {
         let _ = rustix::io::read(&self.0.event, &mut [0; 8]);
         self.0.rung.store(false, SeqCst);
     }
 
-    pub(crate) fn stopped(&self) -> bool {
+    /// Whether the thread is to end.
+    pub fn stopped(&self) -> bool {
         self.0.stop.load(SeqCst)
     }
 
@@ -77,6 +79,16 @@ impl NetBackend for Bell {
 
     fn reset(&mut self) {
         self.0.reset.store(true, SeqCst);
+        self.ring();
+    }
+}
+
+impl VsockBackend for Bell {
+    fn notified(&mut self) {
+        self.ring();
+    }
+
+    fn reset(&mut self) {
         self.ring();
     }
 }

@@ -21,4 +21,5 @@ pub use bell::Bell;
 pub use link::Link;
 pub use mesh::{JoinError, Mesh};
 pub use network::{Config, Error, Network, Running};
+pub use os::Poll;
 pub use user::{Publish, User};

@@ -22,8 +22,7 @@ fn needs(read_only: bool) -> Needs {
     let path = directory().into();
     Needs {
         directories: vec![Directory { path, read_only }],
-        internet: false,
-        accepts: false,
+        ..Needs::default()
     }
 }
 

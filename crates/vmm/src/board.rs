@@ -9,12 +9,14 @@ mod port;
 mod serial;
 mod share;
 mod virtio;
+mod vsock;
 mod worker;
 
 pub(crate) use balloon::HostBalloon;
 pub(crate) use net::Connected;
 pub(crate) use port::Port;
 pub(crate) use serial::SerialPort;
+pub(crate) use vsock::VsockEnd;
 
 use crate::backend::Consoles;
 use crate::bus::{Bus, SharedDevice};
@@ -44,6 +46,7 @@ pub(crate) struct Board {
     pub watchdog: Option<Arc<Mutex<Sp805<Spi, VmClock>>>>,
     pub gpio: Arc<Mutex<Pl061<Spi>>>,
     pub net: Connected,
+    pub vsock: VsockEnd,
     pub balloon: HostBalloon,
 }
 
@@ -103,6 +106,7 @@ impl Board {
                 watchdog,
                 gpio,
                 net: attached.net,
+                vsock: attached.vsock,
                 balloon: attached.balloon,
             },
         ))

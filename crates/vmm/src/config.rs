@@ -43,6 +43,8 @@ pub struct VmConfig {
     pub net: Option<skep_net::Config>,
     /// What becomes of a guest that does not feed its watchdog.
     pub watchdog: Watchdog,
+    /// What the socket device is connected to; None: there is none.
+    pub vsock: Option<skep_vsock::Config>,
     /// A guest that resets ends, as if it had powered off.
     pub no_restart: bool,
     /// What the serial port is connected to: `/dev/ttyAMA0` in Linux.
@@ -92,6 +94,7 @@ impl Default for VmConfig {
             shares: Vec::new(),
             net: None,
             watchdog: Watchdog::Reset,
+            vsock: None,
             no_restart: false,
             serial: Backend::Main,
             consoles: Vec::new(),

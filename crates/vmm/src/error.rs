@@ -67,6 +67,9 @@ pub enum Error {
     /// A console can't be connected.
     #[error(transparent)]
     Console(#[from] crate::backend::ConsoleError),
+    /// The socket device can't be connected.
+    #[error(transparent)]
+    Vsock(#[from] skep_vsock::Error),
     /// There are more disks and other devices than the board has slots.
     #[error("the board has {max} virtio slots, and more devices are configured; remove disks, shares or consoles", max = skep_board::map::VIRTIO_SLOTS)]
     TooManyDevices,

@@ -12,6 +12,7 @@ pub(crate) struct Standstill {
     /// looked at under this lock.
     at_work: Mutex<usize>,
     changed: Condvar,
+    when_over: Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
 }
 
 /// A thread is at work for a device, until this is dropped.
@@ -34,6 +35,17 @@ impl Standstill {
         self.wanted.store(wanted, SeqCst);
         drop(at_work);
         self.changed.notify_all();
+        if !wanted {
+            for act in lock(&self.when_over).iter() {
+                act();
+            }
+        }
+    }
+
+    /// Has something done each time that the VM may go on: for threads that wait for other things, too,
+    /// and were told meanwhile what they could not see to.
+    pub fn when_over(&self, act: impl Fn() + Send + Sync + 'static) {
+        lock(&self.when_over).push(Box::new(act));
     }
 
     /// Whether it is to stand still. Asked under a device's lock, a no holds until that is free:
@@ -87,5 +99,26 @@ impl Standstill {
                 .wait(at_work)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    #[test]
+    fn who_wants_to_know_hears_that_it_is_over() {
+        let (standstill, heard) = (Standstill::default(), Arc::new(AtomicUsize::new(0)));
+        let counter = heard.clone();
+        standstill.when_over(move || {
+            counter.fetch_add(1, SeqCst);
+        });
+        standstill.want(true);
+        assert_eq!(heard.load(SeqCst), 0);
+        standstill.want(false);
+        assert_eq!(heard.load(SeqCst), 1);
+        assert!(!standstill.is_wanted());
     }
 }

@@ -329,6 +329,7 @@ impl Vm {
         self.board.net.start()?;
         let standstill = self.shared.bus.standstill();
         self.board.consoles.start(standstill)?;
+        self.board.vsock.start()?;
         loop {
             self.let_devices_work();
             self.shared.bus.clock().start();

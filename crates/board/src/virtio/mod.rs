@@ -15,6 +15,7 @@ pub mod rng;
 pub mod spec;
 mod state;
 mod transport;
+pub mod vsock;
 
 #[cfg(test)]
 mod tests;

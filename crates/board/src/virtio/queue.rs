@@ -390,6 +390,7 @@ impl Queue {
     /// Makes the last `count` requests that were taken be taken again.
     pub fn put_back(&mut self, count: u16) {
         self.next_avail = self.next_avail.wrapping_sub(count);
+        self.taken = self.taken.saturating_sub(u32::from(count));
     }
 
     fn walk(

@@ -101,6 +101,8 @@ pub const ID_CONSOLE: u32 = 3;
 pub const ID_RNG: u32 = 4;
 /// Memory balloon (section 5.5).
 pub const ID_BALLOON: u32 = 5;
+/// Socket device (section 5.10).
+pub const ID_VSOCK: u32 = 19;
 /// File system (section 5.11).
 pub const ID_FS: u32 = 26;
 

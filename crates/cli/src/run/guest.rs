@@ -81,6 +81,7 @@ pub struct Devices {
     pub consoles: bool,
     pub disks: bool,
     pub network: bool,
+    pub vsock: bool,
     pub shares: bool,
     /// Those that every VM on a PC has: the entropy source and the balloon.
     pub hosted: bool,
@@ -99,6 +100,7 @@ impl Devices {
             ("virtio_console", self.consoles),
             ("virtio_net", self.network),
             ("virtio_blk", self.disks),
+            ("vmw_vsock_virtio_transport", self.vsock),
             ("virtiofs", self.shares),
             ("evdev", self.power_key),
             ("sp805_wdt", self.watchdog),
@@ -137,6 +139,7 @@ fn default_guest(machine: &Machine) -> Result<Session, Error> {
         consoles: !machine.consoles.is_empty(),
         disks: !machine.disks.is_empty(),
         network: machine.net != Net::None,
+        vsock: machine.vsock.is_some(),
         shares: !machine.shares.is_empty(),
         hosted: true,
         power_key: machine.boots_disk(),

@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 use skep_config::consoles::{self, Backend};
 use skep_config::model::{At, Boot, Cpu, DEFAULT_MEMORY, Guest, Virtio, Vm, Watchdog};
 use skep_config::net::{Net, Publish};
+use skep_config::vsock::Vsock;
 use skep_vmm::{Access, Disk};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -34,6 +35,7 @@ pub struct Machine {
     pub serial: Backend,
     pub consoles: Vec<Backend>,
     pub watchdog: Watchdog,
+    pub vsock: Option<Vsock>,
     pub virtio: Virtio,
     pub command: Vec<OsString>,
 }
@@ -101,6 +103,8 @@ impl Machine {
             serial: consoles::serial(serial, &consoles),
             consoles,
             watchdog: either(args.watchdog, vm, |vm| &vm.watchdog),
+            vsock: (args.vsock.clone())
+                .or_else(|| vm?.vsock.as_ref().map(|vsock| vsock.get_ref().clone())),
             virtio: either(args.virtio, vm, |vm| &vm.virtio),
             command: args.command.clone(),
         }

@@ -23,6 +23,7 @@ use machine::Machine;
 use output::Output;
 use quit::Quit;
 use skep_config::model::{Cpu, Virtio, Vm as Described, Watchdog};
+use skep_config::vsock::Vsock;
 use skep_vmm::{CpuModel, Outcome, VirtioVersion, Vm, VmConfig, Warn};
 use std::io::{ErrorKind, IsTerminal, Write};
 use terminal::RawTerminal;
@@ -35,7 +36,7 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
     let session = guest::choose(&machine)?;
     let console = machine.console_option();
     let has_terminal = machine.has_terminal();
-    let accepts = consoles::accepts(&machine);
+    let accepts = consoles::accepts(&machine) || machine.vsock.is_some();
     let default_guest = machine.has_default_guest();
     let internet = net::opens_sockets(&machine.net, &machine.publish);
     let config = VmConfig {
@@ -58,6 +59,7 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
         disks: machine.disks,
         shares: shares::devices(&machine.shares),
         net: net::config(&machine.net, &machine.publish),
+        vsock: machine.vsock.as_ref().map(vsock_config),
         // A command runs once.
         no_restart: session.command.is_some(),
         serial: consoles::backend(&machine.serial),
@@ -147,6 +149,16 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
         }
         _ if command => output.status().ok_or_else(|| unfinished(&output)),
         Outcome::PoweredOff | Outcome::Stopped => Ok(0),
+    }
+}
+
+/// The socket device's connection: connecting to programs of the host's is for another process of this
+/// program, which is not in the sandbox.
+fn vsock_config(vsock: &Vsock) -> skep_vsock::Config {
+    skep_vsock::Config {
+        path: vsock.path.clone(),
+        cid: vsock.cid,
+        helper: Some("/proc/self/exe".into()),
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) fn card(
     irq: Spi,
 ) -> Result<(SharedDevice, Connected), Error> {
     let network = Network::open(config)?;
+    let bell = network.bell();
+    bus.standstill().when_over(move || bell.ring());
     let net = Net::new(network.bell(), network.mac());
     let card = Arc::new(Mutex::new(Transport::new(version, net, ram.clone(), irq)));
     let guest = Guest {

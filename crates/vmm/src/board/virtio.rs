@@ -3,7 +3,7 @@
 use crate::backend::Consoles;
 use crate::board::net::Connected;
 use crate::board::port::VirtioConsole;
-use crate::board::{HostBalloon, Port, disk, host_random, net, share, shared};
+use crate::board::{HostBalloon, Port, VsockEnd, disk, host_random, net, share, shared, vsock};
 use crate::bus::{Bus, SharedDevice};
 use crate::config::{Backend, VmConfig};
 use crate::error::Error;
@@ -19,13 +19,15 @@ use std::sync::Arc;
 pub(super) struct Attached {
     /// The network.
     pub net: Connected,
+    /// What the socket device is connected to.
+    pub vsock: VsockEnd,
     /// The balloon.
     pub balloon: HostBalloon,
 }
 
 /// Fills the transports. The last slots are used, as QEMU does: what a guest finds in slot 31 there
 /// (a single disk) is there here. Within them the order is that in which a guest that probes by
-/// address names devices: the balloon, the entropy source, consoles, shares, the network card, and disks
+/// address names devices: the balloon, the entropy source, consoles, shares, the socket device, the network card, and disks
 /// from the first on. (QEMU goes downwards from slot 31, and its first disk is the last that Linux finds.)
 pub(super) fn attach(
     config: &VmConfig,
@@ -35,11 +37,8 @@ pub(super) fn attach(
     interrupts: &Arc<Interrupts>,
 ) -> Result<Attached, Error> {
     let version = config.virtio;
-    let count = 2
-        + config.consoles.len()
-        + config.shares.len()
-        + usize::from(config.net.is_some())
-        + config.disks.len();
+    let singles = usize::from(config.net.is_some()) + usize::from(config.vsock.is_some());
+    let count = 2 + config.consoles.len() + config.shares.len() + singles + config.disks.len();
     let first = map::VIRTIO_SLOTS
         .checked_sub(count)
         .ok_or(Error::TooManyDevices)?;
@@ -72,6 +71,12 @@ pub(super) fn attach(
         let device = share::device(directory, limits, version, ram, irq, bus.standstill())?;
         slots.push(("share", device));
     }
+    let mut sockets = VsockEnd::No;
+    if let Some(config) = &config.vsock {
+        let (device, end) = vsock::device(config, version, bus, ram, irq(slots.len()))?;
+        slots.push(("vsock", device));
+        sockets = end;
+    }
     let mut connected = Connected::No;
     if let Some(config) = &config.net {
         let (card, network) = net::card(config, version, bus, ram, irq(slots.len()))?;
@@ -100,6 +105,7 @@ pub(super) fn attach(
     }
     Ok(Attached {
         net: connected,
+        vsock: sockets,
         balloon,
     })
 }

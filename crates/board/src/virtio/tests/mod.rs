@@ -10,6 +10,7 @@ mod queue;
 mod random;
 mod saved;
 mod transport;
+mod vsock;
 
 use super::balloon::Reclaim;
 use super::block::{Block, BlockBackend, BlockError};

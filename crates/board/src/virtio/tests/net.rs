@@ -298,3 +298,19 @@ fn the_address_is_saved() {
     assert_eq!(driver.acknowledge() & INT_CONFIG, INT_CONFIG);
     assert_eq!(driver.transport.read(CONFIG, 1), 2);
 }
+
+#[test]
+fn a_frame_may_wait_for_buffers_as_often_as_it_likes() {
+    let mut driver = start(Version::Modern, u64::MAX);
+    driver.post(RECEIVE, &[], &[100]);
+    let give = |driver: &mut Driver<_>| {
+        let transport = &mut driver.transport;
+        transport.give_frame(&Offload::default(), 0, &[&[7; 150]])
+    };
+    for _ in 0..1000 {
+        assert_eq!(give(&mut driver), Given::Full);
+    }
+    driver.post(RECEIVE, &[], &[100]);
+    assert_eq!(give(&mut driver), Given::Done);
+    assert_eq!(driver.transport.error(), None);
+}

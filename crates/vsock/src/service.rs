@@ -1,0 +1,212 @@
+//! The thread that drives connections with the host's sockets.
+
+use crate::helper::{Ending, Helper};
+use crate::host::{Link, Stream};
+use crate::listen::listen;
+use crate::sockets::Sockets;
+use crate::{Config, Error};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with, recv, send, shutdown};
+use skep_net::{Bell, Poll};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Numbers in [`Poll`] of what is no connection.
+const BELL: u64 = 0;
+const LISTENER: u64 = 1;
+const HELPER: u64 = 2;
+const FIRST: u64 = 3;
+
+/// A connection to a program of the host's.
+#[derive(Debug)]
+pub struct Connected(OwnedFd);
+
+impl Stream for Connected {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let (len, _) = recv(&self.0, buf, RecvFlags::DONTWAIT)?;
+        Ok(len)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        Ok(send(&self.0, bytes, flags)?)
+    }
+
+    fn finish(&mut self) {
+        // An error means that the other side is gone, which reading tells.
+        let _ = shutdown(&self.0, Shutdown::Write);
+    }
+
+    fn refuse(&mut self) {
+        let _ = shutdown(&self.0, Shutdown::Read);
+    }
+
+    fn closed(&self) -> bool {
+        let mut fds = [PollFd::new(&self.0, PollFlags::empty())];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let closed = PollFlags::HUP | PollFlags::ERR;
+        poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().intersects(closed)
+    }
+}
+
+/// What a socket device is connected to, before the guest is there.
+pub struct Vsock {
+    sockets: Sockets<Helper>,
+    poll: Poll,
+    listener: UnixListener,
+    bell: Bell,
+    ending: Ending,
+}
+
+impl Vsock {
+    /// Makes the socket, and starts the helper.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn open(config: &Config) -> Result<Self, Error> {
+        let (bell, poll) = (Bell::new()?, Poll::new()?);
+        let listener = listen(&config.path)?;
+        let helper = Helper::start(config.helper.as_deref(), &config.path).inspect_err(|_| {
+            let _ = std::fs::remove_file(&config.path);
+        })?;
+        let ending = Ending(helper.try_clone()?);
+        poll.add(&bell, BELL, false)?;
+        poll.add(&listener, LISTENER, false)?;
+        poll.add(&helper, HELPER, false)?;
+        Ok(Vsock {
+            sockets: Sockets::new(helper, config.cid, FIRST),
+            poll,
+            listener,
+            bell,
+            ending,
+        })
+    }
+
+    /// The backend for the guest's socket device.
+    pub fn bell(&self) -> Bell {
+        self.bell.clone()
+    }
+
+    /// Starts the thread that moves packets.
+    ///
+    /// # Errors
+    /// The host has no more threads.
+    pub fn start(self, mut link: impl Link + 'static) -> Result<Running, Error> {
+        let Vsock {
+            sockets,
+            poll,
+            listener,
+            bell,
+            ending,
+        } = self;
+        let mut driver = Driver {
+            sockets,
+            poll,
+            listener,
+            start: Instant::now(),
+        };
+        let stop = bell.clone();
+        let thread = std::thread::Builder::new().name("vsock".into());
+        let thread = thread.spawn(move || driver.run(&mut link, &bell))?;
+        Ok(Running {
+            bell: stop,
+            thread: Some(thread),
+            _ending: ending,
+        })
+    }
+}
+
+/// The thread's side.
+struct Driver {
+    sockets: Sockets<Helper>,
+    poll: Poll,
+    listener: UnixListener,
+    start: Instant,
+}
+
+impl Driver {
+    /// Serves the guest until the bell says that it is over.
+    fn run(&mut self, link: &mut dyn Link, bell: &Bell) {
+        let mut ids = Vec::new();
+        let mut at_once = true;
+        loop {
+            let timeout = match at_once {
+                true => Duration::ZERO,
+                false => self.sockets.deadline().saturating_sub(self.now()),
+            };
+            self.poll.wait(&mut ids, timeout);
+            let now = self.now();
+            for id in &ids {
+                match *id {
+                    BELL => bell.answer(),
+                    LISTENER => self.accept(),
+                    HELPER => self.answers(now),
+                    id => self.sockets.host_ready(id, now),
+                }
+            }
+            if bell.stopped() {
+                return;
+            }
+            self.sockets.set_session(link.session());
+            let more = self.sockets.guest(link);
+            at_once = self.sockets.run(link, now) || more;
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// Takes the programs that wait.
+    fn accept(&mut self) {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        loop {
+            match accept_with(&self.listener, flags) {
+                Ok(stream) => {
+                    let id = self.sockets.take_id();
+                    if self.poll.add(&stream, id, true).is_ok() {
+                        self.sockets.accepted(Connected(stream), id);
+                    }
+                }
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::CONNABORTED) => {}
+                // Nobody else waits, or the host has no more for us now.
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Takes the helper's answers.
+    fn answers(&mut self, now: Duration) {
+        while let Some((id, stream)) = self.sockets.host_mut().answer() {
+            let stream = stream.and_then(|stream| {
+                self.poll.add(&stream, id, true)?;
+                Ok(Connected(stream))
+            });
+            self.sockets.connected(id, stream, now);
+        }
+    }
+}
+
+/// The thread, which ends when this is dropped: then the socket is removed, too.
+pub struct Running {
+    bell: Bell,
+    thread: Option<JoinHandle<()>>,
+    /// Dropped after the thread has ended.
+    _ending: Ending,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.bell.stop();
+        if let Some(thread) = self.thread.take() {
+            // One that panicked has said so.
+            let _ = thread.join();
+        }
+    }
+}
