@@ -162,10 +162,7 @@ impl Server for DiskServer {
 
     fn finish(&mut self, job: Request, result: Result<(), QueueError>) {
         self.device.with(|device| {
-            device.serve(|_, queues| match result {
-                Err(error) if job.is_owned(queues) => Err(error),
-                _ => job.finish(queues),
-            });
+            device.serve(|_, queues| job.finish(queues, result));
         });
     }
 }

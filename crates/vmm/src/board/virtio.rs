@@ -40,8 +40,11 @@ pub(super) fn attach(
 ) -> Result<Attached, Error> {
     let version = config.virtio;
     let consoles = usize::from(terminal.is_some()) + config.virtio_consoles.len();
-    let count =
-        2 + consoles + config.shares.len() + usize::from(config.net.is_some()) + config.disks.len();
+    let count = map::VIRTIO_FIXED
+        + consoles
+        + config.shares.len()
+        + usize::from(config.net.is_some())
+        + config.disks.len();
     let first = map::VIRTIO_SLOTS
         .checked_sub(count)
         .ok_or(Error::TooManyDevices)?;
@@ -88,6 +91,7 @@ pub(super) fn attach(
         slots.push(("block", device));
     }
 
+    debug_assert_eq!(slots.len(), map::VIRTIO_SLOTS, "a device was not counted");
     for (slot, (kind, device)) in slots.into_iter().enumerate() {
         let range = map::Range {
             base: map::VIRTIO.base + slot as u64 * map::VIRTIO_SLOT_SIZE,

@@ -265,15 +265,20 @@ impl Request {
         queues.owns(self.queue, &self.chain)
     }
 
-    /// Hands the request back to the driver, with what came of it so far. Nothing happens if the
-    /// driver stopped using the queue since.
+    /// Hands the request back to the driver, with what came of it so far, unless `served` says that
+    /// its queue is broken. Nothing happens if the driver stopped using the queue since.
     ///
     /// # Errors
     /// The queue is broken.
-    pub fn finish(self, queues: &mut Queues<'_>) -> Result<(), QueueError> {
+    pub fn finish(
+        self,
+        queues: &mut Queues<'_>,
+        served: Result<(), QueueError>,
+    ) -> Result<(), QueueError> {
         if !self.is_owned(queues) {
             return Ok(());
         }
+        served?;
         let room = room(&self.chain)?;
         self.chain.write(queues.memory(), room, &[self.status])?;
         let written = if self.given == room {
