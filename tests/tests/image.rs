@@ -333,6 +333,16 @@ fn what_can_not_be_built_is_refused_and_leaves_nothing() {
     );
 }
 
+/// The processes that a process has started from its first thread.
+fn children(process: u32) -> Vec<u32> {
+    let path = format!("/proc/{process}/task/{process}/children");
+    let text = std::fs::read_to_string(path).expect("it runs");
+    let numbers = text.split_whitespace();
+    numbers
+        .map(|word| word.parse().expect("a number"))
+        .collect()
+}
+
 #[test]
 fn an_interrupt_leaves_nothing() {
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -344,10 +354,19 @@ fn an_interrupt_leaves_nothing() {
         .contains("Installing the essential packages")
     {}
     assert_eq!(files(directory.path()).len(), 1);
+    // The guest is in a process of its own, with a filter for its system calls.
+    let guests = children(session.id());
+    let [guest] = guests.as_slice() else {
+        panic!("{guests:?}");
+    };
+    let guest = PathBuf::from(format!("/proc/{guest}/status"));
+    let status = std::fs::read_to_string(&guest).expect("it runs");
+    assert!(status.contains("\nSeccomp:\t2\n"), "{status}");
     session.interrupt();
     let output = session.finish();
     assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
     assert_eq!(files(directory.path()), [""; 0]);
+    assert!(!guest.exists());
 }
 
 #[test]

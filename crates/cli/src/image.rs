@@ -1,6 +1,7 @@
 //! `skep image`.
 
 mod build;
+mod install;
 mod show;
 pub mod store;
 
@@ -57,6 +58,9 @@ pub enum ImageCommand {
     /// Make a disk with a system on it that boots
     #[command(after_help = build::HELP)]
     Build(build::BuildArgs),
+    /// The process of the guest that build starts
+    #[command(hide = true)]
+    Install(install::InstallArgs),
     /// List the images of the image store
     Ls {
         /// As JSON, on one line
@@ -96,6 +100,7 @@ pub fn image(command: ImageCommand) -> Result<u8, Error> {
         ImageCommand::Resize { file, size, format } => resize(&file, size, format),
         ImageCommand::Info { file, format, json } => info(&file, format, json),
         ImageCommand::Build(args) => build::build(&args),
+        ImageCommand::Install(args) => install::install(&args),
         ImageCommand::Ls { json } => store::ls(json),
         ImageCommand::Rm { names } => store::rm(&names),
     }
