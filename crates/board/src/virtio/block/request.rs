@@ -145,6 +145,18 @@ impl Request {
         self.queue
     }
 
+    /// The length of a write that need not reach the host's disk before it ends, bytes.
+    pub fn plain_write(&self) -> Option<u64> {
+        match self.work {
+            Work::Write {
+                len,
+                through: false,
+                ..
+            } => Some(len),
+            _ => None,
+        }
+    }
+
     /// Whether there is nothing to be done but to hand it back.
     pub(super) fn is_done(&self) -> bool {
         self.work == Work::Nothing
