@@ -12,6 +12,7 @@ use skep_disk::{Access, Disk, Format};
 use skep_image::root::Prepared;
 use skep_vmm::{Contents, Outcome, Vm, VmConfig, Warn};
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -127,7 +128,7 @@ impl Process {
     ) -> Result<Self, Error> {
         // This program, also if its file was replaced meanwhile.
         let mut command = Command::new("/proc/self/exe");
-        command.args(["image", "install", "--kernel"]);
+        command.arg0("skep").args(["image", "install", "--kernel"]);
         command.arg(&session.boot).arg("--initrd");
         command.arg(&session.initrd).arg("--image").arg(image);
         command.arg("--packages").arg(prepared.packages.path());
@@ -137,6 +138,8 @@ impl Process {
             ("--no-sandbox", no_sandbox),
         ];
         command.args(flags.iter().filter(|flag| flag.1).map(|flag| flag.0));
+        // Ctrl-C is for this process, which ends that one.
+        command.process_group(0);
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let started = piped.stderr(Stdio::piped()).spawn();
         let mut child = started.map_err(|error| {
