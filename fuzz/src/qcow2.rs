@@ -1,11 +1,11 @@
 //! qcow2 images: the header and tables of a small one are overwritten, and it is used as a disk.
 //!
-//! An image that nobody changed is a disk: it reads as it was written, through discards and being
-//! opened again. Any other can be refused, or fail. What memory it takes is bounded, and no input
+//! An image that nobody changed is a disk: it reads as it was written, through discards, being opened
+//! again, and growing. Any other can be refused, or fail. What memory it takes is bounded, and no input
 //! takes long, whatever sizes it tells.
 
 use crate::input::Input;
-use skep_disk::{Access, Disk, Error, Format, Image};
+use skep_disk::{Access, Disk, Error, Format, Image, grow};
 use std::cell::RefCell;
 use tempfile::NamedTempFile;
 
@@ -127,9 +127,25 @@ pub fn run(data: &[u8]) {
             if !again {
                 return;
             }
+            if flags & 0x40 != 0 {
+                enlarge(&disk, &mut input, &mut model);
+            }
         }
         use_disk(&disk, &mut input, &mut model);
     });
+}
+
+/// Makes an image larger: what is new is zero.
+fn enlarge(disk: &Disk, input: &mut Input<'_>, model: &mut Option<Vec<u8>>) {
+    let size = u64::from(input.u16()) * 512;
+    let grown = grow(&disk.path, size, disk.format);
+    if let Some(model) = model {
+        let may = size >= model.len() as u64;
+        assert_eq!(grown.ok(), may.then_some(model.len() as u64));
+        if may {
+            model.resize(size as usize, 0);
+        }
+    }
 }
 
 /// Opens a disk and uses it: false if it is refused.

@@ -124,7 +124,7 @@ fn serve_later(guest: &mut Guest<Block<Disk>>, bytes: &[u8]) {
         // What a request that is void would write, its threads keep from memory.
         while !void && request.step(disk.backend_mut(), memory, &mut [0; 1024])? == Progress::More {
         }
-        request.finish(queues)
+        request.finish(queues, Ok(()))
     });
 }
 
@@ -162,7 +162,7 @@ fn reply(guest: &mut Guest<Fs<Files>>, bytes: &[u8]) {
         assert!(message.len() <= 100);
         let room = request.room().min(bytes.len() as u64) as usize;
         request.reply(queues.memory(), &bytes[..room])?;
-        request.finish(queues)
+        request.finish(queues, Ok(()))
     });
 }
 

@@ -265,6 +265,17 @@ fn images_are_made_and_looked_at() {
         &run(&["image", "create", &raw, "--size", "4M"], b""),
         &["it exists", "choose another name"],
     );
+    for (disk, size, was) in [(&raw, "5M", "3 MiB"), (&sparse, "3G", "2 GiB")] {
+        let format = if disk == &raw { "raw" } else { "qcow2" };
+        let resized = run(&["image", "resize", disk, size, "--format", format], b"");
+        let said = stdout(&resized);
+        assert!(said.contains(was), "{said}{}", stderr(&resized));
+        assert_refused(
+            &run(&["image", "resize", disk, "1M", "--format", format], b""),
+            &["can't be resized", "a disk can only grow"],
+        );
+    }
+    assert_consistent(&sparse, false);
     let missing = text(&path("none"));
     assert_refused(&run(&["image", "info", &missing], b""), &["does not exist"]);
     // The format is not looked for in the contents.

@@ -14,9 +14,10 @@ fn build(arguments: &[&str]) -> std::process::Output {
     command.output().expect("skep starts")
 }
 
-/// Starts the system on a disk, and logs in as root.
-fn log_in(disk: &str) -> Session {
-    let mut session = Session::start(&["run", "--cpus", "2", "--disk", disk]);
+/// Starts the system on a disk, with these options, and logs in as root.
+fn log_in(disk: &str, options: &[&str]) -> Session {
+    let words = ["run", "--cpus", "2", "--disk", disk];
+    let mut session = Session::start(&[&words, options].concat());
     session.expect("bee login: ");
     session.send(b"root\n");
     session.expect("Password: ");
@@ -110,9 +111,86 @@ fn install_from_the_host(session: &mut Session, directory: &Path) {
     assert!(text.contains("\nsweet\n"), "{text}");
 }
 
+/// Counts the primes below a million, on two threads, and writes the sum of their reciprocals, too.
+const PROGRAM: &str = r#"
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct part { int from, to, count; double sum; };
+
+static void *search(void *argument) {
+    struct part *part = argument;
+    for (int n = part->from; n < part->to; n++) {
+        int prime = n > 1, end = (int)sqrt(n);
+        for (int d = 2; prime && d <= end; d++)
+            prime = n % d != 0;
+        if (prime) {
+            part->count++;
+            part->sum += 1.0 / n;
+        }
+    }
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    struct part parts[2] = {{0, 600000, 0, 0}, {600000, 1000000, 0, 0}};
+    pthread_t threads[2];
+    FILE *out = argc > 1 ? fopen(argv[1], "w") : NULL;
+    if (!out)
+        return 1;
+    for (int i = 0; i < 2; i++)
+        if (pthread_create(&threads[i], NULL, search, &parts[i]))
+            return 2;
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    fprintf(out, "%d %.9f\n", parts[0].count + parts[1].count, parts[0].sum + parts[1].sum);
+    return fclose(out);
+}
+"#;
+
+/// Does the same in another way, and compares.
+const SCRIPT: &str = r#"
+import math, os, sys
+sieve = bytearray([1]) * 1000000
+sieve[0:2] = b"\0\0"
+for n in range(2, 1000):
+    if sieve[n]:
+        sieve[n * n :: n] = bytes(len(range(n * n, 1000000, n)))
+primes = [n for n in range(1000000) if sieve[n]]
+here = f"{len(primes)} {math.fsum(1 / n for n in primes):.9f}\n"
+there = open(sys.argv[1]).read()
+print("agrees" if here == there else (here, there), os.uname().machine)
+"#;
+
+/// A C program is compiled and runs, and a script, both from a directory of the host's.
+fn work_in_the_share(session: &mut Session, shared: &Path) {
+    let text = execute(
+        session,
+        "cd /mnt/work && gcc -O2 -Wall -Werror -o primes primes.c -lm -pthread && \
+         ./primes found && python3 primes.py found; cd",
+    );
+    assert!(text.contains("agrees armv7l\n"), "{text}");
+    let found = std::fs::read_to_string(shared.join("found")).expect("the program made it");
+    assert_eq!(found, "78498 2.887328100\n");
+    let program = std::fs::read(shared.join("primes")).expect("the compiler made it");
+    // An ELF file for 32-bit Arm.
+    assert_eq!((&program[..5], program[18]), (&b"\x7fELF\x01"[..], 40));
+}
+
 #[test]
 fn a_built_system_boots_and_keeps_what_is_written() {
     let directory = tempfile::tempdir().expect("a temporary directory");
+    let shared = directory.path().join("work");
+    std::fs::create_dir(&shared).expect("room");
+    std::fs::write(shared.join("primes.c"), PROGRAM).expect("room");
+    std::fs::write(shared.join("primes.py"), SCRIPT).expect("room");
+    let numbers: Vec<u8> = (0u32..1 << 20)
+        .flat_map(|n| n.wrapping_mul(0x9e37_79b9).to_be_bytes())
+        .collect();
+    std::fs::write(shared.join("numbers"), &numbers).expect("room");
+    let shared_text = shared.to_str().expect("a path of this test");
     let path = directory.path().join("disk.qcow2");
     let disk = path.to_str().expect("a path of this test");
     let output = build(&[
@@ -125,15 +203,17 @@ fn a_built_system_boots_and_keeps_what_is_written() {
         "--root-password",
         "honey pot",
         "--include",
-        "hello",
+        "hello,gcc,libc6-dev,python3-minimal",
     ]);
     let errors = stderr(&output);
     assert!(output.status.success(), "{errors}");
     assert!(stdout(&output).contains("skep run --disk"), "{errors}");
     assert!(errors.contains("Installing packages, 90 %"), "{errors}");
-    assert_eq!(files(directory.path()), ["disk.qcow2"]);
+    let mut made = files(directory.path());
+    made.sort();
+    assert_eq!(made, ["disk.qcow2", "work"]);
 
-    let mut session = log_in(disk);
+    let mut session = log_in(disk, &["--share", shared_text]);
     let state = execute(&mut session, "systemctl is-system-running --wait");
     let failed = execute(&mut session, "systemctl --failed --no-pager");
     assert!(state.contains("running\n"), "{state}: {failed}");
@@ -154,16 +234,42 @@ fn a_built_system_boots_and_keeps_what_is_written() {
     let modules = execute(&mut session, "modprobe virtio_console && lsmod");
     assert!(modules.contains("virtio_console"), "{modules}");
     execute(&mut session, "cp /etc/machine-id /root/kept");
+    work_in_the_share(&mut session, &shared);
+    execute(&mut session, "cp /mnt/work/numbers /root/numbers");
     install_from_the_host(&mut session, directory.path());
     switch_off(session);
 
-    // The same system, whose disk another machine could be given in the meantime.
-    let mut session = log_in(disk);
+    // The same system, whose disk another machine could be given in the meantime, or grow.
+    let grown = run(&["image", "resize", disk, "3G"], b"");
+    assert_eq!(grown.status.code(), Some(0), "{}", stderr(&grown));
+    let place = r"/srv/a b%\";
+    let share = format!("{shared_text}:{place},ro");
+    let mut session = log_in(disk, &["--share", shared_text, "--share", &share]);
     let text = execute(
         &mut session,
-        "cmp /etc/machine-id /root/kept && echo the same",
+        "cmp /etc/machine-id /root/kept && echo the same; cp /root/numbers /mnt/work/back; \
+         df --output=size -BM / | tail -n 1; cd /srv/a* && cmp numbers /root/numbers && \
+         echo read; touch x; cd",
     );
     assert!(text.contains("the same\n"), "{text}");
+    assert!(
+        text.contains("read\n") && text.contains("Read-only file system"),
+        "{text}"
+    );
+    let size = text.lines().find_map(|line| line.trim().strip_suffix('M'));
+    let size: u64 = size.and_then(|size| size.parse().ok()).unwrap_or_default();
+    assert!((2900..3072).contains(&size), "{text}");
+    let back = std::fs::read(shared.join("back")).expect("the guest made it");
+    assert!(back == numbers);
+    // What the system throws away is the host's again.
+    let allocated = || {
+        let info = skep_disk::info(&path, None);
+        info.expect("an image").allocated
+    };
+    execute(&mut session, "head -c 100M /dev/urandom > big; sync");
+    let full = allocated();
+    execute(&mut session, "rm big; sync; fstrim /");
+    assert!(allocated() < full - (90 << 20), "{full} {}", allocated());
     session.press_power_key();
     let output = session.finish();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
@@ -227,6 +333,16 @@ fn what_can_not_be_built_is_refused_and_leaves_nothing() {
     );
 }
 
+/// The processes that a process has started from its first thread.
+fn children(process: u32) -> Vec<u32> {
+    let path = format!("/proc/{process}/task/{process}/children");
+    let text = std::fs::read_to_string(path).expect("it runs");
+    let numbers = text.split_whitespace();
+    numbers
+        .map(|word| word.parse().expect("a number"))
+        .collect()
+}
+
 #[test]
 fn an_interrupt_leaves_nothing() {
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -238,10 +354,19 @@ fn an_interrupt_leaves_nothing() {
         .contains("Installing the essential packages")
     {}
     assert_eq!(files(directory.path()).len(), 1);
+    // The guest is in a process of its own, with a filter for its system calls.
+    let guests = children(session.id());
+    let [guest] = guests.as_slice() else {
+        panic!("{guests:?}");
+    };
+    let guest = PathBuf::from(format!("/proc/{guest}/status"));
+    let status = std::fs::read_to_string(&guest).expect("it runs");
+    assert!(status.contains("\nSeccomp:\t2\n"), "{status}");
     session.interrupt();
     let output = session.finish();
     assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
     assert_eq!(files(directory.path()), [""; 0]);
+    assert!(!guest.exists());
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub const GPIO_POWER_KEY: u8 = 3;
 pub const VIRTIO: Range = range(0x0a00_0000, VIRTIO_SLOTS as u64 * VIRTIO_SLOT_SIZE);
 /// Number of virtio-mmio transports.
 pub const VIRTIO_SLOTS: usize = 32;
+/// How many of them every VM on a PC has devices in: the balloon and the entropy source.
+pub const VIRTIO_FIXED: usize = 2;
 /// Size of a virtio-mmio transport.
 pub const VIRTIO_SLOT_SIZE: u64 = 0x200;
 /// Doorbells of channels, [`CHANNELS`] of [`CHANNEL_REGISTERS_SIZE`] bytes. QEMU has its platform bus

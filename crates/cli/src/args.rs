@@ -196,6 +196,7 @@ Options of a disk:
   temporary      what the guest writes is lost at the end; the file stays as it is
   format=FORMAT  raw or qcow2; without it, qcow2 if the name ends in .qcow2, and raw otherwise
   backing=allow  a qcow2 image may be based on another file, which it names: trust it first
+  A comma in the name of a disk, a shared directory or a network is written twice: --disk a,,b.img.
 
 Consoles:
   stdio                standard input and output

@@ -1,6 +1,7 @@
 //! `skep image`.
 
 mod build;
+mod install;
 mod show;
 pub mod store;
 
@@ -11,6 +12,11 @@ use skep_config::value::parse_size;
 use skep_disk::Format;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+
+const RESIZE_HELP: &str = "\
+The file system on the disk is not touched. That of skep image build grows when it is booted; in other
+guests, resize2fs /dev/vda makes an ext4 file system as large as the disk, and growpart a partition.
+";
 
 /// What to do with images.
 #[derive(Subcommand, Debug)]
@@ -26,9 +32,21 @@ pub enum ImageCommand {
         #[arg(long, value_name = "FORMAT")]
         format: Option<ImageFormat>,
     },
+    /// Make a disk image larger
+    #[command(after_help = RESIZE_HELP)]
+    Resize {
+        /// The file, or image:NAME
+        file: PathBuf,
+        /// The new size of the disk, with a suffix K, M or G (without one, MiB)
+        #[arg(value_parser = parse_size)]
+        size: u64,
+        /// The image's format [default: qcow2 if the name ends in .qcow2, else raw]
+        #[arg(long, value_name = "FORMAT")]
+        format: Option<ImageFormat>,
+    },
     /// Tell what a disk image is
     Info {
-        /// The file
+        /// The file, or image:NAME
         file: PathBuf,
         /// The image's format [default: qcow2 if the name ends in .qcow2, else raw]
         #[arg(long, value_name = "FORMAT")]
@@ -40,6 +58,9 @@ pub enum ImageCommand {
     /// Make a disk with a system on it that boots
     #[command(after_help = build::HELP)]
     Build(build::BuildArgs),
+    /// The process of the guest that build starts
+    #[command(hide = true)]
+    Install(install::InstallArgs),
     /// List the images of the image store
     Ls {
         /// As JSON, on one line
@@ -76,8 +97,10 @@ impl From<ImageFormat> for Format {
 pub fn image(command: ImageCommand) -> Result<u8, Error> {
     match command {
         ImageCommand::Create { file, size, format } => create(&file, size, format),
+        ImageCommand::Resize { file, size, format } => resize(&file, size, format),
         ImageCommand::Info { file, format, json } => info(&file, format, json),
         ImageCommand::Build(args) => build::build(&args),
+        ImageCommand::Install(args) => install::install(&args),
         ImageCommand::Ls { json } => store::ls(json),
         ImageCommand::Rm { names } => store::rm(&names),
     }
@@ -90,8 +113,21 @@ fn create(file: &Path, size: u64, format: Option<ImageFormat>) -> Result<u8, Err
     Ok(0)
 }
 
+fn resize(file: &Path, size: u64, format: Option<ImageFormat>) -> Result<u8, Error> {
+    let path = store::resolve(file.as_os_str())?;
+    let before = skep_disk::grow(&path, size, format.map(Format::from))
+        .map_err(|error| format!("the image {} can't be resized: {error}", file.display()))?;
+    print(&format!(
+        "{}: {}, was {}\n",
+        file.display(),
+        human(size),
+        human(before)
+    ))
+}
+
 fn info(file: &Path, format: Option<ImageFormat>, json: bool) -> Result<u8, Error> {
-    let info = skep_disk::info(file, format.map(Format::from))
+    let path = store::resolve(file.as_os_str())?;
+    let info = skep_disk::info(&path, format.map(Format::from))
         .map_err(|error| format!("the image {} can't be used: {error}", file.display()))?;
     if json {
         let object = serde_json::json!({

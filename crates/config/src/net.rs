@@ -1,5 +1,6 @@
 //! Networks as they are written: `net` and `publish` of `[vm.NAME]`, `--net` and `--publish`.
 
+use crate::value::{COMMAS, split_options};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -59,8 +60,11 @@ impl fmt::Display for Net {
                     None => Ok(()),
                 }
             }
-            Net::Tap(name) => write!(f, "tap={name}"),
-            Net::Socket(path) => write!(f, "socket={}", path.display()),
+            Net::Tap(name) => write!(f, "tap={}", name.replace(',', ",,")),
+            Net::Socket(path) => {
+                let path = path.display().to_string();
+                write!(f, "socket={}", path.replace(',', ",,"))
+            }
         }
     }
 }
@@ -95,7 +99,8 @@ pub fn parse_net(text: &str) -> Result<Net, String> {
     };
     match (kind, value) {
         ("none", None) => Ok(Net::None),
-        ("tap", Some(name)) => {
+        ("tap", Some(value)) => {
+            let name = &without_options(value, "tap")?;
             let good = |byte: u8| byte.is_ascii_graphic() && byte != b'/' && byte != b':';
             if name.is_empty() || name.len() > MAX_INTERFACE || !name.bytes().all(good) {
                 return Err(format!(
@@ -107,7 +112,7 @@ pub fn parse_net(text: &str) -> Result<Net, String> {
         ("socket", Some("")) => {
             Err("the directory's name is missing; write for instance socket=net".into())
         }
-        ("socket", Some(path)) => Ok(Net::Socket(path.into())),
+        ("socket", Some(value)) => Ok(Net::Socket(without_options(value, "socket")?.into())),
         _ => {
             let mut words = text.split(',');
             if words.next() != Some("user") {
@@ -130,6 +135,19 @@ pub fn parse_net(text: &str) -> Result<Net, String> {
             Ok(Net::User { restrict, dns })
         }
     }
+}
+
+/// A name, in which commas are written twice, since options may come after one.
+fn without_options(text: &str, kind: &str) -> Result<String, String> {
+    let (name, words) = split_options(text.as_bytes());
+    if let Some(word) = words.first() {
+        let word = String::from_utf8_lossy(word);
+        return Err(format!(
+            "{word:?} is not a choice of {kind}, which has none; {COMMAS}"
+        ));
+    }
+    // Pieces of a text between commas are text.
+    Ok(String::from_utf8_lossy(&name).into_owned())
 }
 
 /// A name server's address, with a port or without.
@@ -155,10 +173,21 @@ pub fn parse_publish(text: &str) -> Result<Publish, String> {
              instance 8080:80 or 0.0.0.0:5353:53/udp"
         )
     };
+    if let Some((_, word)) = text.split_once(',') {
+        return Err(format!(
+            "{word:?} is not an option of a published port, which has none; write \
+             [ADDRESS:]HOSTPORT:GUESTPORT[/udp], and --publish again for another port"
+        ));
+    }
     let (ports, udp) = match text.rsplit_once('/') {
         Some((ports, "udp")) => (ports, true),
         Some((ports, "tcp")) => (ports, false),
-        Some(_) => return Err(wrong()),
+        Some((_, other)) => {
+            return Err(format!(
+                "{other:?} is not a protocol of a published port; there are tcp and udp, such as \
+                 5353:53/udp"
+            ));
+        }
         None => (text, false),
     };
     let port = |text: &str| match text.parse::<u16>() {
@@ -210,7 +239,7 @@ mod tests {
         assert_eq!(parse_net("user,dns=::1"), user(false, Some("[::1]:53")));
         assert_eq!(parse_net("none"), Ok(Net::None));
         assert_eq!(parse_net("tap=tap0"), Ok(Net::Tap("tap0".into())));
-        assert_eq!(parse_net("socket=a,b=c"), Ok(Net::Socket("a,b=c".into())));
+        assert_eq!(parse_net("socket=a,,b=c"), Ok(Net::Socket("a,b=c".into())));
         for wrong in [
             "",
             "users",
@@ -227,6 +256,23 @@ mod tests {
             "socket",
         ] {
             assert!(parse_net(wrong).is_err(), "{wrong:?}");
+        }
+        for (wrong, start) in [
+            (
+                "tap=tap0,up",
+                "\"up\" is not a choice of tap, which has none;",
+            ),
+            (
+                "socket=a,b=c",
+                "\"b=c\" is not a choice of socket, which has none;",
+            ),
+            (
+                "user,mtu=9",
+                "\"mtu=9\" is not a choice of user; there are restrict",
+            ),
+        ] {
+            let error = parse_net(wrong).expect_err(wrong);
+            assert!(error.starts_with(start), "{error}");
         }
     }
 
@@ -266,6 +312,13 @@ mod tests {
         ] {
             assert!(parse_publish(wrong).is_err(), "{wrong:?}");
         }
+        for (wrong, part) in [
+            ("80:80/sctp", "\"sctp\" is not a protocol"),
+            ("80:80,udp", "\"udp\" is not an option"),
+        ] {
+            let error = parse_publish(wrong).expect_err(wrong);
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     proptest! {
@@ -275,11 +328,16 @@ mod tests {
         }
 
         #[test]
-        fn what_is_shown_is_read_again(ip: IpAddr, host in 1..=65_535u16, guest in 1..=65_535u16, udp: bool, restrict: bool) {
+        fn what_is_shown_is_read_again(
+            ip: IpAddr, host in 1..=65_535u16, guest in 1..=65_535u16, udp: bool, restrict: bool,
+            path in "[a,=/]{1,9}",
+        ) {
             let host = SocketAddr::new(ip, host);
             let publish = Publish { host, guest, udp };
             prop_assert_eq!(parse_publish(&publish.to_string()), Ok(publish));
             let net = Net::User { restrict, dns: Some(host) };
+            prop_assert_eq!(parse_net(&net.to_string()), Ok(net));
+            let net = Net::Socket(path.into());
             prop_assert_eq!(parse_net(&net.to_string()), Ok(net));
         }
     }

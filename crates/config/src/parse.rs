@@ -19,9 +19,8 @@ use toml::de::{DeTable, DeValue};
 
 /// The most vCPUs of a virtual machine, and cores of a known board.
 const MAX_CPUS: u64 = skep_board::map::MAX_CPUS as u64;
-/// How many virtio devices of its own a machine can have: skep run adds two, the entropy source and the
-/// balloon.
-const ROOM: usize = skep_board::map::VIRTIO_SLOTS - 2;
+/// How many virtio devices of its own a machine can have.
+const ROOM: usize = skep_board::map::VIRTIO_SLOTS - skep_board::map::VIRTIO_FIXED;
 /// The most memory of a virtual machine, bytes: what a 40-bit address can reach, kept to what hosts
 /// have.
 const MAX_MEMORY: u64 = 255 << 30;

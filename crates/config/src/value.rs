@@ -1,4 +1,25 @@
-//! Values that are written as text: sizes and times.
+//! Values that are written as text: sizes, times, and names with options.
+
+/// What must be said of a name with a comma in it.
+pub const COMMAS: &str = "a comma of the name itself is written twice (,,)";
+
+/// A name, such as a file's, and the words that follow it after commas. In both, a comma that belongs to
+/// them is written twice.
+#[must_use]
+pub fn split_options(text: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
+    let (mut words, mut word) = (Vec::new(), Vec::new());
+    let mut bytes = text.iter().peekable();
+    while let Some(&byte) = bytes.next() {
+        if byte == b',' && bytes.next_if(|next| **next == b',').is_none() {
+            words.push(std::mem::take(&mut word));
+        } else {
+            word.push(byte);
+        }
+    }
+    words.push(word);
+    let name = words.remove(0);
+    (name, words)
+}
 
 /// A size such as 512M, in bytes; without a suffix, in MiB.
 ///
@@ -86,6 +107,27 @@ pub fn show_time(microseconds: u64) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn names_and_options() {
+        let split = |text: &str| {
+            let (name, words) = split_options(text.as_bytes());
+            let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+            (text(name), words.into_iter().map(text).collect::<Vec<_>>())
+        };
+        for (text, name, words) in [
+            ("", "", &[][..]),
+            ("a", "a", &[]),
+            ("a,b,c=d", "a", &["b", "c=d"]),
+            ("a,,b", "a,b", &[]),
+            ("a,,,b,,c", "a,", &["b,c"]),
+            (",,", ",", &[]),
+            ("a,", "a", &[""]),
+        ] {
+            let words = words.iter().map(|word| (*word).to_owned()).collect();
+            assert_eq!(split(text), (name.to_owned(), words), "{text}");
+        }
+    }
 
     #[test]
     fn sizes() {

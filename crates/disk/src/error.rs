@@ -39,6 +39,19 @@ pub enum Error {
         "a disk of {0} bytes can't be made; choose a whole number of 512-byte sectors, such as 1G"
     )]
     Size(u64),
+    /// It is to become smaller.
+    #[error(
+        "it has {from} bytes, and a disk can only grow; to keep less, make a new one with skep image create, and copy its files in a guest"
+    )]
+    Shrink {
+        /// Its size, bytes.
+        from: u64,
+        /// The size that was asked for.
+        to: u64,
+    },
+    /// A device of the host's is to become larger.
+    #[error("it is a device of the host, which has the size that it has; name an image file")]
+    Device,
     /// A raw image by its name begins as a qcow2 image does.
     #[error(
         "it is raw by its name, and begins as a qcow2 image does; say which it is with ,format=qcow2 or ,format=raw"

@@ -57,6 +57,11 @@ pub enum HeaderError {
         "it has too many clusters; convert it with qemu-img convert -O qcow2 -o cluster_size=2M"
     )]
     TooLarge,
+    /// It is to grow beyond what clusters of its size can hold.
+    #[error(
+        "its clusters of {0} bytes are too small for a disk of that size; convert it with qemu-img convert -O qcow2"
+    )]
+    Clusters(u64),
     /// A number in the header is out of range.
     #[error("its header has a bad {0}; check it with qemu-img check")]
     Field(&'static str),
@@ -99,6 +104,13 @@ pub struct Header {
     length: u64,
 }
 
+/// How many entries the first-level table needs: each leads to a cluster of entries of 8 bytes, one for
+/// each cluster.
+fn first_level(size: u64, cluster_size: u64) -> u128 {
+    let per_entry = u128::from(cluster_size) * u128::from(cluster_size / 8);
+    u128::from(size).div_ceil(per_entry)
+}
+
 impl Header {
     /// Reads the header from the first bytes of an image, of which `read` gives those at an offset
     /// (zeros beyond the end).
@@ -134,11 +146,8 @@ impl Header {
         if u32_at(32) != 0 {
             return Err(HeaderError::Encrypted);
         }
-        // An entry of the first level leads to a cluster of entries of 8 bytes, one for each cluster.
-        let per_entry = u128::from(cluster_size) * u128::from(cluster_size / 8);
-        let needed = u128::from(size).div_ceil(per_entry);
         let l1 = u32_at(36);
-        if l1 > MAX_L1 || u128::from(l1) < needed {
+        if l1 > MAX_L1 || u128::from(l1) < first_level(size, cluster_size) {
             return Err(HeaderError::Field("size of the first-level table"));
         }
         if u64::from(u32_at(56)) * cluster_size > MAX_REFCOUNT_TABLE {
@@ -182,6 +191,17 @@ impl Header {
             },
             length: if version == 3 { u32_at(100).into() } else { 72 },
         })
+    }
+
+    /// Whether the image could have another size, in bytes.
+    ///
+    /// # Errors
+    /// Its clusters are too small for that.
+    pub fn check_size(&self, size: u64) -> Result<(), HeaderError> {
+        if first_level(size, self.cluster_size) > u128::from(MAX_L1) {
+            return Err(HeaderError::Clusters(self.cluster_size));
+        }
+        Ok(())
     }
 
     /// Where the name of the backing file's format is in the image, and its length.

@@ -19,7 +19,7 @@ mod raw;
 #[cfg(test)]
 mod tests;
 
-pub use create::create;
+pub use create::{create, grow};
 pub use error::Error;
 pub use image::Image;
 pub use info::{Info, info};

@@ -3,14 +3,16 @@
 use crate::check::check;
 use crate::contents::Contents;
 use crate::header::Header;
-use crate::{Access, Disk, Error, Format, info};
+use crate::{Access, Disk, Error, Format, info, raw};
 use imago::file::File as Storage;
+use imago::format::PreallocateMode;
 use imago::qcow2::Qcow2 as Layer;
 use imago::raw::Raw;
 use imago::{
-    DenyImplicitOpenGate, FormatAccess, FormatCreateBuilder, FormatDriverBuilder,
+    DenyImplicitOpenGate, FormatAccess, FormatCreateBuilder, FormatDriverBuilder, ShallowMapping,
     StorageOpenOptions,
 };
+use rustix::fs::FallocateFlags;
 use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,6 +22,8 @@ use std::sync::{PoisonError, RwLock};
 
 /// The longest chain of backing files. One could be its own.
 const MAX_DEPTH: u32 = 16;
+/// How much of a range is discarded at once, bytes: whole clusters of any size. Others wait for it.
+const DISCARD: u64 = 64 << 20;
 
 type Image = FormatAccess<Storage>;
 type Builder = imago::qcow2::Qcow2OpenBuilder<Storage, Image>;
@@ -35,6 +39,8 @@ pub struct Qcow2 {
     temporary: bool,
     /// The library panicked, and what it holds may contradict the file.
     broken: AtomicBool,
+    /// The file system can punch holes, as far as is known.
+    holes: AtomicBool,
 }
 
 fn metadata(error: io::Error) -> Error {
@@ -89,6 +95,7 @@ impl Qcow2 {
             file,
             temporary,
             broken: AtomicBool::new(false),
+            holes: AtomicBool::new(true),
         }
     }
 
@@ -112,6 +119,54 @@ impl Qcow2 {
         let image = self.image.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         let mut image = image.write().unwrap_or_else(PoisonError::into_inner);
         self.guarded(|| act(&mut image))
+    }
+
+    /// Discards a range by `act`, after the file gave back the room that the range takes: the library
+    /// makes clusters free for what is written next, but leaves them as they are. Between the two the
+    /// range reads as zero, which is what it becomes, or does not matter.
+    fn give_back(
+        &self,
+        mut offset: u64,
+        mut len: u64,
+        act: impl Fn(&mut Image, u64, u64) -> io::Result<()>,
+    ) -> io::Result<()> {
+        while len > 0 {
+            let part = len.min(DISCARD - offset % DISCARD);
+            self.alone(|image| {
+                self.punch(image, offset, part);
+                act(image, offset, part)
+            })?;
+            offset += part;
+            len -= part;
+        }
+        Ok(())
+    }
+
+    /// Makes a hole of what a range takes in the image's own file. Nobody else is at the image. Failing,
+    /// which leaves the file as large as it is, is no error.
+    fn punch(&self, image: &Image, mut offset: u64, mut len: u64) {
+        while len > 0 {
+            let Ok((mapping, mapped)) = image.get_shallow_mapping(offset, len) else {
+                return;
+            };
+            if let ShallowMapping::Raw { offset: at, .. } = mapping {
+                let punched = raw::allocate(
+                    &self.file,
+                    &self.holes,
+                    FallocateFlags::PUNCH_HOLE,
+                    at,
+                    mapped,
+                );
+                if !punched.is_ok_and(|punched| punched) {
+                    return;
+                }
+            }
+            if mapped == 0 {
+                return;
+            }
+            offset += mapped;
+            len -= mapped;
+        }
     }
 }
 
@@ -184,6 +239,29 @@ fn layer(file: File, path: &Path, write: bool, backing: bool, depth: u32) -> Res
     .map_err(metadata)
 }
 
+/// Makes an image larger; what is new is zero. What it is based on is not looked at.
+pub fn grow(file: File, path: &Path, header: &Header, size: u64) -> Result<(), Error> {
+    check(&file, header)?;
+    // A longer backing file would be seen where this image has nothing of its own.
+    let mode = match header.backing {
+        Some(_) => PreallocateMode::Zero,
+        None => PreallocateMode::None,
+    };
+    guarded(|| {
+        let options = StorageOpenOptions::new().filename(path).write(true);
+        let storage = Storage::from_open_file(file, options)?;
+        let builder = Builder::new(storage).write(true).backing(None);
+        let image = Image::new(
+            builder
+                .data_file(None)
+                .open(DenyImplicitOpenGate::default())?,
+        );
+        image.resize_grow(size, mode)?;
+        image.flush()
+    })
+    .map_err(metadata)
+}
+
 impl Contents for Qcow2 {
     fn len(&self) -> u64 {
         self.len
@@ -212,7 +290,7 @@ impl Contents for Qcow2 {
     }
 
     fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
-        match self.alone(|image| image.discard_to_any(offset, len)) {
+        match self.give_back(offset, len, Image::discard_to_any) {
             // Version 2 has no clusters that read as zero.
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
             result => result,
@@ -221,7 +299,7 @@ impl Contents for Qcow2 {
 
     fn write_zeroes(&self, offset: u64, len: u64, unmap: bool) -> io::Result<()> {
         if unmap {
-            match self.alone(|image| image.discard_to_zero(offset, len)) {
+            match self.give_back(offset, len, Image::discard_to_zero) {
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
                 result => return result,
             }

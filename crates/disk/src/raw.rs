@@ -51,16 +51,28 @@ impl Raw {
         offset: u64,
         len: u64,
     ) -> io::Result<bool> {
-        while can.load(Relaxed) {
-            match fallocate(&self.file, flags | FallocateFlags::KEEP_SIZE, offset, len) {
-                Ok(()) => return Ok(true),
-                Err(Errno::INTR) => {}
-                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NODEV) => can.store(false, Relaxed),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(false)
+        allocate(&self.file, can, flags, offset, len)
     }
+}
+
+/// Has the host do something with a range of a file, if its file system `can`, which is noted if it
+/// can't: false if not.
+pub fn allocate(
+    file: &File,
+    can: &AtomicBool,
+    flags: FallocateFlags,
+    offset: u64,
+    len: u64,
+) -> io::Result<bool> {
+    while can.load(Relaxed) {
+        match fallocate(file, flags | FallocateFlags::KEEP_SIZE, offset, len) {
+            Ok(()) => return Ok(true),
+            Err(Errno::INTR) => {}
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NODEV) => can.store(false, Relaxed),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(false)
 }
 
 impl Contents for Raw {

@@ -29,15 +29,6 @@ pub fn terminal_overlay(columns: u16, rows: u16) -> Vec<u8> {
     archive.finish()
 }
 
-/// The archive that makes the guest's `/init` start the system on a disk, to be appended to the
-/// initial RAM disk.
-pub fn boot_overlay() -> Vec<u8> {
-    let mut archive = Archive::default();
-    archive.directory("skep");
-    archive.file("skep/boot", 0o400, b"");
-    archive.finish()
-}
-
 /// A shell script that becomes the command. Arguments are bytes: Unix asks for no encoding.
 pub(crate) fn script(argv: &[impl AsRef<[u8]>]) -> Vec<u8> {
     let mut script = b"exec --".to_vec();

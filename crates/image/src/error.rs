@@ -100,6 +100,11 @@ pub enum Error {
     /// The user named something else.
     #[error("{0:?} is no host name; use letters, digits and hyphens, up to 63")]
     HostName(String),
+    /// The system on a disk can't mount a directory there.
+    #[error(
+        "{0:?} is too long for systemd to mount a shared directory there; choose a shorter place"
+    )]
+    MountPoint(String),
     /// The user named something else.
     #[error("{0:?} is no name of a Debian package; write for instance --include openssh-server")]
     PackageName(String),

@@ -23,10 +23,10 @@ pub mod root;
 mod tests;
 mod unpacked;
 
-pub use command::{boot_overlay, command_overlay, terminal_overlay};
+pub use command::{command_overlay, terminal_overlay};
 pub use error::Error;
 pub use input::{encode_input, end_of_input};
-pub use mounts::{Mount, mount_overlay};
+pub use mounts::{Mount, boot_overlay, mount_overlay};
 pub use output::CommandOutput;
 pub use programs::programs;
 

@@ -1,22 +1,21 @@
 //! `skep image build`: a root file system, installed by a guest.
 
+use super::install::Process;
 use super::show::Show;
 use super::{human, store};
-use crate::run::{files, guest};
+use crate::run::guest;
+use crate::run::sandbox;
 use crate::{Error, STATUS_SIGNAL, config};
 use clap::{Args, ValueEnum};
 use skep_config::model::Guest;
 use skep_config::value::parse_size;
-use skep_disk::{Access, Disk, Format};
+use skep_disk::Format;
 use skep_image::root::{self, Prepared, Recipe, Report};
 use skep_image::{CommandOutput, Options, Progress};
-use skep_vmm::{Outcome, Vm, VmConfig, Warn};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, PoisonError};
 
-/// No more vCPUs are of use.
-const CPUS: usize = 2;
 /// The disk's size, bytes.
 const SIZE: &str = "2G";
 /// Lines of the guest's kernel that are kept to explain a failure.
@@ -76,6 +75,9 @@ pub struct BuildArgs {
         default_value = "none"
     )]
     pub root_password: String,
+    /// Leave the process of the guest that installs the packages all that you may do
+    #[arg(long)]
+    pub no_sandbox: bool,
 }
 
 impl BuildArgs {
@@ -96,6 +98,9 @@ impl BuildArgs {
 pub fn build(args: &BuildArgs) -> Result<u8, Error> {
     let recipe = args.recipe();
     recipe.check()?;
+    if args.no_sandbox {
+        sandbox::tell_of_none();
+    }
     let output = match &args.output {
         Some(output) => output.clone(),
         None => store::new(&args.name)?,
@@ -109,7 +114,8 @@ pub fn build(args: &BuildArgs) -> Result<u8, Error> {
         .map_err(|error| format!("the image {} can't be made: {error}", output.display()))?;
 
     let (suite, count) = (prepared.suite.clone(), prepared.count);
-    if install(&session, prepared, &place, &token, &show)? == End::Interrupted {
+    let end = install(&session, prepared, &place, &token, args.no_sandbox, &show)?;
+    if end == End::Interrupted {
         return Ok(STATUS_SIGNAL);
     }
     show.done();
@@ -228,104 +234,56 @@ impl Listener {
     }
 }
 
-/// Boots the guest that installs the system.
+/// Has a guest install the system, in a process of its own.
 fn install(
     session: &skep_image::Guest,
     prepared: Prepared,
     place: &Place,
     token: &str,
+    no_sandbox: bool,
     show: &Arc<Show>,
 ) -> Result<End, Error> {
-    let mut initrd = files::read(&session.initrd, "initial RAM disk")?;
-    initrd.append(&prepared.overlay);
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    let devices = guest::Devices {
-        disks: true,
-        ..guest::Devices::default()
-    };
-    let command_line = guest::command_line("console=ttyAMA0", devices);
-    let trouble = Arc::new(Mutex::new(None));
-    let config = VmConfig {
-        memory: prepared.memory,
-        cpus: cpus.min(CPUS),
-        kernel: Some(files::read(&session.boot, "kernel")?),
-        initrd: Some(initrd),
-        command_line: format!("{command_line} quiet loglevel=1 panic=-1"),
-        disks: vec![
-            Disk {
-                format: Some(place.format),
-                ..Disk::new(&place.path)
-            },
-            Disk {
-                format: Some(Format::Raw),
-                access: Access::ReadOnly,
-                ..Disk::new(prepared.packages.path())
-            },
-        ],
-        no_restart: true,
-        warn: keep_warning(trouble.clone()),
-        ..VmConfig::default()
-    };
-    let listener = Arc::new(Mutex::new(Listener {
+    let mut listener = Listener {
         output: CommandOutput::new(token),
         report: Report::new(prepared.count),
         console: Vec::new(),
-    }));
-    let (ear, eye) = (listener.clone(), show.clone());
-    let mut vm = Vm::new(
-        config,
-        Box::new(move |byte| {
-            let mut ear = ear.lock().unwrap_or_else(PoisonError::into_inner);
-            ear.feed(byte, &eye);
-        }),
-    )?;
-    drop(prepared);
+    };
+    let process = Process::start(session, &prepared, &place.path, place.format, no_sandbox)?;
     show.stage("Starting the guest that installs the packages");
-    let interrupted = stop_at_signals(&vm)?;
-    let outcome = vm.run()?;
+    let interrupted = stop_at_signals(&process)?;
+    let end = process.listen(prepared, |byte| listener.feed(byte, show))?;
     if interrupted.load(SeqCst) {
         return Ok(End::Interrupted);
     }
-    let listener = listener.lock().unwrap_or_else(PoisonError::into_inner);
-    if listener.report.finished() && listener.output.status() == Some(0) {
+    if end.success && listener.report.finished() && listener.output.status() == Some(0) {
         return Ok(End::Complete);
     }
     show.done();
-    let trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner);
-    Err(explain(&listener, &outcome, trouble.as_deref()))
-}
-
-/// Keeps the first sentence about what went wrong on the host.
-fn keep_warning(trouble: Arc<Mutex<Option<String>>>) -> Warn {
-    Warn::new(move |text: &str| {
-        let mut trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        trouble.get_or_insert_with(|| text.to_owned());
-    })
+    Err(explain(&listener, end.trouble.as_deref()))
 }
 
 /// Makes the signals that end a program end the installation.
-fn stop_at_signals(vm: &Vm) -> Result<Arc<AtomicBool>, Error> {
+fn stop_at_signals(process: &Process) -> Result<Arc<AtomicBool>, Error> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM])?;
     let interrupted = Arc::new(AtomicBool::new(false));
-    let (flag, vm) = (interrupted.clone(), vm.handle());
+    let (flag, stop) = (interrupted.clone(), process.stopper());
     std::thread::spawn(move || {
         for _ in signals.forever() {
             flag.store(true, SeqCst);
-            vm.stop();
+            stop();
         }
     });
     Ok(interrupted)
 }
 
 /// Why there is no system.
-fn explain(listener: &Listener, outcome: &Outcome, trouble: Option<&str>) -> Error {
+fn explain(listener: &Listener, trouble: Option<&str>) -> Error {
     let log = listener.report.log();
     let full = |line: &String| line.contains("No space left on device");
-    let what = match (listener.report.failed(), outcome) {
-        (Some(what), _) => format!("failed at {what}"),
-        (None, Outcome::Fault(record)) => format!("can't go on: {record}"),
-        (None, _) => "ended before it was done".to_owned(),
+    let what = match listener.report.failed() {
+        Some(what) => format!("failed at {what}"),
+        None => "ended before it was done".to_owned(),
     };
     let remedy = match (trouble, log.iter().any(full)) {
         (Some(trouble), _) => trouble,
@@ -376,18 +334,14 @@ mod tests {
             "\x1eskep-begin-t\nphase Installing packages\nlog tar: write error: No space left on \
              device\nfailed extracting a package\n\x1eskep-end-t-1\n",
         );
-        let error = explain(&listener, &Outcome::PoweredOff, None).to_string();
+        let error = explain(&listener, None).to_string();
         assert_eq!(
             error,
             "the guest that installs the packages failed at extracting a package; the disk is full; \
              give it a larger --size\nthe last lines that it printed:\n  tar: write error: No space \
              left on device"
         );
-        let error = explain(
-            &listener,
-            &Outcome::PoweredOff,
-            Some("the host's disk is full"),
-        );
+        let error = explain(&listener, Some("the host's disk is full"));
         assert!(
             error.to_string().contains("; the host's disk is full\n"),
             "{error}"
@@ -397,7 +351,7 @@ mod tests {
     #[test]
     fn a_guest_that_dies_is_told_with_its_kernels_last_lines() {
         let listener = listener("a\r\nKernel panic\x1b[0m - not syncing\r\n");
-        let error = explain(&listener, &Outcome::PoweredOff, None).to_string();
+        let error = explain(&listener, None).to_string();
         assert!(
             error.contains("ended before it was done; build it again"),
             "{error}"

@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::image::store;
+use skep_config::value::{COMMAS, split_options};
 use skep_vmm::{Access, Contents, Disk, Format};
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Read};
@@ -59,40 +60,41 @@ pub fn read(path: &Path, what: &str) -> Result<Contents, Error> {
     Ok(bytes.into())
 }
 
-/// A disk as written on the command line: a path, and what is said of it after commas.
+/// A disk as written on the command line: a path, and what is said of it after commas. A comma in the
+/// path is written twice.
 ///
 /// # Errors
 /// What is said has no meaning, or contradicts itself.
 pub fn disk(text: &OsStr) -> Result<Disk, String> {
     let mut disk = Disk::default();
-    let mut path = text.as_bytes();
-    // A path may have commas, too: what says nothing of a disk belongs to it.
-    while let Some(comma) = path.iter().rposition(|byte| *byte == b',') {
-        let (rest, word) = (&path[..comma], &path[comma + 1..]);
-        match word {
-            b"readonly" | b"ro" => set_access(&mut disk, Access::ReadOnly)?,
-            b"temporary" => set_access(&mut disk, Access::Temporary)?,
-            b"backing=allow" => disk.backing = true,
-            b"backing=refuse" => disk.backing = false,
-            _ => {
-                if let Some(name) = word.strip_prefix(b"format=") {
-                    let name = String::from_utf8_lossy(name);
-                    disk.format = Some(Format::named(&name).ok_or_else(|| {
-                        format!("{name:?} is no format of disks; write format=raw or format=qcow2")
-                    })?);
-                } else if word.starts_with(b"backing=") {
-                    return Err("write backing=allow or backing=refuse".into());
-                } else {
-                    break;
-                }
-            }
-        }
-        path = rest;
-    }
+    let (path, words) = split_options(text.as_bytes());
     if path.is_empty() {
         return Err("name the image file, before the first comma".into());
     }
-    disk.path = store::resolve(OsStr::from_bytes(path))?;
+    for word in words {
+        let word = String::from_utf8_lossy(&word);
+        match (&*word, word.split_once('=')) {
+            ("readonly" | "ro", _) => set_access(&mut disk, Access::ReadOnly)?,
+            ("temporary", _) => set_access(&mut disk, Access::Temporary)?,
+            ("backing=allow", _) => disk.backing = true,
+            ("backing=refuse", _) => disk.backing = false,
+            (_, Some(("format", name))) => {
+                disk.format = Some(Format::named(name).ok_or_else(|| {
+                    format!("{name:?} is no format of disks; write format=raw or format=qcow2")
+                })?);
+            }
+            (_, Some(("backing", _))) => {
+                return Err("write backing=allow or backing=refuse".into());
+            }
+            _ => {
+                return Err(format!(
+                    "{word:?} is not an option of a disk; there are readonly, temporary, format=raw, \
+                     format=qcow2 and backing=allow, and {COMMAS}"
+                ));
+            }
+        }
+    }
+    disk.path = store::resolve(OsStr::from_bytes(&path))?;
     Ok(disk)
 }
 
@@ -132,8 +134,8 @@ mod tests {
             access: Access::ReadOnly,
             ..Disk::new("a,b.img")
         };
-        assert_eq!(disk("a,b.img,readonly"), Ok(read_only.clone()));
-        assert_eq!(disk("a,b.img,ro"), Ok(read_only));
+        assert_eq!(disk("a,,b.img,readonly"), Ok(read_only.clone()));
+        assert_eq!(disk("a,,b.img,ro"), Ok(read_only));
         assert_eq!(
             disk("a.img,format=qcow2,temporary,backing=allow"),
             Ok(Disk {
@@ -147,6 +149,13 @@ mod tests {
             ("a.img,format=vmdk", "format=raw or format=qcow2"),
             ("a.img,backing=yes", "backing=allow"),
             ("a.img,readonly,temporary", "not both"),
+            (
+                "a.img,snapshot=on",
+                "\"snapshot=on\" is not an option of a disk; there are readonly, ",
+            ),
+            ("a,b.img,readonly", "\"b.img\" is not an option of a disk"),
+            ("a,b.img", "is written twice (,,)"),
+            ("a.img,", "\"\" is not an option"),
             (",readonly", "name the image file"),
             ("", "name the image file"),
         ] {

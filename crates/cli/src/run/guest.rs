@@ -135,6 +135,7 @@ fn default_guest(machine: &Machine) -> Result<Session, Error> {
     let kernel = files::read(&guest.boot, "kernel")?;
     let mut initrd = files::read(&guest.initrd, "initial RAM disk")?;
 
+    let boots_disk = machine.boots_disk();
     let devices = Devices {
         consoles: !machine.consoles.is_empty(),
         disks: !machine.disks.is_empty(),
@@ -142,17 +143,18 @@ fn default_guest(machine: &Machine) -> Result<Session, Error> {
         vsock: machine.vsock.is_some(),
         shares: !machine.shares.is_empty(),
         hosted: true,
-        power_key: machine.boots_disk(),
-        watchdog: machine.boots_disk() && machine.watchdog != Watchdog::None,
+        power_key: boots_disk,
+        watchdog: boots_disk && machine.watchdog != Watchdog::None,
     };
     let mut command_line = vec![command_line(&machine.console_option(), devices)];
     command_line.extend(net::guest_option(&machine.net));
-    if !machine.shares.is_empty() {
+    let mounts = shares::mounts(&machine.shares);
+    if boots_disk {
+        initrd.append(&skep_image::boot_overlay(&mounts)?);
+    } else if !mounts.is_empty() {
         let start = shares::start(&machine.shares);
-        let mounts = shares::mounts(&machine.shares);
         initrd.append(&skep_image::mount_overlay(&mounts, start.as_deref()));
     }
-    let boots_disk = machine.boots_disk();
     command_line.extend(console_options(machine, boots_disk));
     // A pipe is read by a shell, as if that were the command.
     let piped = machine.has_terminal() && !std::io::stdin().is_terminal();
@@ -171,9 +173,6 @@ fn default_guest(machine: &Machine) -> Result<Session, Error> {
         command_line.push("quiet loglevel=1 panic=-1".into());
     } else if let Some((columns, rows)) = terminal::size().filter(|_| machine.has_terminal()) {
         initrd.append(&skep_image::terminal_overlay(columns, rows));
-    }
-    if boots_disk {
-        initrd.append(&skep_image::boot_overlay());
     }
     command_line.extend(machine.append.clone());
     Ok(Session {

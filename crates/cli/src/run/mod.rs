@@ -11,7 +11,7 @@ mod output;
 mod progress;
 pub mod quit;
 mod root;
-mod sandbox;
+pub mod sandbox;
 pub mod shares;
 mod stats;
 pub mod terminal;

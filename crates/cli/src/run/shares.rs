@@ -1,6 +1,7 @@
 //! Shared directories: as they are written on the command line, and what the guest is told of them.
 
 use skep_config::shares::check_mount;
+use skep_config::value::{COMMAS, split_options};
 use skep_image::Mount;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -15,17 +16,21 @@ pub struct Share {
     pub read_only: bool,
 }
 
-/// A directory as it is written: `HOSTDIR[:GUESTDIR][,ro]`. The last `:/` is where GUESTDIR begins.
+/// A directory as it is written: `HOSTDIR[:GUESTDIR][,ro]`. The last `:/` is where GUESTDIR begins. A
+/// comma in a directory's name is written twice.
 pub fn parse(text: OsString) -> Result<Share, String> {
-    let bytes = text.as_bytes();
-    let protected = [&b",ro"[..], b",readonly"]
-        .into_iter()
-        .find_map(|suffix| bytes.strip_suffix(suffix));
-    let rest = protected.unwrap_or(bytes);
+    let (rest, words) = split_options(text.as_bytes());
+    let known = |word: &&Vec<u8>| matches!(word.as_slice(), b"ro" | b"readonly");
+    if let Some(word) = words.iter().find(|word| !known(word)) {
+        let word = String::from_utf8_lossy(word);
+        return Err(format!(
+            "{word:?} is not an option of a shared directory; there is ro, and {COMMAS}"
+        ));
+    }
     let colon = rest.windows(2).rposition(|pair| pair == b":/");
     let (directory, mount) = match colon {
         Some(at) => (&rest[..at], Some(&rest[at + 1..])),
-        None => (rest, None),
+        None => (rest.as_slice(), None),
     };
     if directory.is_empty() {
         return Err("the directory's name is missing; write for instance --share . ".into());
@@ -42,7 +47,7 @@ pub fn parse(text: OsString) -> Result<Share, String> {
     Ok(Share {
         directory: OsStr::from_bytes(directory).into(),
         mount,
-        read_only: protected.is_some(),
+        read_only: !words.is_empty(),
     })
 }
 
@@ -146,6 +151,19 @@ mod tests {
         assert_eq!(share("/a:/b"), plain("/a", Some("/b"), false));
         assert_eq!(share("a:b:/c d,ro"), plain("a:b", Some("/c d"), true));
         assert_eq!(share("a:b"), plain("a:b", None, false));
+        assert_eq!(
+            share("a,,b:/c,,d,readonly"),
+            plain("a,b", Some("/c,d"), true)
+        );
+    }
+
+    #[test]
+    fn unknown_options_are_named() {
+        for (wrong, word) in [("a,rw", "rw"), ("a,b:/c", "b:/c"), ("a,ro,", "")] {
+            let error = parse(wrong.into()).expect_err(wrong);
+            let start = format!("{word:?} is not an option of a shared directory; there is ro,");
+            assert!(error.starts_with(&start), "{error}");
+        }
     }
 
     #[test]

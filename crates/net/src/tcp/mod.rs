@@ -263,7 +263,9 @@ impl<S: Stream> Connection<S> {
     fn learn(&mut self, syn: &Incoming<'_>) {
         self.receive_next = syn.seq.wrapping_add(1);
         self.receive_edge = self.receive_next;
-        self.mss = syn.mss.unwrap_or(DEFAULT_MSS).max(LEAST_MSS);
+        // A guest may take more than the link.
+        let own = self.own_mss();
+        self.mss = syn.mss.unwrap_or(DEFAULT_MSS).clamp(LEAST_MSS, own);
         self.shift = syn.shift;
         self.window = syn.window.into();
     }
@@ -494,6 +496,11 @@ impl<S: Stream> Connection<S> {
         (u32::from(field) << shift, field)
     }
 
+    /// The most data of a segment on the link, bytes.
+    fn own_mss(&self) -> u16 {
+        if self.remote.is_ipv6() { 1440 } else { 1460 }
+    }
+
     /// Sends what is to be sent: everything that the guest's window has room for. `large` is the most
     /// data in one segment that the guest cuts itself, if it does. False if the guest has no buffers
     /// for it now.
@@ -517,7 +524,7 @@ impl<S: Stream> Connection<S> {
         }
         let accepting = self.phase == Phase::Accepting;
         let window = limit.min(usize::from(u16::MAX)) as u16;
-        let mss = if self.remote.is_ipv6() { 1440 } else { 1460 };
+        let mss = self.own_mss();
         let segment = Segment {
             seq: self.send_next,
             ack: accepting.then_some(self.receive_next),

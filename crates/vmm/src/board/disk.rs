@@ -13,6 +13,7 @@ use skep_disk::{Disk, Image};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// A disk behind its transport.
 pub(crate) type DiskDevice = Transport<Block<Backend>, GuestRam, Spi>;
@@ -90,10 +91,41 @@ impl BlockBackend for Handle {
     }
 }
 
+/// Decides whether a vCPU writes by itself what is short. Mostly that is a copy to the host's memory,
+/// which takes a tenth of the time in which a thread is woken and the vCPU again. But the host may
+/// have a writer wait: then others write for a while, so that vCPUs wait for a small part of the time.
+#[derive(Default)]
+struct Patience {
+    /// Until then, nothing is written here.
+    away: Option<Instant>,
+}
+
+impl Patience {
+    /// The longest write that is done at once, bytes.
+    const SHORT: u64 = 16 << 10;
+    /// What took longer had to wait.
+    const QUICK: Duration = Duration::from_micros(200);
+    /// For how many times as long as it took, others write.
+    const REST: u32 = 20;
+
+    /// Whether a write of so many bytes is done here.
+    fn allows(&self, len: u64, now: Instant) -> bool {
+        len <= Self::SHORT && self.away.is_none_or(|until| until <= now)
+    }
+
+    /// A write that ends now took so long.
+    fn took(&mut self, time: Duration, now: Instant) {
+        if time > Self::QUICK {
+            self.away = Some(now + time * Self::REST);
+        }
+    }
+}
+
 /// The device's side of a disk.
 pub(crate) struct Backend {
     handle: Handle,
     workers: Workers<DiskServer>,
+    patience: Patience,
 }
 
 impl BlockBackend for Backend {
@@ -106,7 +138,11 @@ impl BlockBackend for Backend {
     }
 
     fn write_at(&mut self, offset: u64, buf: &[u8]) -> Result<(), BlockError> {
-        self.handle.write_at(offset, buf)
+        let start = Instant::now();
+        let written = self.handle.write_at(offset, buf);
+        let end = Instant::now();
+        self.patience.took(end - start, end);
+        written
     }
 
     fn flush(&mut self) -> Result<(), BlockError> {
@@ -134,6 +170,10 @@ impl BlockBackend for Backend {
     }
 
     fn hand_off(&mut self, request: Request) -> Option<Request> {
+        let short = |len| self.patience.allows(len, Instant::now());
+        if request.plain_write().is_some_and(short) {
+            return Some(request);
+        }
         self.workers.submit(request.queue(), request).err()
     }
 
@@ -162,10 +202,7 @@ impl Server for DiskServer {
 
     fn finish(&mut self, job: Request, result: Result<(), QueueError>) {
         self.device.with(|device| {
-            device.serve(|_, queues| match result {
-                Err(error) if job.is_owned(queues) => Err(error),
-                _ => job.finish(queues),
-            });
+            device.serve(|_, queues| job.finish(queues, result));
         });
     }
 }
@@ -209,8 +246,33 @@ pub(crate) fn device(
             standstill.clone(),
             server,
         );
-        let block = Block::new(Backend { handle, workers }, &format!("skep-disk{index}"));
+        let backend = Backend {
+            handle,
+            workers,
+            patience: Patience::default(),
+        };
+        let block = Block::new(backend, &format!("skep-disk{index}"));
         Mutex::new(Transport::new(version, block, ram.clone(), irq))
     });
     Ok((device, for_host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vcpu_waits_for_the_host_a_small_part_of_the_time() {
+        let start = Instant::now();
+        let after = |millis| start + Duration::from_millis(millis);
+        let mut patience = Patience::default();
+        assert!(patience.allows(Patience::SHORT, start));
+        assert!(!patience.allows(Patience::SHORT + 1, start));
+        patience.took(Duration::from_micros(10), start);
+        assert!(patience.allows(512, start));
+        patience.took(Duration::from_millis(5), after(5));
+        assert!(!patience.allows(512, after(5)));
+        assert!(!patience.allows(512, after(104)));
+        assert!(patience.allows(512, after(105)));
+    }
 }

@@ -72,10 +72,7 @@ impl Serve for Worker {
 
     fn finish(&mut self, job: Request, result: Result<(), QueueError>) {
         self.device.with(|device| {
-            device.serve(|_, queues| match result {
-                Err(error) if job.is_owned(queues) => Err(error),
-                _ => job.finish(queues),
-            });
+            device.serve(|_, queues| job.finish(queues, result));
         });
     }
 }

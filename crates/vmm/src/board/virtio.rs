@@ -38,7 +38,11 @@ pub(super) fn attach(
 ) -> Result<Attached, Error> {
     let version = config.virtio;
     let singles = usize::from(config.net.is_some()) + usize::from(config.vsock.is_some());
-    let count = 2 + config.consoles.len() + config.shares.len() + singles + config.disks.len();
+    let count = map::VIRTIO_FIXED
+        + config.consoles.len()
+        + config.shares.len()
+        + singles
+        + config.disks.len();
     let first = map::VIRTIO_SLOTS
         .checked_sub(count)
         .ok_or(Error::TooManyDevices)?;
@@ -92,6 +96,7 @@ pub(super) fn attach(
         slots.push(("block", device));
     }
 
+    debug_assert_eq!(slots.len(), map::VIRTIO_SLOTS, "a device was not counted");
     for (slot, (kind, device)) in slots.into_iter().enumerate() {
         let range = map::Range {
             base: map::VIRTIO.base + slot as u64 * map::VIRTIO_SLOT_SIZE,

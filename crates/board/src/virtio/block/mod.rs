@@ -238,7 +238,8 @@ impl<B: BlockBackend> VirtioDevice for Block<B> {
                 self.backend.hand_off(request)
             };
             if let Some(request) = request {
-                self.serve(request, queues.memory())?.finish(queues)?;
+                self.serve(request, queues.memory())?
+                    .finish(queues, Ok(()))?;
             }
         }
         Ok(())

@@ -145,6 +145,18 @@ impl Request {
         self.queue
     }
 
+    /// The length of a write that need not reach the host's disk before it ends, bytes.
+    pub fn plain_write(&self) -> Option<u64> {
+        match self.work {
+            Work::Write {
+                len,
+                through: false,
+                ..
+            } => Some(len),
+            _ => None,
+        }
+    }
+
     /// Whether there is nothing to be done but to hand it back.
     pub(super) fn is_done(&self) -> bool {
         self.work == Work::Nothing
@@ -265,15 +277,20 @@ impl Request {
         queues.owns(self.queue, &self.chain)
     }
 
-    /// Hands the request back to the driver, with what came of it so far. Nothing happens if the
-    /// driver stopped using the queue since.
+    /// Hands the request back to the driver, with what came of it so far, unless `served` says that
+    /// its queue is broken. Nothing happens if the driver stopped using the queue since.
     ///
     /// # Errors
     /// The queue is broken.
-    pub fn finish(self, queues: &mut Queues<'_>) -> Result<(), QueueError> {
+    pub fn finish(
+        self,
+        queues: &mut Queues<'_>,
+        served: Result<(), QueueError>,
+    ) -> Result<(), QueueError> {
         if !self.is_owned(queues) {
             return Ok(());
         }
+        served?;
         let room = room(&self.chain)?;
         self.chain.write(queues.memory(), room, &[self.status])?;
         let written = if self.given == room {

@@ -94,11 +94,20 @@ impl Request {
         queues.owns(self.queue, &self.chain)
     }
 
-    /// Hands the request back to the driver. Nothing happens if the driver stopped using the queue since.
+    /// Hands the request back to the driver, unless `served` says that its queue is broken. Nothing happens
+    /// if the driver stopped using the queue since.
     ///
     /// # Errors
     /// The queue is broken.
-    pub fn finish(self, queues: &mut Queues<'_>) -> Result<(), QueueError> {
+    pub fn finish(
+        self,
+        queues: &mut Queues<'_>,
+        served: Result<(), QueueError>,
+    ) -> Result<(), QueueError> {
+        if !self.is_owned(queues) {
+            return Ok(());
+        }
+        served?;
         queues.push(self.queue, self.chain, self.replied)
     }
 }
@@ -176,7 +185,7 @@ impl<S: FsServer> VirtioDevice for Fs<S> {
                 replied: 0,
             };
             if let Some(request) = self.server.hand_off(request) {
-                request.finish(queues)?;
+                request.finish(queues, Ok(()))?;
             }
         }
         Ok(())

@@ -42,7 +42,9 @@ fn first(driver: &mut Files) -> Request {
 }
 
 fn finish(driver: &mut Files, request: Request) {
-    driver.transport.serve(|_, queues| request.finish(queues));
+    driver
+        .transport
+        .serve(|_, queues| request.finish(queues, Ok(())));
 }
 
 #[test]

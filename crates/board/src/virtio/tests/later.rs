@@ -92,7 +92,9 @@ fn serve(driver: &Guest, request: &mut Request) -> Result<(), QueueError> {
 }
 
 fn finish(driver: &mut Guest, request: Request) {
-    driver.transport.serve(|_, queues| request.finish(queues));
+    driver
+        .transport
+        .serve(|_, queues| request.finish(queues, Ok(())));
 }
 
 #[test]
@@ -220,12 +222,19 @@ fn a_bad_address_that_is_found_later_breaks_the_queue() {
     let mut request = take(&mut driver, 0);
     let error = serve(&driver, &mut request).unwrap_err();
     assert!(matches!(error, QueueError::Memory(_)));
-    driver.transport.serve(|_, queues| {
-        assert!(request.is_owned(queues));
-        Err(error)
-    });
+    let late = request.clone();
+    driver
+        .transport
+        .serve(|_, queues| request.finish(queues, Err(error)));
     assert_eq!(driver.transport.error(), Some(error));
     assert_ne!(driver.get(STATUS) & STATUS_NEEDS_RESET, 0);
+    // An error of a request that the driver does not wait for is nobody's.
+    driver.set(STATUS, 0);
+    assert_eq!(driver.transport.error(), None);
+    driver
+        .transport
+        .serve(|_, queues| late.finish(queues, Err(error)));
+    assert_eq!(driver.transport.error(), None);
 }
 
 fn range(sector: u64, sectors: u32, flags: u32) -> [u8; 16] {
@@ -246,7 +255,7 @@ fn clear(driver: &mut Guest, kind: u32, ranges: &[u8]) -> u8 {
         };
         let memory = queues.memory();
         while request.step(disk.backend_mut(), memory, &mut [0; 512])? == Progress::More {}
-        request.finish(queues)
+        request.finish(queues, Ok(()))
     });
     assert_eq!(driver.take(0), Some((posted.head, 1)));
     driver.contents(&posted)[0]
