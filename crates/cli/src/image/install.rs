@@ -10,7 +10,7 @@ use crate::{Error, STATUS_CLOSED, STATUS_FAULT};
 use clap::Args;
 use skep_disk::{Access, Disk, Format};
 use skep_image::root::Prepared;
-use skep_vmm::{Contents, Outcome, Vm, VmConfig, Warn};
+use skep_vmm::{Contents, Outcome, Vm, VmConfig, Warn, Watchdog};
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -77,6 +77,7 @@ pub fn install(args: &InstallArgs) -> Result<u8, Error> {
             },
         ],
         no_restart: true,
+        watchdog: Watchdog::None,
         warn: Warn::new(|text| {
             let _ = writeln!(std::io::stderr(), "skep: {text}");
         }),
@@ -92,7 +93,8 @@ pub fn install(args: &InstallArgs) -> Result<u8, Error> {
             let _ = writeln!(std::io::stderr(), "skep: the guest can't go on. {record}");
             Ok(STATUS_FAULT)
         }
-        Outcome::PoweredOff | Outcome::Stopped => Ok(0),
+        // It has no watchdog.
+        Outcome::PoweredOff | Outcome::Stopped | Outcome::Watchdog => Ok(0),
     }
 }
 
