@@ -21,22 +21,22 @@ mod mxcsr;
 mod tables;
 mod thunks;
 mod translate;
+mod window;
 
 use asm::Asm;
-use cache::{Cache, Key, Op, Site};
+use cache::{Cache, Key, Op};
 use context::{JUMPS, Jump, Layout, Leave, NO_TARGET, Shared};
 use listing::Listing;
 use skep_arm::decode::{self, ItState, rows};
 use skep_arm::state::{CpuState, Exclusive, psr};
-use skep_interp::tlb::{Context, Page};
+use skep_interp::tlb::Context;
 use skep_interp::{Cluster, DirectMemory, Exit, Machine, Raised, Step, control};
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::ffi::c_void;
 use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use tables::{Tables, WINDOW, fetch_number};
+use tables::{Tables, fetch_number};
 use thunks::Thunks;
 use translate::vfp::mode;
 use translate::{Buffers, Request, Source, Translator};
@@ -45,7 +45,8 @@ use translate::{Buffers, Request, Source, Translator};
 ///
 /// # Safety
 /// [`DirectMemory::size`] bytes from [`HostMemory::base`] stay readable and writable as long as the
-/// value lives, and are accessed by others only in ways that allow for concurrent writes.
+/// value lives, and are accessed by others only in ways that allow for concurrent writes. They are those
+/// of [`HostMemory::file`], if there is one.
 pub unsafe trait HostMemory: DirectMemory {
     /// Address of the first byte.
     fn base(&self) -> *mut u8;
@@ -67,8 +68,8 @@ pub struct Config {
     /// Instructions are counted exactly, for [`Stats`] and for budgets; that costs a few percent.
     /// Without, only those are counted that the interpreter executes.
     pub count: bool,
-    /// Times that the clock ticks ([`control::TICK`]) while a context executes, until its accesses go
-    /// through a window: see [`Vcpu`]. None: never.
+    /// Times that the clock ticks ([`control::TICK`]) while an address space executes, until its pages
+    /// are mapped where accesses need no look-up, if the memory is a file's. None: never.
     pub window_after: Option<u32>,
     /// Code is in memory where `perf` looks it up in the map that the process wrote: executable
     /// memory without a file, which some hosts' policies forbid.
@@ -750,73 +751,6 @@ where
         1
     }
 
-    /// Answers a fault of the host: see [`fault::Answer`].
-    fn answer_fault(engine: *mut c_void, at: u64, address: u64) -> Option<u64> {
-        // SAFETY: `run` passes the engine. If the fault is generated code's, nothing holds a reference
-        // to it, as in `interpret_one`; if not, only what never changes while it executes is read.
-        let engine = unsafe { &mut *engine.cast::<Self>() };
-        let (number, site) = engine.cache.site(at)?;
-        // The handler has no frames that a panic could unwind either.
-        let opened = catch_unwind(AssertUnwindSafe(|| engine.open_window(site, address)));
-        let opened = opened.unwrap_or_else(|panic| {
-            engine.panic = Some(panic);
-            false
-        });
-        if opened {
-            return Some(at);
-        }
-        engine.cache.missed(number);
-        Some(engine.cache.memory.origin() + u64::from(site.look_up))
-    }
-
-    /// Has the window have the page of an access that did not find it.
-    fn open_window(&mut self, site: Site, address: u64) -> bool {
-        self.window_faults += 1;
-        let base = self.shared.tables.wrapping_add(WINDOW as u64);
-        let Ok(va) = u32::try_from(address.wrapping_sub(base)) else {
-            return false;
-        };
-        let machine = self.vcpu.core().machine.clone();
-        let Some(file) = machine.memory().file() else {
-            return false;
-        };
-        let context = self.vcpu.core().tlb.data;
-        let memory = (file, self.host);
-        if self.tables.open(context, va, site.write, memory) {
-            return true;
-        }
-        let Some(page) = self.vcpu.core().find_page(va) else {
-            return false;
-        };
-        self.fill_mapping(context, va, &page);
-        self.tables.open(context, va, site.write, memory)
-    }
-
-    /// Makes the tables' entries of a page, and of those around it that belong to the same mapping.
-    fn fill_mapping(&mut self, context: Context, va: u32, page: &Page) {
-        let machine = self.vcpu.core().machine.clone();
-        let code = machine.code();
-        let around = 1u32 << page.mapping_shift.clamp(12, 20);
-        let first = va & !(around - 1);
-        for at in (first..=first + (around - 1)).step_by(4096) {
-            let offset = page
-                .offset
-                .wrapping_add_signed(at.wrapping_sub(va & !0xfff) as i32 as isize);
-            let pa = machine.physical(page.offset);
-            let pa = pa
-                .wrapping_add(offset as u64)
-                .wrapping_sub(page.offset as u64);
-            if machine
-                .direct(pa)
-                .is_some_and(|direct| direct.offset == offset)
-            {
-                let page = Page { offset, ..*page };
-                let holds_code = code.holds_code(offset);
-                self.tables.fill(context, at, &page, self.host, holds_code);
-            }
-        }
-    }
-
     /// Whether generated code can go on behind an instruction that changed what was derived from the
     /// state, such as the context: nothing asks for attention, and the next instruction is still
     /// where it was.
@@ -938,13 +872,6 @@ where
             self.forget_jumps();
         }
         false
-    }
-
-    /// Whether accesses of the current context go through a window.
-    fn has_window(&mut self) -> bool {
-        let context = self.vcpu.core().tlb.data;
-        self.tables.enter(context);
-        self.tables.has_window(context)
     }
 
     /// Sees to it that the tables have the page of code.

@@ -56,7 +56,8 @@ const CLOSED: i32 = -4000;
 /// kernel, each of whose contexts would need a window of its own; where it is not (a program without a
 /// kernel, a boot loader), it gets there.
 const PRIVILEGED: i64 = 16;
-/// Mappings that a window keeps: the host has room for 65,530 in a process, and each vCPU has windows.
+/// Mappings that all windows keep together, and changes to parts of them: the host has room for 65,530
+/// in a process, and each of 8 vCPUs has windows.
 const MOST_MAPPINGS: u32 = 4096;
 /// Pages that one mapping extends to in each direction, if they lie side by side.
 const REACH: usize = 256;
@@ -84,6 +85,8 @@ pub struct Tables {
     pub windows: u64,
     /// Mappings made in them.
     pub mappings: u64,
+    /// The sum of the windows' [`Slot::mappings`].
+    kept: u32,
 }
 
 #[derive(Default)]
@@ -98,11 +101,12 @@ struct Slot {
     window: bool,
     /// Mappings that the window may make; below 0, it is closed with the next tick.
     credit: i32,
-    /// Mappings made in the window since it was empty.
+    /// Mappings made in the window since it was empty, and parts of them that were changed.
     mappings: u32,
 }
 
 /// A page of direct memory can be written through an entry.
+#[derive(Clone, Copy)]
 struct Writer {
     slot: u8,
     page: u32,
@@ -128,6 +132,7 @@ impl Tables {
             fills: 0,
             windows: 0,
             mappings: 0,
+            kept: 0,
         })
     }
 
@@ -190,6 +195,7 @@ impl Tables {
         };
         let base = slot * STRIDE;
         if held.mappings > 0 {
+            self.kept -= held.mappings;
             held.mappings = 0;
             self.memory.unmap(base + WINDOW as usize, PAGES << 12);
         }
@@ -215,14 +221,13 @@ impl Tables {
     /// Forgets the page that holds `va`, in all contexts.
     pub fn forget(&mut self, va: u32) {
         let page = (va >> 12) as usize;
-        for (slot, held) in self.slots.iter().enumerate().take(CONTEXTS) {
-            if held.filled.is_empty() {
+        for slot in 0..CONTEXTS {
+            let Some(held) = self.slots.get(slot).filter(|held| !held.filled.is_empty()) else {
                 continue;
-            }
+            };
             let base = slot * STRIDE;
             if held.mappings > 0 && self.memory.get8(base + MAPPED + page) != 0 {
-                self.memory
-                    .restrict(base + WINDOW as usize + (page << 12), 4096, false);
+                self.restrict(slot, page, false);
             }
             forget(&mut self.memory, base, page);
         }
@@ -251,9 +256,7 @@ impl Tables {
             let before = |table: i32| self.memory.get64(base + table as usize + index * 8);
             let less = |before: u64, now: u64| before != 0 && before != now;
             if less(before(READ), read) || less(before(WRITE), write) {
-                self.memory
-                    .restrict(base + WINDOW as usize + (index << 12), 4096, false);
-                self.memory.set8(base + MAPPED + index, 0);
+                self.restrict(slot, index, false);
             }
         }
         self.memory.set64(base + READ as usize + index * 8, read);
@@ -296,6 +299,9 @@ impl Tables {
     ) -> bool {
         let slot = context.slot();
         let base = slot * STRIDE;
+        if self.kept >= MOST_MAPPINGS {
+            self.empty_windows();
+        }
         let Some(held) = self.slots.get_mut(slot).filter(|_| slot < CONTEXTS) else {
             return false;
         };
@@ -303,14 +309,6 @@ impl Tables {
             return false;
         }
         held.credit -= 1;
-        if held.mappings >= MOST_MAPPINGS {
-            held.mappings = 0;
-            held.credit = -1;
-            self.memory.unmap(base + WINDOW as usize, PAGES << 12);
-            for &page in &held.filled {
-                self.memory.set8(base + MAPPED + page as usize, 0);
-            }
-        }
         let page = (va >> 12) as usize;
         // What two neighbours must have in common.
         let look = |page: usize| {
@@ -349,11 +347,42 @@ impl Tables {
             for page in first..=last {
                 self.memory.set8(base + MAPPED + page, wanted);
             }
-            if let Some(held) = self.slots.get_mut(slot) {
-                held.mappings += 1;
-            }
+            self.count_mapping(slot);
         }
         done
+    }
+
+    fn count_mapping(&mut self, slot: usize) {
+        if let Some(held) = self.slots.get_mut(slot) {
+            held.mappings += 1;
+            self.kept += 1;
+        }
+    }
+
+    /// Takes all mappings away.
+    fn empty_windows(&mut self) {
+        for (slot, held) in self.slots.iter_mut().enumerate() {
+            if held.mappings == 0 {
+                continue;
+            }
+            held.mappings = 0;
+            let base = slot * STRIDE;
+            self.memory.unmap(base + WINDOW as usize, PAGES << 12);
+            for &page in &held.filled {
+                self.memory.set8(base + MAPPED + page as usize, 0);
+            }
+        }
+        self.kept = 0;
+    }
+
+    /// Lets a page of a window be read only, or not even that.
+    fn restrict(&mut self, slot: usize, page: usize, read: bool) {
+        let base = slot * STRIDE;
+        let at = base + WINDOW as usize + (page << 12);
+        self.memory.restrict(at, 4096, read);
+        self.memory
+            .set8(base + MAPPED + page, if read { CAN_READ } else { 0 });
+        self.count_mapping(slot);
     }
 
     /// Takes stores to a page of direct memory off the fast path. `host` is the address of direct
@@ -366,7 +395,7 @@ impl Tables {
         let target = host + direct_page as u64 * 4096;
         while let Some(writer) = (at as usize)
             .checked_sub(1)
-            .and_then(|i| self.writers.get(i))
+            .and_then(|i| self.writers.get(i).copied())
         {
             let base = usize::from(writer.slot) * STRIDE;
             let page = writer.page as usize;
@@ -376,9 +405,7 @@ impl Tables {
             if addend != 0 && addend.wrapping_add(u64::from(writer.page) << 12) == target {
                 self.memory.set64(entry, 0);
                 if self.memory.get8(base + MAPPED + page) == CAN_WRITE {
-                    self.memory
-                        .restrict(base + WINDOW as usize + (page << 12), 4096, true);
-                    self.memory.set8(base + MAPPED + page, CAN_READ);
+                    self.restrict(writer.slot.into(), page, true);
                 }
             }
             at = writer.next;
@@ -536,6 +563,25 @@ mod tests {
         tables.clear_all();
         assert_eq!(allowed(&mut tables, context, VA + 0x3000), "--");
         assert!(tables.has_window(context));
+    }
+
+    #[test]
+    fn there_is_a_limit_to_all_mappings() {
+        let (mut tables, context, file) = tables(0);
+        let at = |i: u32| VA + (i << 13);
+        let most = MOST_MAPPINGS;
+        for i in 0..=most {
+            assert!(tables.kept <= most);
+            let page = page(i as usize % 16, true);
+            tables.fill(context, at(i), &page, HOST, false);
+            assert!(tables.open(context, at(i), true, (file.as_fd(), HOST)));
+        }
+        assert_eq!(tables.kept, 1);
+        assert_eq!(allowed(&mut tables, context, at(most - 1)), "--");
+        assert_eq!(allowed(&mut tables, context, at(most)), "rw");
+        // It comes back when it is accessed.
+        assert!(tables.open(context, VA, true, (file.as_fd(), HOST)));
+        assert_eq!(allowed(&mut tables, context, VA), "rw");
     }
 
     #[test]

@@ -1,0 +1,89 @@
+//! Windows: addresses of the host at which a guest's pages are accessed without a look-up. See
+//! [`crate::tables`] for what is mapped there.
+
+use crate::cache::Site;
+use crate::tables::WINDOW;
+use crate::{Engine, HostMemory};
+use skep_interp::Machine;
+use skep_interp::tlb::{Context, Page};
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+impl<M: Machine> Engine<M>
+where
+    M::Memory: HostMemory,
+{
+    /// Whether accesses of the current context go through a window.
+    pub(crate) fn has_window(&mut self) -> bool {
+        let context = self.vcpu.core().tlb.data;
+        self.tables.enter(context);
+        self.tables.has_window(context)
+    }
+
+    /// Answers a fault of the host: see [`crate::fault::Answer`].
+    pub(crate) fn answer_fault(engine: *mut c_void, at: u64, address: u64) -> Option<u64> {
+        // SAFETY: `run` passes the engine. If the fault is generated code's, nothing holds a reference
+        // to it, as in `interpret_one`; if not, only what never changes while it executes is read.
+        let engine = unsafe { &mut *engine.cast::<Self>() };
+        let (number, site) = engine.cache.site(at)?;
+        // The handler has no frames that a panic could unwind either.
+        let opened = catch_unwind(AssertUnwindSafe(|| engine.open_window(site, address)));
+        let opened = opened.unwrap_or_else(|panic| {
+            engine.panic = Some(panic);
+            false
+        });
+        if opened {
+            return Some(at);
+        }
+        engine.cache.missed(number);
+        Some(engine.cache.memory.origin() + u64::from(site.look_up))
+    }
+
+    /// Has the window have the page of an access that did not find it.
+    fn open_window(&mut self, site: Site, address: u64) -> bool {
+        self.window_faults += 1;
+        let base = self.shared.tables.wrapping_add(WINDOW as u64);
+        let Ok(va) = u32::try_from(address.wrapping_sub(base)) else {
+            return false;
+        };
+        let machine = self.vcpu.core().machine.clone();
+        let Some(file) = machine.memory().file() else {
+            return false;
+        };
+        let context = self.vcpu.core().tlb.data;
+        let memory = (file, self.host);
+        if self.tables.open(context, va, site.write, memory) {
+            return true;
+        }
+        let Some(page) = self.vcpu.core().find_page(va) else {
+            return false;
+        };
+        self.fill_mapping(context, va, &page);
+        self.tables.open(context, va, site.write, memory)
+    }
+
+    /// Makes the tables' entries of a page, and of those around it that belong to the same mapping.
+    fn fill_mapping(&mut self, context: Context, va: u32, page: &Page) {
+        let machine = self.vcpu.core().machine.clone();
+        let code = machine.code();
+        let around = 1u32 << page.mapping_shift.clamp(12, 20);
+        let first = va & !(around - 1);
+        for at in (first..=first + (around - 1)).step_by(4096) {
+            let offset = page
+                .offset
+                .wrapping_add_signed(at.wrapping_sub(va & !0xfff) as i32 as isize);
+            let pa = machine.physical(page.offset);
+            let pa = pa
+                .wrapping_add(offset as u64)
+                .wrapping_sub(page.offset as u64);
+            if machine
+                .direct(pa)
+                .is_some_and(|direct| direct.offset == offset)
+            {
+                let page = Page { offset, ..*page };
+                let holds_code = code.holds_code(offset);
+                self.tables.fill(context, at, &page, self.host, holds_code);
+            }
+        }
+    }
+}
