@@ -33,9 +33,13 @@ fn both_engines_leave_the_same() {
     }
     assert!(tally.fast > PROGRAMS / 10, "{tally:?}");
     // And they make the translator work.
-    for stats in bench.stats() {
+    for (stats, config) in bench.stats().zip(CONFIGS) {
         assert!(stats.translated > PROGRAMS, "{stats:?}");
         assert!(stats.invalidated > PROGRAMS, "{stats:?}");
+        if config.window_after.is_some() {
+            assert!(stats.windows > PROGRAMS / 10, "{stats:?}");
+            assert!(stats.mappings > PROGRAMS, "{stats:?}");
+        }
     }
 }
 

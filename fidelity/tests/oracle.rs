@@ -41,6 +41,12 @@ fn the_translator_agrees_with_qemu() {
     agrees_with_qemu_on_every_row("jit");
 }
 
+#[test]
+#[ignore = "needs qemu-arm"]
+fn the_translator_agrees_with_qemu_through_windows() {
+    agrees_with_qemu_on_every_row("window");
+}
+
 /// An engine with one mistake: saturation does not set Q.
 struct Forgetful(Vcpu<Bare>);
 
