@@ -1,9 +1,10 @@
 //! The default guest on its network: with servers on this host, and with another guest. Nothing here
 //! needs the Internet.
 
-use skep_tests::{PATIENCE, Session, assert_refused, run, stderr, stdout};
+use skep_tests::{PATIENCE, Session, assert_refused, run, skep_path, stderr, stdout};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -57,7 +58,7 @@ fn a_file_comes_over_http() {
         &[],
         &format!("wget -q -O - http://10.0.2.2:{port}/file | md5sum"),
     );
-    let mut local = std::process::Command::new("md5sum")
+    let mut local = Command::new("md5sum")
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn()
@@ -233,6 +234,36 @@ fn two_machines_share_a_private_network() {
     let third = start("nc 10.0.3.1 81 </dev/null; ifconfig eth0 | grep -o 'addr:10.0.3.[0-9]*'");
     assert_eq!(stdout(&third.finish()), "again\naddr:10.0.3.2\n");
     drop(first);
+}
+
+/// In a network namespace of its own, where an ordinary user may make a tap, if the host lets users have
+/// namespaces.
+#[test]
+fn a_tap_reaches_the_host() {
+    let tap = "ip tuntap add tap0 mode tap && ip addr add 192.0.2.1/30 dev tap0 && \
+               ip link set tap0 up";
+    let namespace = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--net", "sh", "-c", script, "sh"]);
+        command.stdin(Stdio::null());
+        command
+    };
+    match namespace(tap).output() {
+        Ok(output) if output.status.success() => {}
+        refused => {
+            println!("not tried, for this host lets nobody make a tap: {refused:?}");
+            return;
+        }
+    }
+    let guest = "ip addr add 192.0.2.2/30 dev eth0; ip link set eth0 up; ping -c 1 192.0.2.1";
+    let output = namespace(&format!("{tap} && exec \"$@\""))
+        .arg(skep_path())
+        .args(["run", "--net", "tap=tap0", "--", "sh", "-c", guest])
+        .output()
+        .expect("it runs");
+    let text = stdout(&output);
+    assert!(output.status.success(), "{text}\n{}", stderr(&output));
+    assert!(text.contains("1 packets received"), "{text}");
 }
 
 #[test]
