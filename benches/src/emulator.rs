@@ -59,7 +59,8 @@ impl Emulator<'_> {
                 stats,
             } => {
                 let mut command = Command::new(binary);
-                command.args(["run", "--engine", engine]);
+                // QEMU's machine has no network card here either.
+                command.args(["run", "--engine", engine, "--net", "none"]);
                 command.args(["--memory", &format!("{MEMORY}M")]);
                 command.args(stats.then_some("--stats"));
                 command.arg("--kernel").arg(guest.kernel);
