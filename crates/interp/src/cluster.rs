@@ -57,6 +57,12 @@ impl Cluster {
         self.members.iter().map(|member| &member.control)
     }
 
+    /// How many vCPUs there are.
+    #[expect(clippy::len_without_is_empty, reason = "a cluster has one at least")]
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
     /// There is one vCPU only.
     pub fn alone(&self) -> bool {
         self.members.len() == 1

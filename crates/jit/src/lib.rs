@@ -227,7 +227,7 @@ where
         if patience.is_some() {
             fault::install()?;
         }
-        let tables = Tables::new(machine.memory().size(), patience)?;
+        let tables = Tables::new(machine.memory().size(), cluster.len() as u32, patience)?;
         let code_cache = config
             .code_cache
             .clamp(1 << 20, 1 << 30)

@@ -9,6 +9,9 @@ use skep_interp::tlb::{Context, Page};
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+/// How many pages on each side of one that an access did not find are looked for.
+const NEIGHBOURS: i32 = 16;
+
 impl<M: Machine> Engine<M>
 where
     M::Memory: HostMemory,
@@ -42,6 +45,7 @@ where
     /// Has the window have the page of an access that did not find it.
     fn open_window(&mut self, site: Site, address: u64) -> bool {
         self.window_faults += 1;
+        let context = self.vcpu.core().tlb.data;
         let base = self.shared.tables.wrapping_add(WINDOW as u64);
         let Ok(va) = u32::try_from(address.wrapping_sub(base)) else {
             return false;
@@ -50,16 +54,45 @@ where
         let Some(file) = machine.memory().file() else {
             return false;
         };
-        let context = self.vcpu.core().tlb.data;
         let memory = (file, self.host);
         if self.tables.open(context, va, site.write, memory) {
+            self.tables.charge(context);
             return true;
         }
+        // A page that the guest itself has yet to provide costs it more than this.
         let Some(page) = self.vcpu.core().find_page(va) else {
             return false;
         };
+        self.tables.charge(context);
         self.fill_mapping(context, va, &page);
+        if page.mapping_shift == 12 {
+            self.fill_neighbours(context, va, &page);
+        }
         self.tables.open(context, va, site.write, memory)
+    }
+
+    /// Makes the tables' entries of the pages beside a page that lie beside it in memory, too, so that
+    /// one mapping has them all: it costs many times as much as to find them.
+    fn fill_neighbours(&mut self, context: Context, va: u32, page: &Page) {
+        for down in [false, true] {
+            for i in 1..=NEIGHBOURS {
+                let step = if down { -i * 4096 } else { i * 4096 };
+                let Some(at) = (va & !0xfff).checked_add_signed(step) else {
+                    break;
+                };
+                let beside = Page {
+                    offset: page.offset.wrapping_add_signed(step as isize),
+                    ..*page
+                };
+                let core = self.vcpu.core();
+                if self.tables.can_read(context, at) || core.find_page(at) != Some(beside) {
+                    break;
+                }
+                let holds_code = core.machine.code().holds_code(beside.offset);
+                self.tables
+                    .fill(context, at, &beside, self.host, holds_code);
+            }
+        }
     }
 
     /// Makes the tables' entries of a page, and of those around it that belong to the same mapping.
