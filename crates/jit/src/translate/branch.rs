@@ -256,6 +256,15 @@ impl Translator<'_> {
                 self.asm.mov_imm(lr, next);
                 self.jump_to_ecx(true);
             }
+            // How stubs of T32 code get to A32.
+            Insn::Bx { rm: Reg::PC } if t32 && self.pc_value() & 2 == 0 => {
+                self.settle_flags(flag::ALL);
+                let cpsr = Mem::at(STATE, self.layout.cpsr);
+                self.asm.alu_imm(Width::B32, Alu::Xor, cpsr, psr::T as i32);
+                let target = self.pc_value();
+                self.asm.mov_imm(Gpr::Rcx, target);
+                self.jump_known_state();
+            }
             Insn::Bx { rm } | Insn::Bxj { rm } if !rm.is_pc() => {
                 self.get(Gpr::Rcx, rm);
                 self.jump_to_ecx(true);
