@@ -3,9 +3,9 @@
 
 /// A register access, reduced to the one shape that the registers have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Lane {
+struct Lane {
     /// Offset of the 32-bit register.
-    pub register: u32,
+    register: u32,
     /// How far the accessed bytes are above the register's bit 0.
     shift: u32,
     /// Mask of the bits that the access is wide enough for, before shifting.
@@ -16,7 +16,7 @@ impl Lane {
     /// The register that an access goes to. `None` if the access is outside of the 4 KiB page or
     /// does not fit in one register: no such access is defined, so it reads as zero and writes
     /// nothing. An aligned 64-bit access counts as an access to the lower register.
-    pub fn new(offset: u64, size: u8) -> Option<Lane> {
+    fn new(offset: u64, size: u8) -> Option<Lane> {
         let offset = u32::try_from(offset).ok().filter(|&o| o < 0x1000)?;
         let within = offset & 3;
         let mask = match size {
@@ -33,15 +33,29 @@ impl Lane {
     }
 
     /// What the access reads, given the register's value.
-    pub fn extract(self, value: u32) -> u64 {
+    fn extract(self, value: u32) -> u64 {
         u64::from((value >> self.shift) & self.mask)
     }
 
     /// The value that a write gives the register. The peripherals sit on a 32-bit APB bus without
     /// byte strobes and have at most 16-bit registers: a narrow write is zero-extended, and one
     /// that leaves out the lowest byte has no effect.
-    pub fn write_value(self, value: u64) -> Option<u32> {
+    fn write_value(self, value: u64) -> Option<u32> {
         (self.shift == 0).then_some(value as u32 & self.mask)
+    }
+}
+
+/// What an access reads from a peripheral whose registers `register` reads; 0 where no access is defined.
+pub(crate) fn read(offset: u64, size: u8, register: impl FnOnce(u32) -> u32) -> u64 {
+    Lane::new(offset, size).map_or(0, |lane| lane.extract(register(lane.register)))
+}
+
+/// Has `register` write what an access writes to a register, if such an access is defined.
+pub(crate) fn write(offset: u64, size: u8, value: u64, register: impl FnOnce(u32, u32)) {
+    if let Some(lane) = Lane::new(offset, size)
+        && let Some(value) = lane.write_value(value)
+    {
+        register(lane.register, value);
     }
 }
 

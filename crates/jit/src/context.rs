@@ -1,6 +1,8 @@
 //! What generated code and the rest of the engine share.
 
 use crate::asm::Gpr;
+use crate::translate::vfp::mode;
+use skep_arm::state::CpuState;
 
 /// Entries of the jump cache.
 pub const JUMPS: usize = 4096;
@@ -149,4 +151,31 @@ impl Layout {
     pub fn shared(&self, offset: usize) -> i32 {
         self.shared.wrapping_add(offset as i32)
     }
+}
+
+/// FPSCR.FZ: flushing to zero.
+const FZ: u32 = 1 << 24;
+/// FPSCR.FZ, RMode.
+const MODES: u32 = FZ | 3 << 22;
+
+/// FPSCR.Stride, Len: vectors, with which VFP arithmetic and moves are UNDEFINED.
+const VECTORS: u32 = 3 << 20 | 7 << 16;
+
+/// The mode of VFP arithmetic, for [`Shared::mode`].
+pub fn fp_mode(state: &CpuState) -> u8 {
+    match state.simd.fpscr & MODES {
+        0 => mode::USUAL,
+        FZ => mode::FLUSH,
+        _ => mode::OTHER,
+    }
+}
+
+/// Floating-point instructions may execute.
+pub fn fp_enabled(state: &CpuState) -> bool {
+    /// CPACR.ASEDIS, D32DIS.
+    const DISABLED: u32 = 3 << 30;
+    state.fp_permitted()
+        && state.cp15.cpacr & DISABLED == 0
+        && state.simd.fpexc >> 30 & 1 != 0
+        && state.simd.fpscr & VECTORS == 0
 }

@@ -25,7 +25,7 @@ mod window;
 
 use asm::Asm;
 use cache::{Cache, Key, Op};
-use context::{JUMPS, Jump, Layout, Leave, NO_TARGET, Shared};
+use context::{JUMPS, Jump, Layout, Leave, NO_TARGET, Shared, fp_enabled, fp_mode};
 use listing::Listing;
 use skep_arm::decode::{self, ItState, rows};
 use skep_arm::state::{CpuState, Exclusive, psr};
@@ -661,11 +661,7 @@ where
         }
         self.shared.flags = translate::flags::from_psr(cpsr);
         self.shared.fp = u8::from(fp_enabled(&core.state));
-        self.shared.mode = match core.state.simd.fpscr & MODES {
-            0 => mode::USUAL,
-            FZ => mode::FLUSH,
-            _ => mode::OTHER,
-        };
+        self.shared.mode = fp_mode(&core.state);
     }
 
     /// Executes an instruction that generated code has no template for, or whose access takes the
@@ -987,22 +983,4 @@ where
             code: 0,
         });
     }
-}
-
-/// FPSCR.FZ: flushing to zero.
-const FZ: u32 = 1 << 24;
-/// FPSCR.FZ, RMode.
-const MODES: u32 = FZ | 3 << 22;
-
-/// FPSCR.Stride, Len: vectors, with which VFP arithmetic and moves are UNDEFINED.
-const VECTORS: u32 = 3 << 20 | 7 << 16;
-
-/// Floating-point instructions may execute.
-fn fp_enabled(state: &CpuState) -> bool {
-    /// CPACR.ASEDIS, D32DIS.
-    const DISABLED: u32 = 3 << 30;
-    state.fp_permitted()
-        && state.cp15.cpacr & DISABLED == 0
-        && state.simd.fpexc >> 30 & 1 != 0
-        && state.simd.fpscr & VECTORS == 0
 }

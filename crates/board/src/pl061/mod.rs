@@ -9,7 +9,7 @@ mod tests;
 
 pub use state::Pl061State;
 
-use crate::primecell::{Lane, read_id};
+use crate::primecell::{self, read_id};
 use crate::{IrqLine, MmioDevice};
 use spec::*;
 
@@ -130,18 +130,13 @@ impl<I: IrqLine> Pl061<I> {
 
 impl<I: IrqLine> MmioDevice for Pl061<I> {
     fn read(&mut self, offset: u64, size: u8) -> u64 {
-        match Lane::new(offset, size) {
-            Some(lane) => lane.extract(self.read_register(lane.register)),
-            None => 0,
-        }
+        primecell::read(offset, size, |register| self.read_register(register))
     }
 
     fn write(&mut self, offset: u64, size: u8, value: u64) {
-        if let Some(lane) = Lane::new(offset, size)
-            && let Some(value) = lane.write_value(value)
-        {
-            self.write_register(lane.register, value as u8);
-        }
+        primecell::write(offset, size, value, |register, value| {
+            self.write_register(register, value as u8);
+        });
     }
 
     /// Back to the state after power-on; the outside still drives the pins.

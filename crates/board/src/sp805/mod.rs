@@ -12,7 +12,7 @@ mod tests;
 
 pub use state::Sp805State;
 
-use crate::primecell::{Lane, read_id};
+use crate::primecell::{self, read_id};
 use crate::{Clock, IrqLine, MmioDevice};
 use spec::*;
 
@@ -162,18 +162,13 @@ impl<I: IrqLine, C: Clock> Sp805<I, C> {
 
 impl<I: IrqLine, C: Clock> MmioDevice for Sp805<I, C> {
     fn read(&mut self, offset: u64, size: u8) -> u64 {
-        match Lane::new(offset, size) {
-            Some(lane) => lane.extract(self.read_register(lane.register)),
-            None => 0,
-        }
+        primecell::read(offset, size, |register| self.read_register(register))
     }
 
     fn write(&mut self, offset: u64, size: u8, value: u64) {
-        if let Some(lane) = Lane::new(offset, size)
-            && let Some(value) = lane.write_value(value)
-        {
-            self.write_register(lane.register, value);
-        }
+        primecell::write(offset, size, value, |register, value| {
+            self.write_register(register, value);
+        });
     }
 
     fn reset(&mut self) {
