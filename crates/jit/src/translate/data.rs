@@ -214,8 +214,8 @@ impl Translator<'_> {
 
     /// Leaves a register's value, shifted by another's low byte, in EAX.
     fn shifted_by_register(&mut self, rm: Reg, shift: Shift, rs: Reg) {
-        let amount = self.loc(rs);
-        self.asm.load_zx(B8, Gpr::Rcx, byte_of(amount));
+        let amount = self.get_whole(rs, Gpr::Rcx);
+        self.asm.load_zx(B8, Gpr::Rcx, amount);
         self.get(Gpr::Rax, rm);
         self.form = Form::None;
         match shift {
@@ -243,8 +243,8 @@ impl Translator<'_> {
 
     /// The same, with the shifter's carry in the C flag, which stays as it is if nothing is shifted.
     fn shifted_by_register_with_carry(&mut self, rm: Reg, shift: Shift, rs: Reg) {
-        let amount = self.loc(rs);
-        self.asm.load_zx(B8, Gpr::Rcx, byte_of(amount));
+        let amount = self.get_whole(rs, Gpr::Rcx);
+        self.asm.load_zx(B8, Gpr::Rcx, amount);
         self.get(Gpr::Rax, rm);
         self.form = Form::None;
         // The last bit that is shifted out stays next to the result, in 64 bits.
@@ -826,12 +826,12 @@ impl Translator<'_> {
             Extend::Sxtb16 | Extend::Uxtb16 => return false,
         };
         let from = if rotate == 0 {
-            byte_of(self.loc(rm))
+            self.get_whole(rm, Gpr::Rax)
         } else {
             self.get(Gpr::Rax, rm);
             self.asm.shift(B32, Sh::Ror, Gpr::Rax, rotate);
             self.form = Form::None;
-            Loc::Reg(Gpr::Rax)
+            Gpr::Rax
         };
         let to = match pinned(rd) {
             Some(to) if rn.is_none() => to,
@@ -933,10 +933,4 @@ fn recipe(op: DpOp, rd: Reg, rn: Reg, b: Option<Value>) -> Option<Recipe> {
         _ => return None,
     };
     Some(Recipe { operation, a, b })
-}
-
-/// The same place, for an access to its low byte or halfword: guest registers are little-endian in
-/// memory.
-pub(super) fn byte_of(loc: Loc) -> Loc {
-    loc
 }

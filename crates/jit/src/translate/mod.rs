@@ -653,6 +653,18 @@ impl<'a> Translator<'a> {
         }
     }
 
+    /// The host register with a register's value, of which a part is wanted: `to` if there is none.
+    /// The host has what was stored at once only for a load of the same bytes.
+    fn get_whole(&mut self, reg: Reg, to: Gpr) -> Gpr {
+        match self.loc(reg) {
+            Loc::Reg(host) => host,
+            loc => {
+                self.asm.load(Width::B32, to, loc);
+                to
+            }
+        }
+    }
+
     /// Sets a register that is not the PC.
     fn set(&mut self, reg: Reg, from: Gpr) {
         let loc = self.loc(reg);

@@ -2,7 +2,6 @@
 //! branch.
 
 use super::analysis::{Form, Liveness, cond_reads};
-use super::data::byte_of;
 use super::flags::shift_constant;
 use super::{Translator, pinned};
 use crate::asm::{Alu, Gpr, Loc, Mem, Width};
@@ -187,7 +186,7 @@ impl Translator<'_> {
                 self.form = Form::None;
             }
             Simple::Extended(reg, op) => {
-                let from = byte_of(self.loc(reg));
+                let from = self.get_whole(reg, to);
                 match op {
                     Extend::Sxtb => self.asm.load_sx(B8, to, from),
                     Extend::Sxth => self.asm.load_sx(B16, to, from),
