@@ -955,18 +955,19 @@ where
             self.cache.add_second_page(key, block, next);
         }
         if let Some(observer) = &mut self.observer {
-            let insns = self.buffers.insns();
+            let steps = self.buffers.steps();
+            let lengths = steps.iter().map(|step| u32::from(step.decoded.len));
             let address = block.checked - entries.checked as u64;
             observer(&Translated {
                 va,
-                guest_len: insns.iter().map(|insn| u32::from(insn.len)).sum(),
+                guest_len: lengths.sum(),
                 t32,
                 address,
                 listing: Listing {
                     code: &self.asm.code,
                     origin: address,
                     entries,
-                    insns,
+                    steps,
                     marks: self.buffers.marks(),
                     va,
                     layout: self.layout,

@@ -4,13 +4,13 @@ use crate::asm::Gpr;
 use crate::context::{Layout, STATE, Shared, TABLES};
 use crate::tables;
 use crate::thunks::Thunks;
-use crate::translate::{Entries, flags};
+use crate::translate::{Entries, Step, flags};
 use iced_x86::{
     Decoder, DecoderOptions, Formatter, Instruction, IntelFormatter, OpKind, Register,
     SymbolResolver, SymbolResult,
 };
 use skep_arm::disasm::disassemble;
-use skep_arm::insn::Decoded;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::mem::offset_of;
@@ -25,7 +25,7 @@ pub struct Listing<'a> {
     /// Its entries and parts.
     pub entries: Entries,
     /// The guest instructions.
-    pub insns: &'a [Decoded],
+    pub steps: &'a [Step],
     /// Offset of each one's code, and of what follows the last.
     pub marks: &'a [usize],
     /// Address of the first guest instruction.
@@ -96,7 +96,8 @@ impl Listing<'_> {
     fn guest(&self) -> Vec<(usize, String)> {
         let mut pc = self.va;
         let mut lines = Vec::new();
-        for (insn, mark) in self.insns.iter().zip(self.marks) {
+        for (step, mark) in self.steps.iter().zip(self.marks) {
+            let insn = &step.decoded;
             lines.push((*mark, format!("; {pc:#010x}: {}\n", disassemble(insn, pc))));
             pc = pc.wrapping_add(u32::from(insn.len));
         }

@@ -1,7 +1,8 @@
 //! Which flags instructions read and write, and which of them must be kept.
 
+use super::steps::{Step, Test};
 use skep_arm::insn::simd::{Simd, Wback};
-use skep_arm::insn::{Cond, Decoded, DpOp, Index, Insn, Reg, Shift};
+use skep_arm::insn::{Cond, DpOp, Index, Insn, Reg, Shift};
 
 /// Sets of the flags N, Z, C, V.
 pub mod flag {
@@ -54,6 +55,14 @@ pub fn cond_reads(cond: Cond) -> u8 {
         Cond::Ge | Cond::Lt => N | V,
         Cond::Gt | Cond::Le => N | Z | V,
         Cond::Al => 0,
+    }
+}
+
+/// The flags that decide whether an instruction executes.
+pub fn tested(test: Test) -> u8 {
+    match test {
+        Test::Cond(cond) => cond_reads(cond),
+        Test::Always | Test::Zero { .. } => 0,
     }
 }
 
@@ -411,15 +420,18 @@ pub struct Liveness {
 
 /// Works out the liveness of flags in a block, backwards. Where the block is left an interrupt may be
 /// taken, which keeps them all. Returns those that are read before they are set.
-pub fn liveness(insns: &[Decoded], out: &mut Vec<Liveness>) -> u8 {
+pub fn liveness(steps: &[Step], out: &mut Vec<Liveness>) -> u8 {
     out.clear();
-    out.resize(insns.len(), Liveness::default());
+    out.resize(steps.len(), Liveness::default());
     // Beyond the block anything may be read.
-    let (mut after, mut next) = (flag::ALL, None::<Decoded>);
-    for (i, decoded) in insns.iter().enumerate().rev() {
-        let conditional = decoded.cond != Cond::Al;
+    let (mut after, mut next) = (flag::ALL, None::<Step>);
+    for (i, step) in steps.iter().enumerate().rev() {
+        let decoded = &step.decoded;
+        let conditional = step.test != Test::Always;
         let mut effects = effects(&decoded.insn);
-        if let Insn::B { .. } = decoded.insn {
+        if step.over {
+            effects = NOTHING;
+        } else if let Insn::B { .. } = decoded.insn {
             effects = Effects {
                 reads: flag::ALL,
                 ..NOTHING
@@ -429,19 +441,23 @@ pub fn liveness(insns: &[Decoded], out: &mut Vec<Liveness>) -> u8 {
                 after = 0;
             }
         }
-        let joins_next = conditional
-            && next.is_some_and(|next| next.cond == decoded.cond)
-            && effects.writes == 0
-            && !effects.unknown
-            && !matches!(decoded.insn, Insn::B { .. });
+        let joins_next = if step.behind_branch() {
+            step.joins_next
+        } else {
+            conditional
+                && next.is_some_and(|next| next.test == step.test)
+                && effects.writes == 0
+                && !effects.unknown
+                && !matches!(decoded.insn, Insn::B { .. })
+        };
         if let Some(slot) = out.get_mut(i) {
             *slot = Liveness { after, joins_next };
         }
         let killed = if conditional { 0 } else { effects.writes };
-        after = cond_reads(decoded.cond) | effects.reads | after & !killed;
+        after = tested(step.test) | effects.reads | after & !killed;
         // IT does nothing: what stands before it looks at what stands behind it.
         if !matches!(decoded.insn, Insn::It { .. }) {
-            next = Some(*decoded);
+            next = Some(*step);
         }
     }
     after

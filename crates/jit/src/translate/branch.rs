@@ -2,6 +2,7 @@
 
 use super::analysis::{Form, flag};
 use super::cold::Kind;
+use super::steps::{Step, Test};
 use super::{AT_START, Translator};
 use crate::asm::{Alu, Cc, Gpr, Label, Loc, Mem, Width};
 use crate::context::{STATE, Shared};
@@ -67,6 +68,40 @@ impl Translator<'_> {
         false
     }
 
+    /// Before instructions behind a branch, or with a condition of their own: jumps to `skip` if they
+    /// are not to execute.
+    pub(super) fn skip_unless_tested(&mut self, rest: &[Step], skip: Label) {
+        let Some(step) = rest.first() else {
+            return;
+        };
+        let cc = self.test_of(step.test).opposite();
+        if self.request.count && step.behind_branch() {
+            let label = self.asm.label();
+            self.asm.jcc(cc, label);
+            let count = 1 + rest.iter().take_while(|step| step.joins_next).count() as u32;
+            self.cold(label, Kind::Over { count, back: skip });
+        } else {
+            self.asm.jcc(cc, skip);
+        }
+    }
+
+    /// Emits code that tests whether an instruction executes, and returns how it is told. Uses RAX
+    /// and RCX.
+    pub(super) fn test_of(&mut self, test: Test) -> Cc {
+        match test {
+            Test::Always => self.test(Cond::Al),
+            Test::Cond(cond) => self.test(cond),
+            Test::Zero { reg, nonzero } => {
+                match self.loc(reg) {
+                    Loc::Reg(reg) => self.asm.test(Width::B32, reg, reg),
+                    loc => self.asm.alu_imm(Width::B32, Alu::Cmp, loc, 0),
+                }
+                self.form = Form::None;
+                if nonzero { Cc::Ne } else { Cc::E }
+            }
+        }
+    }
+
     fn is_backward(&self, target: u32) -> bool {
         target <= self.pc
     }
@@ -128,16 +163,23 @@ impl Translator<'_> {
 
     /// Before the block is left at the side: the instructions behind this one are not executed.
     fn leave_uncounted(&mut self) {
-        let behind = self.behind();
-        if self.request.count && behind != 0 {
-            let instructions = self.shared(offset_of!(Shared, instructions));
-            self.asm
-                .alu_imm(Width::B64, Alu::Sub, instructions, behind as i32);
+        if self.uncount(self.behind()) {
             self.form = Form::None;
         }
     }
 
-    fn behind(&self) -> u32 {
+    /// Takes instructions that are not executed from the count; false if there is none.
+    pub(super) fn uncount(&mut self, instructions: u32) -> bool {
+        let counted = self.request.count && instructions != 0;
+        if counted {
+            let count = self.shared(offset_of!(Shared, instructions));
+            self.asm
+                .alu_imm(Width::B64, Alu::Sub, count, instructions as i32);
+        }
+        counted
+    }
+
+    pub(super) fn behind(&self) -> u32 {
         (self.count - 1).saturating_sub(self.at) as u32
     }
 
@@ -312,14 +354,9 @@ impl Translator<'_> {
                 offset,
             } if !rn.is_pc() => {
                 let target = self.pc_value().wrapping_add_signed(offset);
-                match self.loc(rn) {
-                    Loc::Reg(reg) => self.asm.test(Width::B32, reg, reg),
-                    loc => self.asm.alu_imm(Width::B32, Alu::Cmp, loc, 0),
-                }
+                let cc = self.test_of(Test::Zero { reg: rn, nonzero });
                 // It only goes forward.
-                let cc = if nonzero { Cc::Ne } else { Cc::E };
                 self.jump_linked(Some(cc), target);
-                self.form = Form::None;
                 return Some(false);
             }
             Insn::Tbb { half, rn, rm } if !rm.is_pc() => {

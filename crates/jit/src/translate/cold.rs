@@ -40,6 +40,8 @@ pub(super) enum Kind {
         flags: Option<Recipe>,
         behind: u32,
     },
+    /// A branch over instructions that are counted.
+    Over { count: u32, back: Label },
     /// Has the interpreter execute an instruction that accesses the address in a register, and goes
     /// on at `back`.
     Slow { back: Label, op: u32, address: Gpr },
@@ -158,16 +160,16 @@ impl Translator<'_> {
                 behind,
             } => {
                 self.place_flags(flags);
-                if self.request.count && behind != 0 {
-                    let instructions = self.shared(offset_of!(Shared, instructions));
-                    self.asm
-                        .alu_imm(Width::B64, Alu::Sub, instructions, behind as i32);
-                }
+                self.uncount(behind);
                 let link = self.asm.label();
                 self.asm.jmp(link);
                 let site = self.asm.code.len() - 4;
                 self.asm.bind(link);
                 self.place_link(pc, site, same_page);
+            }
+            Kind::Over { count, back } => {
+                self.uncount(count);
+                self.asm.jmp(back);
             }
             Kind::Slow { back, op, address } => {
                 self.place_flags(recipe);

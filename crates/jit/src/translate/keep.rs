@@ -4,8 +4,9 @@
 //! [`Recipe`]: super::flags::Recipe
 
 use super::Translator;
-use super::analysis::{self, Form, Liveness, cond_reads, effects, flag, moved, written};
-use skep_arm::insn::{Cond, Decoded, Insn};
+use super::analysis::{self, Form, Liveness, effects, flag, moved, tested, written};
+use super::steps::{Step, Test};
+use skep_arm::insn::{Decoded, Insn};
 
 /// How far to look for the instruction that sets all flags anew.
 const LONGEST_KEPT: usize = 16;
@@ -13,11 +14,11 @@ const LONGEST_KEPT: usize = 16;
 impl Translator<'_> {
     /// Before an instruction: keeps the flags that are still of use, if their recipe is not or the
     /// instruction reads them in memory.
-    pub(super) fn keep_flags(&mut self, rest: &[Decoded], live: Liveness) {
-        let (Some(recipe), Some(decoded)) = (self.pending, rest.first()) else {
+    pub(super) fn keep_flags(&mut self, rest: &[Step], live: Liveness) {
+        let (Some(recipe), Some(step)) = (self.pending, rest.first()) else {
             return;
         };
-        let insn = &decoded.insn;
+        let insn = &step.decoded.insn;
         let effects = effects(insn);
         let kept = live.after & !effects.writes & recipe.flags();
         let carry = effects.reads_carry && recipe.flags() & flag::C != 0;
@@ -37,11 +38,10 @@ impl Translator<'_> {
 
     /// Before instructions that set registers of the pending recipe: saves its operands, if all
     /// flags are set anew in this block, or else has the flags in memory.
-    pub(super) fn keep_recipe(&mut self, written: u16, rest: &[Decoded], live: u8) {
-        let set_anew =
-            rest.iter().skip(1).take(LONGEST_KEPT).any(|decoded| {
-                decoded.cond == Cond::Al && effects(&decoded.insn).writes == flag::ALL
-            });
+    pub(super) fn keep_recipe(&mut self, written: u16, rest: &[Step], live: u8) {
+        let set_anew = rest.iter().skip(1).take(LONGEST_KEPT).any(|step| {
+            step.test == Test::Always && effects(&step.decoded.insn).writes == flag::ALL
+        });
         if set_anew {
             self.save_operands(written);
         } else {
@@ -50,18 +50,19 @@ impl Translator<'_> {
     }
 
     /// The same before instructions that are all under one test.
-    pub(super) fn keep_flags_over_region(&mut self, rest: &[Decoded], live: &[Liveness]) {
+    pub(super) fn keep_flags_over_region(&mut self, rest: &[Step], live: &[Liveness]) {
         let Some(recipe) = self.pending else {
             return;
         };
         let (mut read, mut set, mut after) = (0, 0, 0);
-        for (decoded, live) in rest.iter().zip(live) {
+        for (step, live) in rest.iter().zip(live) {
+            let decoded = &step.decoded;
             if let Insn::It { .. } = decoded.insn {
                 // The run may go on in another IT block.
                 continue;
             }
             let (insn, effects) = (&decoded.insn, effects(&decoded.insn));
-            read |= effects.reads | cond_reads(decoded.cond);
+            read |= effects.reads | tested(step.test);
             if effects.writes != 0 || effects.unknown || effects.reads_carry {
                 return self.settle_flags(read | live.after);
             }
@@ -80,16 +81,16 @@ impl Translator<'_> {
 /// Whether an instruction's carry is read by the next one alone, which finds it in the host's flags.
 pub(super) fn takes_host_carry(
     decoded: &Decoded,
-    next: Option<&Decoded>,
+    next: Option<&Step>,
     live: Option<Liveness>,
 ) -> bool {
     let (Some(next), Some(live)) = (next, live) else {
         return false;
     };
-    let after = effects(&next.insn);
+    let after = effects(&next.decoded.insn);
     matches!(effects(&decoded.insn).form, Form::Add | Form::Sub)
-        && next.cond == Cond::Al
+        && next.test == Test::Always
         && after.reads_carry
-        && analysis::keeps_host_carry(&next.insn)
+        && analysis::keeps_host_carry(&next.decoded.insn)
         && live.after & flag::C & !after.writes == 0
 }

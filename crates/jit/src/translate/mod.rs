@@ -1,8 +1,9 @@
 //! Translation of a block of guest code.
 //!
-//! A block is a run of instructions within one page. Conditional branches leave it at the side; it
-//! ends with an unconditional branch, with an instruction that always leaves the loop, at the end of
-//! the page, or at a limit. What there is no template for, the interpreter executes.
+//! A block is a run of instructions within one page. Conditional branches leave it at the side, but
+//! those over a few instructions, which are a condition that these execute under ([`Step`]). It ends
+//! with an unconditional branch, with an instruction that always leaves the loop, at the end of the
+//! page, or at a limit. What there is no template for, the interpreter executes.
 
 mod analysis;
 mod branch;
@@ -13,6 +14,7 @@ mod keep;
 mod memory;
 pub mod neon;
 mod simple;
+mod steps;
 mod system;
 #[cfg(test)]
 mod tests;
@@ -30,9 +32,11 @@ use analysis::{Form, Liveness, cond_reads, effects, flag, liveness, moved, writt
 use cold::Cold;
 use flags::Recipe;
 use keep::takes_host_carry;
-use skep_arm::decode::{self, ItState};
+use skep_arm::decode::ItState;
 use skep_arm::insn::{Cond, Decoded, Insn, Reg};
 use std::mem::offset_of;
+pub use steps::Step;
+use steps::Test;
 use vectors::Vectors;
 
 /// The longest block, in instructions.
@@ -107,10 +111,9 @@ struct WindowSite {
 /// The translator's buffers, kept between blocks.
 #[derive(Default)]
 pub struct Buffers {
-    insns: Vec<Decoded>,
-    its: Vec<ItState>,
+    steps: Vec<Step>,
     live: Vec<Liveness>,
-    head: Vec<Decoded>,
+    head: Vec<Step>,
     cold: Vec<Cold>,
     sites: Vec<WindowSite>,
     /// Offset of each instruction's code, and of what follows the last.
@@ -119,8 +122,8 @@ pub struct Buffers {
 
 impl Buffers {
     /// The guest instructions of the block that was translated last.
-    pub fn insns(&self) -> &[Decoded] {
-        &self.insns
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
     }
 
     /// The accesses through the window, with the assembler that has the block's code.
@@ -155,6 +158,8 @@ pub struct Translator<'a> {
     pc: u32,
     /// Its index.
     at: usize,
+    /// ITSTATE as it executes.
+    it: ItState,
     form: Form,
     /// Guest vector registers in the host's.
     vectors: Vectors,
@@ -202,6 +207,7 @@ impl<'a> Translator<'a> {
             buffers,
             pc: request.va,
             at: 0,
+            it: ItState(0),
             form: Form::None,
             vectors: Vectors::default(),
             held_at: [0; 3],
@@ -216,61 +222,43 @@ impl<'a> Translator<'a> {
         }
     }
 
-    fn fetch(&self, va: u32, it: ItState) -> Option<Decoded> {
-        let at = (va & 0xfff) as usize;
-        if self.request.t32 {
-            let hw1 = (self.source.halfword)(at);
-            if !decode::t32_is_wide(hw1) {
-                Some(decode::t32(hw1, 0, it))
-            } else if at + 2 < 0x1000 || va == self.request.va && self.request.next_page.is_some() {
-                Some(decode::t32(hw1, (self.source.halfword)(at + 2), it))
-            } else {
-                None
-            }
-        } else {
-            let low = u32::from((self.source.halfword)(at));
-            let high = u32::from((self.source.halfword)(at + 2));
-            Some(decode::a32(high << 16 | low))
-        }
-    }
-
     /// Translates; None if the first instruction can't be read within the page.
     pub fn translate(mut self) -> Option<Entries> {
+        self.buffers.cold.clear();
+        self.buffers.sites.clear();
+        self.buffers.marks.clear();
         self.decode();
-        if self.buffers.insns.is_empty() {
+        if self.buffers.steps.is_empty() {
             return None;
         }
         let mut live = std::mem::take(&mut self.buffers.live);
-        let insns = std::mem::take(&mut self.buffers.insns);
-        let mut addresses = Vec::with_capacity(insns.len());
-        let mut va = self.request.va;
-        for decoded in &insns {
-            addresses.push(va);
+        let steps = std::mem::take(&mut self.buffers.steps);
+        self.live_at_start = liveness(&steps, &mut live);
+
+        let count = steps.len();
+        self.count = count;
+        self.find_head(&steps);
+        let (mut repeats, mut va) = (false, self.request.va);
+        for Step { decoded, .. } in &steps {
+            repeats |= matches!(decoded.insn, Insn::B { offset }
+                if va.wrapping_add(self.ahead()).wrapping_add_signed(offset) == self.request.va);
             va = va.wrapping_add(u32::from(decoded.len));
         }
-        self.live_at_start = liveness(&insns, &mut live);
-
-        let count = insns.len();
-        self.count = count;
-        self.find_head(&insns);
-        let repeats = insns.iter().zip(&addresses).any(|(decoded, va)| {
-            matches!(decoded.insn, Insn::B { offset }
-                if va.wrapping_add(self.ahead()).wrapping_add_signed(offset) == self.request.va)
-        });
-        self.vectors = Vectors::choose(&insns, repeats);
+        self.vectors = Vectors::choose(&steps, repeats);
         if repeats {
             self.held_at[AT_START] = self.vectors.chosen();
         }
         let mut entries = self.prologue(count);
         let mut ended = false;
         for i in 0..count {
-            let (Some(rest), Some(live)) = (insns.get(i..), live.get(i..)) else {
+            let (Some(rest), Some(live)) = (steps.get(i..), live.get(i..)) else {
                 break;
             };
-            let Some(decoded) = rest.first() else {
+            let Some(step) = rest.first() else {
                 break;
             };
             self.at = i;
+            self.it = step.it;
             self.buffers.marks.push(self.asm.code.len());
             if let Some(label) = self.after_head
                 && i == self.buffers.head.len()
@@ -280,34 +268,33 @@ impl<'a> Translator<'a> {
                 self.held_at[AT_HEAD] = self.vectors.valid;
             }
             if !std::mem::take(&mut self.merged) {
-                ended = self.instruction(decoded, rest, live);
+                ended = self.instruction(step, rest, live);
             }
-            self.pc = self.pc.wrapping_add(u32::from(decoded.len));
+            self.pc = self.pc.wrapping_add(u32::from(step.decoded.len));
         }
         self.buffers.marks.push(self.asm.code.len());
         if !ended {
             self.at = count;
-            let it = match (insns.last(), self.buffers.its.last()) {
-                (Some(last), Some(it)) => it_after(last, *it),
-                _ => ItState(0),
-            };
-            self.fall_through(it);
+            let it = steps.last().map(|last| it_after(&last.decoded, last.it));
+            self.fall_through(it.unwrap_or_default());
         }
         entries.cold = self.asm.code.len();
         self.place_cold();
         self.asm.finish();
-        self.buffers.insns = insns;
+        self.buffers.steps = steps;
         self.buffers.live = live;
         Some(entries)
     }
 
     /// Finds what a loop to the block's start can repeat in place of jumping there: the instructions
     /// up to the first one that sets all flags, which are then those of the loop's end.
-    fn find_head(&mut self, insns: &[Decoded]) {
+    fn find_head(&mut self, steps: &[Step]) {
         self.buffers.head.clear();
-        for decoded in insns.iter().take(LONGEST_HEAD + 1) {
+        for step in steps.iter().take(LONGEST_HEAD + 1) {
+            let decoded = &step.decoded;
             let effects = effects(&decoded.insn);
-            if decoded.cond != Cond::Al || effects.unknown || effects.reads_carry {
+            let plain = step.test == Test::Always && !step.over;
+            if !plain || effects.unknown || effects.reads_carry {
                 break;
             }
             if effects.writes == flag::ALL && effects.reads == 0 {
@@ -318,7 +305,7 @@ impl<'a> Translator<'a> {
             if effects.writes != 0 || ends || branch::ends_block(&decoded.insn) {
                 break;
             }
-            self.buffers.head.push(*decoded);
+            self.buffers.head.push(*step);
         }
         self.buffers.head.clear();
     }
@@ -332,8 +319,9 @@ impl<'a> Translator<'a> {
             return self.restart();
         }
         let head = std::mem::take(&mut self.buffers.head);
-        let kept = head.iter().try_fold(recipe, |recipe, decoded| {
-            recipe.after(written(&decoded.insn), moved(&decoded.insn))
+        let kept = head.iter().try_fold(recipe, |recipe, step| {
+            let insn = &step.decoded.insn;
+            recipe.after(written(insn), moved(insn))
         });
         if kept.is_none() && self.pending.is_some() {
             self.settle_flags(flag::ALL);
@@ -343,8 +331,9 @@ impl<'a> Translator<'a> {
             self.pc = self.request.va;
             self.fp_checked = false;
             self.count_block();
-            for (i, decoded) in head.iter().enumerate() {
+            for (i, Step { decoded, it, .. }) in head.iter().enumerate() {
                 self.at = i;
+                self.it = *it;
                 self.body(decoded, Liveness::default());
                 let insn = &decoded.insn;
                 self.pending = self
@@ -362,34 +351,6 @@ impl<'a> Translator<'a> {
     fn restart(&mut self) {
         self.load_held(self.held_at[AT_START] & !self.vectors.valid);
         self.asm.jmp(self.start);
-    }
-
-    fn decode(&mut self) {
-        self.buffers.insns.clear();
-        self.buffers.its.clear();
-        self.buffers.cold.clear();
-        self.buffers.sites.clear();
-        self.buffers.marks.clear();
-        let (mut va, mut it) = (self.request.va, ItState(0));
-        while self.buffers.insns.len() < LONGEST {
-            let Some(decoded) = self.fetch(va, it) else {
-                break;
-            };
-            if it.in_block() && !it.last_in_block() && branch::ends_block(&decoded.insn) {
-                // UNPREDICTABLE: left to the interpreter, so that both do the same.
-                break;
-            }
-            self.buffers.insns.push(decoded);
-            self.buffers.its.push(it);
-            if self.request.t32 {
-                it = it_after(&decoded, it);
-            }
-            va = va.wrapping_add(u32::from(decoded.len));
-            let left = (va ^ self.request.va) & !0xfff != 0;
-            if decoded.cond == Cond::Al && branch::ends_block(&decoded.insn) || left {
-                break;
-            }
-        }
     }
 
     /// Flags that code at an address may read before it sets them.
@@ -471,17 +432,19 @@ impl<'a> Translator<'a> {
     }
 
     /// Translates the first of these instructions; true if execution never gets behind it.
-    fn instruction(&mut self, decoded: &Decoded, rest: &[Decoded], live: &[Liveness]) -> bool {
-        if let Insn::It { .. } = decoded.insn {
+    fn instruction(&mut self, step: &Step, rest: &[Step], live: &[Liveness]) -> bool {
+        let decoded = &step.decoded;
+        if step.over || matches!(decoded.insn, Insn::It { .. }) {
             return false;
         }
-        let conditional = decoded.cond != Cond::Al;
+        let conditional = step.test != Test::Always;
         if let Insn::B { offset } = decoded.insn {
             return self.branch(decoded, offset);
         }
         if conditional
             && self.skip.is_none()
             && live.first().is_some_and(|live| !live.joins_next)
+            && !(self.request.count && step.behind_branch())
             && self.conditional_move(rest, live)
         {
             return false;
@@ -489,8 +452,7 @@ impl<'a> Translator<'a> {
         if conditional && self.skip.is_none() {
             self.keep_flags_over_region(rest, live);
             let skip = self.asm.label();
-            let cc = self.test(decoded.cond);
-            self.asm.jcc(cc.opposite(), skip);
+            self.skip_unless_tested(rest, skip);
             self.skip = Some(skip);
             self.held_at[AT_SKIP] = self.vectors.valid;
         }
@@ -502,7 +464,7 @@ impl<'a> Translator<'a> {
                 live.after = 0;
             }
         }
-        if self.constant_of_two(decoded, rest.get(1)) {
+        if !conditional && self.constant_of_two(decoded, rest.get(1)) {
             return false;
         }
         let left = self.body(decoded, live);
@@ -519,14 +481,14 @@ impl<'a> Translator<'a> {
     }
 
     /// MOVW and MOVT of one register: a constant.
-    fn constant_of_two(&mut self, decoded: &Decoded, next: Option<&Decoded>) -> bool {
+    fn constant_of_two(&mut self, decoded: &Decoded, next: Option<&Step>) -> bool {
         let (Insn::Movw { rd, imm }, Some(next)) = (decoded.insn, next) else {
             return false;
         };
-        let Insn::Movt { rd: to, imm: high } = next.insn else {
+        let Insn::Movt { rd: to, imm: high } = next.decoded.insn else {
             return false;
         };
-        if rd != to || rd.is_pc() || decoded.cond != Cond::Al || next.cond != Cond::Al {
+        if rd != to || rd.is_pc() || next.test != Test::Always {
             return false;
         }
         let loc = self.loc(rd);
@@ -609,15 +571,13 @@ impl<'a> Translator<'a> {
 
     /// A number for the instruction under translation.
     fn op(&mut self, decoded: &Decoded) -> u32 {
-        let it = self.buffers.its.get(self.at).copied().unwrap_or(ItState(0));
-        let count = self.buffers.its.len();
         self.ops.push(Op {
             decoded: *decoded,
             pc: self.pc,
-            it: it.0,
+            it: self.it.0,
             t32: self.request.t32,
             page: self.request.page,
-            after: (count - 1 - self.at.min(count - 1)) as u8,
+            after: self.behind() as u8,
             before: self.at.min(1) as u8,
         });
         (self.ops.len() - 1) as u32

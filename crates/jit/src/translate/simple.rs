@@ -1,11 +1,12 @@
 //! Instructions that do no more than compute a register's value: under a condition they need no
 //! branch.
 
-use super::analysis::{Form, Liveness, cond_reads};
+use super::analysis::{Form, Liveness, tested};
 use super::flags::shift_constant;
+use super::steps::Step;
 use super::{Translator, pinned};
 use crate::asm::{Alu, Gpr, Loc, Mem, Width};
-use skep_arm::insn::{Decoded, DpOp, Extend, Insn, Reg, Shift};
+use skep_arm::insn::{DpOp, Extend, Insn, Reg, Shift};
 
 use Width::{B8, B16, B32};
 
@@ -115,22 +116,22 @@ pub fn simple_value(insn: &Insn) -> Option<(Reg, Simple)> {
 impl Translator<'_> {
     /// A conditional instruction that only computes a register's value: without a branch, which
     /// might be mispredicted.
-    pub(super) fn conditional_move(&mut self, rest: &[Decoded], live: &[Liveness]) -> bool {
-        let Some(decoded) = rest.first() else {
+    pub(super) fn conditional_move(&mut self, rest: &[Step], live: &[Liveness]) -> bool {
+        let Some(step) = rest.first() else {
             return false;
         };
-        let insn = &decoded.insn;
+        let insn = &step.decoded.insn;
         let Some((rd, value)) = simple_value(insn) else {
             return false;
         };
         if let Some(recipe) = self.pending
             && recipe.after(1 << rd.index(), None).is_none()
         {
-            let live = cond_reads(decoded.cond) | live.first().map_or(0, |live| live.after);
+            let live = tested(step.test) | live.first().map_or(0, |live| live.after);
             self.keep_recipe(1 << rd.index(), rest, live);
         }
         self.value(Gpr::Rdx, value);
-        let cc = self.test(decoded.cond);
+        let cc = self.test_of(step.test);
         match pinned(rd) {
             Some(host) => self.asm.cmov(cc, host, Gpr::Rdx),
             None => {

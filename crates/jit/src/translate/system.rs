@@ -142,8 +142,7 @@ impl Translator<'_> {
         self.check_inputs(leave);
         let next = self.pc.wrapping_add(u32::from(len));
         let pc = next | u32::from(self.request.t32);
-        let it = self.buffers.its.get(self.at).copied().unwrap_or_default();
-        let (it, to) = (it.advance(), To::Loop);
+        let (it, to) = (self.it.advance(), To::Loop);
         self.cold(leave, Kind::Leave { pc, it, to });
         self.form = Form::None;
     }

@@ -9,7 +9,7 @@ use iced_x86::{
     Code, Decoder, DecoderOptions, FlowControl, InstructionInfoFactory, MemorySize, Mnemonic,
     OpAccess, OpKind, Register,
 };
-use skep_arm::decode::{Set, rows};
+use skep_arm::decode::{self, Set, rows};
 use skep_arm::insn::simd::{Simd, UnaryOp, Wback};
 
 const CPSR: i32 = 0x1000;

@@ -4,10 +4,11 @@
 //! instruction sets is stored there as well, so that only reads gain, by the time that a load from
 //! the last store would take. A loop within one block keeps them from one turn to the next.
 
+use super::Step;
 use super::Translator;
 use crate::asm::{Prefix, Xmm, XmmLoc};
+use skep_arm::insn::Insn;
 use skep_arm::insn::simd::Simd;
-use skep_arm::insn::{Decoded, Insn};
 
 /// A guest register as an instruction names it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -249,10 +250,10 @@ fn written(simd: &Simd) -> u32 {
 
 impl Vectors {
     /// Chooses what to hold in a block. `repeats`: it is a loop.
-    pub fn choose(insns: &[Decoded], repeats: bool) -> Self {
+    pub fn choose(steps: &[Step], repeats: bool) -> Self {
         let mut counts: Vec<(Unit, u32)> = Vec::new();
-        for decoded in insns {
-            if let Insn::Simd(simd) = &decoded.insn {
+        for step in steps {
+            if let Insn::Simd(simd) = &step.decoded.insn {
                 operands(simd, |unit| {
                     match counts.iter_mut().find(|(known, _)| *known == unit) {
                         Some((_, count)) => *count += 1,

@@ -307,8 +307,7 @@ impl Translator<'_> {
         self.asm.jcc(Cc::E, interpret);
         self.form = Form::None;
         let pc = self.pc | u32::from(self.request.t32);
-        let it = self.buffers.its.get(self.at).copied().unwrap_or_default();
-        let to = To::Interpreter;
+        let (it, to) = (self.it, To::Interpreter);
         self.cold(interpret, Kind::Leave { pc, it, to });
         // Behind a test of a condition this may not have been executed.
         self.fp_checked = self.skip.is_none();

@@ -103,7 +103,7 @@ fn case(heading: &str, lines: &[&str]) -> (String, Size) {
         code: &asm.code,
         origin: ORIGIN,
         entries,
-        insns: buffers.insns(),
+        steps: buffers.steps(),
         marks: buffers.marks(),
         va,
         layout: layout(),
@@ -137,13 +137,13 @@ fn case(heading: &str, lines: &[&str]) -> (String, Size) {
             (true, _) => format!("{low:04x} {high:04x}"),
         };
         // In an IT block, instructions are decoded otherwise.
-        let block = buffers.insns().iter();
+        let block = buffers.steps().iter();
         let mut next = va;
         let in_block = block
-            .map(|insn| {
+            .map(|step| {
                 let this = next;
-                next += u32::from(insn.len);
-                (this, *insn)
+                next += u32::from(step.decoded.len);
+                (this, step.decoded)
             })
             .find(|(this, _)| *this == pc);
         let decoded = in_block.map_or(decoded, |(_, insn)| insn);
