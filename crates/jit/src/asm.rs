@@ -689,9 +689,19 @@ impl Asm {
     /// A fused multiply-add of the `231` form, `dst = ±(a * b) ± dst`, by its opcode in VEX map 2;
     /// or another instruction of that map with three operands and W as `double` says.
     pub fn fused(&mut self, opcode: u8, double: bool, dst: Xmm, a: Xmm, b: impl Into<XmmLoc>) {
+        self.vex((2, 1), double, opcode, dst, a, b.into());
+    }
+
+    /// An AVX instruction on 128 bits of packed f32 or f64, `dst = a op b`, by its opcode in VEX map 1.
+    pub fn avx(&mut self, opcode: u8, double: bool, dst: Xmm, a: Xmm, b: impl Into<XmmLoc>) {
+        self.vex((1, u8::from(double)), false, opcode, dst, a, b.into());
+    }
+
+    /// An instruction with a VEX prefix, by its map and the number of its other prefix.
+    fn vex(&mut self, (map, pp): (u8, u8), w: bool, opcode: u8, dst: Xmm, a: Xmm, b: XmmLoc) {
         let low = |reg: Gpr| gpr(reg as u8 & 7);
         // The extension bits are in the prefix, not in REX.
-        let (base, index, rest) = match b.into() {
+        let (base, index, rest) = match b {
             XmmLoc::Reg(reg) => (reg.0, 0, Loc::Reg(gpr(reg.0 & 7))),
             XmmLoc::Mem(mem) => {
                 let rest = Mem {
@@ -703,11 +713,11 @@ impl Asm {
                 (mem.base as u8, index, Loc::Mem(rest))
             }
         };
-        // Inverted bits 3 of the registers; map 2.
+        // Inverted bits 3 of the registers.
         let inverted = !(dst.0 >> 3 << 2 | index >> 3 << 1 | base >> 3) & 7;
         self.byte(0xc4);
-        self.byte(inverted << 5 | 2);
-        self.byte(u8::from(double) << 7 | (!a.0 & 15) << 3 | 1);
+        self.byte(inverted << 5 | map);
+        self.byte(u8::from(w) << 7 | (!a.0 & 15) << 3 | pp);
         self.modrm(Prefix::None, false, false, &[opcode], dst.0 & 7, rest);
     }
 

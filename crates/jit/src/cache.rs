@@ -56,20 +56,32 @@ pub struct Block {
     pub direct: u64,
 }
 
-/// An access to the window.
+/// Code at which the host may raise an exception.
 #[derive(Clone, Copy, Debug)]
 pub struct Site {
-    /// Offset in code memory (in a block's code, until it is added) of the instruction that names the
-    /// window, which a jump may replace.
+    /// Offset in code memory (in a block's code, until it is added) of its first instruction, which a
+    /// jump may replace.
     pub start: u32,
-    /// Where the code of the access ends.
+    /// Where it ends.
     pub end: u32,
-    /// Where the code is that looks the page up in the tables.
-    pub look_up: u32,
-    /// It is a store.
-    pub write: bool,
-    /// How often the window could not have the page.
+    /// Where the code is that does it otherwise: looks the page up in the tables, or has the
+    /// interpreter execute the instruction.
+    pub otherwise: u32,
+    /// What it is.
+    pub kind: SiteKind,
+    /// How often it had to be done otherwise.
     pub misses: u8,
+}
+
+/// What a [`Site`] is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SiteKind {
+    /// A load from the window.
+    Load,
+    /// A store to the window.
+    Store,
+    /// Floating point.
+    Float,
 }
 
 /// An instruction that generated code can hand to the interpreter.
@@ -112,8 +124,10 @@ pub struct Cache {
     dead: NumberMap<u64, Block>,
     /// Instructions for the interpreter, by number.
     pub ops: Vec<Op>,
-    /// Accesses to windows, in the order of their code.
+    /// Where the host may raise exceptions, in the order of the code.
     sites: Vec<Site>,
+    /// Floating-point sites that a jump replaces for now, and what it was written over.
+    avoided: Vec<(usize, [u8; JUMP])>,
     /// Blocks translated so far.
     pub translated: u64,
     /// Blocks dropped because their code was written.
@@ -128,6 +142,10 @@ const BLOCK_ROOM: usize = 64 << 10;
 const MAX_OPS: usize = 1 << 19;
 /// An access is no longer made through the window when it missed so often.
 const MISSES: u8 = 8;
+/// Nor floating point by the host when it raised so many exceptions since it was last given a chance.
+const EXCEPTIONS: u8 = 64;
+/// Bytes of a jump.
+const JUMP: usize = 5;
 
 impl Cache {
     /// An empty cache of `len` bytes; `anonymous`: see [`CodeMemory::new`].
@@ -145,6 +163,7 @@ impl Cache {
             dead: NumberMap::default(),
             ops: Vec::new(),
             sites: Vec::new(),
+            avoided: Vec::new(),
             translated: 0,
             invalidated: 0,
             flushes: 0,
@@ -187,6 +206,7 @@ impl Cache {
         self.dead.clear();
         self.ops.clear();
         self.sites.clear();
+        self.avoided.clear();
         self.flushes += 1;
     }
 
@@ -235,7 +255,7 @@ impl Cache {
         self.sites.extend(sites.map(|site| Site {
             start: used + site.start,
             end: used + site.end,
-            look_up: used + site.look_up,
+            otherwise: used + site.otherwise,
             ..site
         }));
         let block = Block {
@@ -258,7 +278,7 @@ impl Cache {
         block
     }
 
-    /// The access to a window whose code is at an address, and its number.
+    /// The site that an address is in, and its number.
     pub fn site(&self, at: u64) -> Option<(usize, Site)> {
         let at = u32::try_from(at.checked_sub(self.memory.origin())?).ok()?;
         let number = self.sites.partition_point(|site| site.start <= at);
@@ -267,17 +287,37 @@ impl Cache {
         (at < site.end).then_some((number, site))
     }
 
-    /// Notes that the window could not have the page that an access was to; after some times, the
-    /// access looks pages up in the tables at once.
+    /// Notes that a site had to be done otherwise; after some times, it is at once.
     pub fn missed(&mut self, number: usize) {
         let Some(site) = self.sites.get_mut(number) else {
             return;
         };
         site.misses = site.misses.saturating_add(1);
-        if site.misses == MISSES {
-            let origin = self.memory.origin();
-            let (from, to) = (site.start, site.look_up);
-            self.redirect(origin + u64::from(from), origin + u64::from(to));
+        let site = *site;
+        let most = match site.kind {
+            SiteKind::Load | SiteKind::Store => MISSES,
+            SiteKind::Float => EXCEPTIONS,
+        };
+        if site.misses == most {
+            let (start, origin) = (site.start as usize, self.memory.origin());
+            if site.kind == SiteKind::Float {
+                let mut code = [0; JUMP];
+                self.memory.read(start, &mut code);
+                self.avoided.push((number, code));
+            }
+            let otherwise = origin + u64::from(site.otherwise);
+            self.redirect(origin + u64::from(site.start), otherwise);
+        }
+    }
+
+    /// Gives floating point that raised many exceptions another chance: a program may have left the
+    /// numbers behind that did.
+    pub fn try_again(&mut self) {
+        for (number, code) in std::mem::take(&mut self.avoided) {
+            if let Some(site) = self.sites.get_mut(number) {
+                site.misses = 0;
+                self.memory.write(site.start as usize, &code);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::flags::Recipe;
 use super::memory::{Moved, Place};
-use super::{Translator, vfp};
+use super::Translator;
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Sh, Width};
 use crate::context::{STATE, Shared, TABLES};
 use crate::tables;
@@ -65,19 +65,6 @@ pub(super) enum Kind {
         slow: Label,
         moved: Option<Moved>,
         back: Label,
-    },
-    /// A result of the host's that may be wrong.
-    Special {
-        back: Label,
-        slow: Label,
-        double: bool,
-    },
-    /// VFP arithmetic in another mode than the usual one.
-    Flush {
-        back: Label,
-        slow: Label,
-        double: bool,
-        flush: vfp::Flush,
     },
     /// Switches between A32 and T32 state.
     Switch { back: Label },
@@ -214,13 +201,6 @@ impl Translator<'_> {
                 }
                 self.asm.jmp(back);
             }
-            Kind::Special { back, slow, double } => self.place_special(double, back, slow),
-            Kind::Flush {
-                back,
-                slow,
-                double,
-                flush,
-            } => self.place_flush(double, flush, back, slow),
             Kind::Switch { back } => {
                 let cpsr = Mem::at(STATE, self.layout.cpsr);
                 self.asm.alu_imm(Width::B32, Alu::Xor, cpsr, psr::T as i32);

@@ -3,7 +3,8 @@
 use super::analysis::Form;
 use super::cold::Kind;
 use super::flags::shift_constant;
-use super::{Translator, WindowSite, pinned};
+use super::{HostSite, Translator, pinned};
+use crate::cache::SiteKind;
 use crate::asm::{Alu, Cc, Gpr, Label, Loc, Mem, Prefix, Sh, Width, Xmm};
 use crate::context::TABLES;
 use crate::tables;
@@ -246,7 +247,7 @@ impl Translator<'_> {
             _ => Gpr::Rcx,
         };
         let slow = self.slow_at(decoded, done, address);
-        self.site(look_up, moved.write());
+        self.site(look_up, access_kind(moved.write()));
         self.emit(moved, memory);
         self.asm.bind(back);
         let access = Kind::LookUp {
@@ -262,13 +263,14 @@ impl Translator<'_> {
         self.form = Form::None;
     }
 
-    /// Notes that an access through the window begins here.
-    fn site(&mut self, look_up: Label, write: bool) {
-        self.buffers.sites.push(WindowSite {
+    /// Notes that code begins here at which the host may raise an exception; it ends with the
+    /// instruction.
+    pub(super) fn site(&mut self, otherwise: Label, kind: SiteKind) {
+        self.buffers.sites.push(HostSite {
             start: self.asm.code.len(),
             end: 0,
-            look_up,
-            write,
+            otherwise,
+            kind,
         });
     }
 
@@ -304,7 +306,7 @@ impl Translator<'_> {
     /// at RDX plus the register. Aside, for those that do not find it there: a look-up.
     fn reach_window(&mut self, write: bool, address: Gpr, slow: Label) {
         let (look_up, back) = (self.asm.label(), self.asm.label());
-        self.site(look_up, write);
+        self.site(look_up, access_kind(write));
         self.asm.lea64(Gpr::Rdx, Mem::at(TABLES, tables::WINDOW));
         self.asm.bind(back);
         let access = Kind::LookUp {
@@ -616,5 +618,14 @@ fn size_of_access(size: Size) -> u8 {
         Size::Byte | Size::SignedByte => 1,
         Size::Half | Size::SignedHalf => 2,
         Size::Word => 4,
+    }
+}
+
+/// What an access through the window is.
+fn access_kind(write: bool) -> SiteKind {
+    if write {
+        SiteKind::Store
+    } else {
+        SiteKind::Load
     }
 }

@@ -22,8 +22,8 @@ mod vectors;
 pub mod vfp;
 
 use crate::asm::{Alu, Asm, Cc, Gpr, Label, Loc, Mem, Width};
-use crate::cache::{EXIT_BEFORE, Op, Site};
-use crate::context::{Layout, PINNED, STATE, Shared, TABLES};
+use crate::cache::{EXIT_BEFORE, Op, Site, SiteKind};
+use crate::context::{Layout, PINNED, STATE, Shared, TABLES, fp};
 use crate::tables;
 use crate::thunks::{Thunks, register};
 pub use branch::ends_block;
@@ -98,14 +98,13 @@ pub struct Entries {
     pub count: usize,
 }
 
-/// An access through the window.
-struct WindowSite {
+/// Code at which the host may raise an exception: see [`Site`].
+struct HostSite {
     /// Offset of its code.
     start: usize,
     end: usize,
-    /// The code that looks the page up.
-    look_up: Label,
-    write: bool,
+    otherwise: Label,
+    kind: SiteKind,
 }
 
 /// The translator's buffers, kept between blocks.
@@ -115,7 +114,7 @@ pub struct Buffers {
     live: Vec<Liveness>,
     head: Vec<Step>,
     cold: Vec<Cold>,
-    sites: Vec<WindowSite>,
+    sites: Vec<HostSite>,
     /// Offset of each instruction's code, and of what follows the last.
     marks: Vec<usize>,
 }
@@ -126,14 +125,14 @@ impl Buffers {
         &self.steps
     }
 
-    /// The accesses through the window, with the assembler that has the block's code.
+    /// Where the host may raise exceptions, with the assembler that has the block's code.
     pub fn sites(&self, asm: &Asm) -> impl Iterator<Item = Site> {
         self.sites.iter().filter_map(|site| {
             Some(Site {
                 start: site.start as u32,
                 end: site.end as u32,
-                look_up: asm.offset(site.look_up)? as u32,
-                write: site.write,
+                otherwise: asm.offset(site.otherwise)? as u32,
+                kind: site.kind,
                 misses: 0,
             })
         })
@@ -181,8 +180,8 @@ pub struct Translator<'a> {
     skip: Option<Label>,
     /// The direct entry.
     start: Label,
-    /// Floating point was found enabled in this block.
-    fp_checked: bool,
+    /// What floating point was found to be allowed in this block: a value of [`Shared::fp`].
+    fp_found: u8,
 }
 
 impl<'a> Translator<'a> {
@@ -218,7 +217,7 @@ impl<'a> Translator<'a> {
             merged: false,
             skip: None,
             start,
-            fp_checked: false,
+            fp_found: fp::OFF,
         }
     }
 
@@ -327,9 +326,9 @@ impl<'a> Translator<'a> {
             self.settle_flags(flag::ALL);
             self.restart();
         } else {
-            let (pc, at, fp_checked) = (self.pc, self.at, self.fp_checked);
+            let (pc, at, fp_found) = (self.pc, self.at, self.fp_found);
             self.pc = self.request.va;
-            self.fp_checked = false;
+            self.fp_found = fp::OFF;
             self.count_block();
             for (i, Step { decoded, it, .. }) in head.iter().enumerate() {
                 self.at = i;
@@ -343,7 +342,7 @@ impl<'a> Translator<'a> {
             }
             self.load_held(self.held_at[AT_HEAD] & !self.vectors.valid);
             self.asm.jmp(after);
-            (self.pc, self.at, self.fp_checked) = (pc, at, fp_checked);
+            (self.pc, self.at, self.fp_found) = (pc, at, fp_found);
         }
         self.buffers.head = head;
     }
@@ -565,7 +564,7 @@ impl<'a> Translator<'a> {
         self.asm.call_to(self.thunks.slow);
         self.form = Form::None;
         // It may have changed the mode of floating point, and any register.
-        self.fp_checked = false;
+        self.fp_found = fp::OFF;
         self.vectors.valid = 0;
     }
 

@@ -351,7 +351,7 @@ fn generated_code_reaches_memory_through_the_tables_only() {
                     end <= site.start as usize && site.start < site.end,
                     "{site:?}"
                 );
-                assert!(site.look_up as usize >= entries.cold, "{site:?}");
+                assert!(site.otherwise as usize >= entries.cold, "{site:?}");
                 end = site.start as usize + 1;
                 windows += 1;
             }
