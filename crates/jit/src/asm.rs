@@ -734,11 +734,6 @@ impl Asm {
         self.sse3a(false, opcode, dst, gpr(src.0), imm);
     }
 
-    /// `stmxcsr [mem]`.
-    pub fn stmxcsr(&mut self, to: Mem) {
-        self.modrm(Prefix::None, false, false, &[0x0f, 0xae], 3, to.into());
-    }
-
     /// `palignr dst, src, bytes`.
     pub fn align_right(&mut self, dst: Xmm, src: Xmm, bytes: u8) {
         let src = Loc::Reg(gpr(src.0));

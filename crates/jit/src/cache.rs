@@ -368,3 +368,65 @@ impl Cache {
 
 /// How far before its checked entry a block has code that leaves for the block's own address.
 pub const EXIT_BEFORE: u64 = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A cache with one block of NOPs with a site in it, whose code goes on at offset 32.
+    fn with_site(kind: SiteKind) -> Cache {
+        let mut cache = Cache::new(1 << 20, false).expect("the host has memory");
+        let mut asm = Asm::new(0);
+        asm.code.resize(64, 0x90);
+        let site = Site {
+            start: 8,
+            end: 24,
+            otherwise: 32,
+            kind,
+            misses: 0,
+        };
+        let key = Key::new(0, 0, false, false);
+        cache.add(key, 0, &asm, (0, 0), std::iter::once(site));
+        cache
+    }
+
+    fn code(cache: &Cache) -> [u8; JUMP] {
+        let mut code = [0; JUMP];
+        cache.memory.read(8, &mut code);
+        code
+    }
+
+    #[test]
+    fn floating_point_that_raises_many_exceptions_has_another_chance() {
+        let mut cache = with_site(SiteKind::Float);
+        let (number, _) = cache.site(cache.memory.origin() + 23).expect("it is there");
+        assert!(cache.site(cache.memory.origin() + 24).is_none());
+        for _ in 1..EXCEPTIONS {
+            cache.missed(number);
+        }
+        assert_eq!(code(&cache), [0x90; JUMP]);
+        for _ in 0..2 {
+            cache.missed(number);
+            // JMP to the other code, 19 bytes behind it.
+            assert_eq!(code(&cache), [0xe9, 19, 0, 0, 0]);
+        }
+        cache.try_again();
+        assert_eq!(code(&cache), [0x90; JUMP]);
+        assert_eq!(
+            cache
+                .site(cache.memory.origin() + 8)
+                .map(|(_, site)| site.misses),
+            Some(0)
+        );
+    }
+
+    #[test]
+    fn an_access_that_misses_its_window_does_not() {
+        let mut cache = with_site(SiteKind::Load);
+        for _ in 0..MISSES {
+            cache.missed(0);
+        }
+        cache.try_again();
+        assert_eq!(code(&cache), [0xe9, 19, 0, 0, 0]);
+    }
+}

@@ -681,11 +681,20 @@ fn fused_multiplications() {
 }
 
 #[test]
-fn the_status_register_is_stored() {
+fn instructions_with_three_operands() {
     let mut checker = Checker::new();
-    for memory in memories() {
-        let text = operand(Width::B32, Loc::Mem(memory));
-        checker.check(&format!("stmxcsr {text}"), |asm| asm.stmxcsr(memory));
+    for (opcode, mnemonic) in [(0x54, "vandp"), (0x58, "vaddp")] {
+        for (double, letter) in [(false, 's'), (true, 'd')] {
+            for (dst, a) in [(0, 15), (15, 0), (3, 9), (9, 3)] {
+                for b in checker.vectors() {
+                    let text = vector("xmmword", b);
+                    let wanted = format!("{mnemonic}{letter} xmm{dst}, xmm{a}, {text}");
+                    checker.check(&wanted, |asm| {
+                        asm.avx(opcode, double, Xmm(dst), Xmm(a), b);
+                    });
+                }
+            }
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Code that is placed behind the block, since it is seldom executed: what leaves it, and slow paths.
 
+use super::Translator;
 use super::flags::Recipe;
 use super::memory::{Moved, Place};
-use super::Translator;
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Sh, Width};
 use crate::context::{STATE, Shared, TABLES};
 use crate::tables;

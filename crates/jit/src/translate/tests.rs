@@ -4,6 +4,7 @@
 mod golden;
 
 use super::*;
+use crate::cache::{Site, SiteKind};
 use crate::tables::{EXECUTE, READ, UNALIGNED, WINDOW, WRITE};
 use iced_x86::{
     Code, Decoder, DecoderOptions, FlowControl, InstructionInfoFactory, MemorySize, Mnemonic,
@@ -324,7 +325,8 @@ fn check(code: &[u8], va: u32) -> usize {
 #[test]
 fn generated_code_reaches_memory_through_the_tables_only() {
     let mut random = Random(1);
-    let (mut blocks, mut instructions, mut accesses, mut windows) = (0, 0, 0, 0);
+    let (mut blocks, mut instructions, mut accesses) = (0, 0, 0);
+    let (mut windows, mut calculations) = (0, 0);
     for round in 0..40 {
         let t32 = round % 2 == 1;
         let bytes = page(&mut random, t32);
@@ -344,16 +346,19 @@ fn generated_code_reaches_memory_through_the_tables_only() {
             let Some(entries) = translate_into(&mut asm, &mut buffers, &halfword, request) else {
                 continue;
             };
-            // Wherever an access through the window faults, the code is known that is to do it.
+            // Wherever an access through the window faults or floating point raises an exception, the
+            // code is known that is to do it.
             let mut end = entries.checked;
-            for site in buffers.sites(&asm) {
+            let sites: Vec<Site> = buffers.sites(&asm).collect();
+            calculations += check_calculations(&asm.code, &sites);
+            for site in &sites {
                 assert!(
                     end <= site.start as usize && site.start < site.end,
                     "{site:?}"
                 );
                 assert!(site.otherwise as usize >= entries.cold, "{site:?}");
                 end = site.start as usize + 1;
-                windows += 1;
+                windows += usize::from(site.kind != SiteKind::Float);
             }
             blocks += 1;
             instructions += entries.count;
@@ -365,6 +370,38 @@ fn generated_code_reaches_memory_through_the_tables_only() {
         "{blocks}, {instructions}"
     );
     assert!(accesses > 10_000 && windows > 5000, "{accesses}, {windows}");
+    assert!(calculations > 1000, "{calculations}");
+}
+
+/// Asserts that all that may raise floating-point exceptions is in one of the sites. Returns how many
+/// such instructions there are.
+fn check_calculations(code: &[u8], sites: &[Site]) -> usize {
+    let mut decoder = Decoder::with_ip(64, code, ORIGIN, DecoderOptions::NONE);
+    let calculates = |name: &str| {
+        let name = name.strip_prefix('v').unwrap_or(name);
+        let suffix = ["ss", "sd", "ps", "pd"];
+        let operation = [
+            "add", "sub", "mul", "div", "sqrt", "min", "max", "cmp", "ucomi", "comi", "fmadd",
+            "fmsub", "fnmadd", "fnmsub", "round", "dp", "hadd", "hsub", "addsub",
+        ];
+        let plain = suffix.iter().any(|suffix| name.ends_with(suffix));
+        name.starts_with("cvt") || plain && operation.iter().any(|known| name.starts_with(known))
+    };
+    let mut count = 0;
+    for insn in &mut decoder {
+        let name = format!("{:?}", insn.mnemonic()).to_lowercase();
+        if calculates(&name) {
+            let at = (insn.ip() - ORIGIN) as u32;
+            let float = |site: &&Site| site.kind == SiteKind::Float;
+            let known = sites.iter().filter(float);
+            let known = known
+                .into_iter()
+                .any(|site| (site.start..site.end).contains(&at));
+            assert!(known, "{name} at {at:#x}");
+            count += 1;
+        }
+    }
+    count
 }
 
 #[test]

@@ -78,50 +78,48 @@ impl Translator<'_> {
                 self.vector_store(X1, q, d);
                 self.asm.bind(done);
             }
-            Simd::FloatUnary { op, q, d, m } => {
-                match op {
-                    FloatUnary::Vabs => {
-                        self.check_fp();
-                        self.vector_load(X1, q, m);
-                        self.constant(X0, offset_of!(Shared, f32_magnitude));
-                        self.sse(op::AND, X1, X0);
-                        self.vector_store(X1, q, d);
-                    }
-                    FloatUnary::Vneg => {
-                        self.check_fp();
-                        self.vector_load(X1, q, m);
-                        self.splat(X0, 2, SIGN);
-                        self.sse(op::XOR, X1, X0);
-                        self.vector_store(X1, q, d);
-                    }
-                    FloatUnary::Vrecpe | FloatUnary::Vrsqrte => {
-                        let (slow, done) = self.begin_arithmetic(decoded);
-                        self.vector_load(X1, q, m);
-                        self.begin_checks();
-                        self.estimate(op == FloatUnary::Vrsqrte, q, slow);
-                        self.vector_store(X1, q, d);
-                        self.asm.bind(done);
-                    }
-                    _ => {
-                        let (slow, done) = self.begin_arithmetic(decoded);
-                        self.vector_load(X1, q, m);
-                        self.begin_checks();
-                        self.zero(X2);
-                        let operation = match op {
-                            FloatUnary::VceqZero => FloatOp::Vceq,
-                            FloatUnary::VcgeZero | FloatUnary::VcleZero => FloatOp::Vcge,
-                            _ => FloatOp::Vcgt,
-                        };
-                        if matches!(op, FloatUnary::VcleZero | FloatUnary::VcltZero) {
-                            self.copy(X2, X1);
-                            self.zero(X1);
-                        }
-                        self.binary_float(operation, slow);
-                        self.vector_store(X1, q, d);
-                        self.asm.bind(done);
-                    }
+            Simd::FloatUnary { op, q, d, m } => match op {
+                FloatUnary::Vabs => {
+                    self.check_fp();
+                    self.vector_load(X1, q, m);
+                    self.constant(X0, offset_of!(Shared, f32_magnitude));
+                    self.sse(op::AND, X1, X0);
+                    self.vector_store(X1, q, d);
                 }
-            }
+                FloatUnary::Vneg => {
+                    self.check_fp();
+                    self.vector_load(X1, q, m);
+                    self.splat(X0, 2, SIGN);
+                    self.sse(op::XOR, X1, X0);
+                    self.vector_store(X1, q, d);
+                }
+                FloatUnary::Vrecpe | FloatUnary::Vrsqrte => {
+                    let (slow, done) = self.begin_arithmetic(decoded);
+                    self.vector_load(X1, q, m);
+                    self.begin_checks();
+                    self.estimate(op == FloatUnary::Vrsqrte, q, slow);
+                    self.vector_store(X1, q, d);
+                    self.asm.bind(done);
+                }
+                _ => {
+                    let (slow, done) = self.begin_arithmetic(decoded);
+                    self.vector_load(X1, q, m);
+                    self.begin_checks();
+                    self.zero(X2);
+                    let operation = match op {
+                        FloatUnary::VceqZero => FloatOp::Vceq,
+                        FloatUnary::VcgeZero | FloatUnary::VcleZero => FloatOp::Vcge,
+                        _ => FloatOp::Vcgt,
+                    };
+                    if matches!(op, FloatUnary::VcleZero | FloatUnary::VcltZero) {
+                        self.copy(X2, X1);
+                        self.zero(X1);
+                    }
+                    self.binary_float(operation, slow);
+                    self.vector_store(X1, q, d);
+                    self.asm.bind(done);
+                }
+            },
             Simd::Cvt {
                 to_fixed,
                 q,
