@@ -35,11 +35,16 @@ where
             engine.panic = Some(panic);
             false
         });
-        if opened {
+        let origin = engine.cache.memory.origin();
+        if opened && site.write {
             return Some(at);
         }
+        if opened {
+            // From the beginning: of two pages, the second may have brought the window's end for the first.
+            return Some(origin + u64::from(site.start));
+        }
         engine.cache.missed(number);
-        Some(engine.cache.memory.origin() + u64::from(site.look_up))
+        Some(origin + u64::from(site.look_up))
     }
 
     /// Has the window have the page of an access that did not find it.
