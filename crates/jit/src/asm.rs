@@ -511,6 +511,18 @@ impl Asm {
         );
     }
 
+    /// `tzcnt dst, src`; hosts without it execute `bsf`, which is the same if `src` is not 0.
+    pub fn tzcnt(&mut self, dst: Gpr, src: impl Into<Loc>) {
+        self.modrm(
+            Prefix::F3,
+            false,
+            false,
+            &[0x0f, 0xbc],
+            dst as u8,
+            src.into(),
+        );
+    }
+
     /// `setcc dst`.
     pub fn setcc(&mut self, cc: Cc, dst: impl Into<Loc>) {
         let dst = dst.into();

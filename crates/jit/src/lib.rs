@@ -200,6 +200,9 @@ const HEAT: usize = 1 << 16;
 /// Ticks after which floating point that raised many exceptions of the host has another chance.
 const CHANCES: u64 = 64;
 
+/// Bytes that an instruction accesses at most, of those that look up two pages: 16 registers.
+const LONGEST_ACCESS: u32 = 64;
+
 /// Decoded instructions that the interpreter keeps: of code that is not translated yet.
 const INTERPRETED: usize = 1 << 15;
 
@@ -719,14 +722,19 @@ where
             }
             engine.unpack();
             let core = engine.vcpu.core();
-            if va != 0
-                && let Some(page) = core.tlb.page(core.tlb.data, va)
-            {
-                let holds_code = core.machine.code().holds_code(page.offset);
-                let context = core.tlb.data;
-                engine
-                    .tables
-                    .fill(context, va, &page, engine.host, holds_code);
+            let context = core.tlb.data;
+            let last = va.wrapping_add(LONGEST_ACCESS - 1);
+            let across = (va ^ last) >> 12 != 0;
+            for va in [(va != 0).then_some(va), (va != 0 && across).then_some(last)] {
+                let core = engine.vcpu.core();
+                if let Some(va) = va
+                    && let Some(page) = core.tlb.page(context, va)
+                {
+                    let holds_code = core.machine.code().holds_code(page.offset);
+                    engine
+                        .tables
+                        .fill(context, va, &page, engine.host, holds_code);
+                }
             }
             return 0;
         }

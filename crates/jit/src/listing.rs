@@ -116,6 +116,8 @@ impl Listing<'_> {
             (self.thunks.indirect, "indirect"),
             (self.thunks.interpret, "interpret"),
             (self.thunks.slow, "slow"),
+            (self.thunks.load_across, "load_across"),
+            (self.thunks.store_across, "store_across"),
             (self.origin + self.entries.checked as u64, "checked"),
             (self.origin + self.entries.direct as u64, "direct"),
         ];

@@ -1,7 +1,8 @@
 //! The fixed pieces of code at the start of code memory.
 
-use crate::asm::{Alu, Asm, Gpr, Loc, Mem, Width};
+use crate::asm::{Alu, Asm, Cc, Gpr, Loc, Mem, Sh, Width};
 use crate::context::{Layout, Leave, PINNED, STATE, Shared, TABLES};
+use crate::tables;
 use std::mem::offset_of;
 
 /// Addresses of the fixed pieces.
@@ -20,6 +21,12 @@ pub struct Thunks {
     /// Has the interpreter execute the instruction whose number is in EAX; ECX is the address that
     /// it accesses. Returns if execution goes on behind it.
     pub slow: u64,
+    /// Loads the guest registers in EAX, a bit each, from two pages: words from the address in ECX,
+    /// which is a multiple of 4. Returns with the last word in ECX and the host's zero flag clear;
+    /// with it set and ECX as it was, if the tables do not have both pages.
+    pub load_across: u64,
+    /// Stores them, likewise; ECX is anything then.
+    pub store_across: u64,
 }
 
 /// `[STATE + 4 * n]`: R(n) in the architectural state.
@@ -94,7 +101,7 @@ pub fn assemble(asm: &mut Asm, layout: Layout, engine: u64, helper: u64) -> Thun
     asm.alu_imm(Width::B64, Alu::Add, Gpr::Rsp, 8);
     asm.test(Width::B32, Gpr::Rax, Gpr::Rax);
     let not_next = asm.label();
-    asm.jcc(crate::asm::Cc::Ne, not_next);
+    asm.jcc(Cc::Ne, not_next);
     reload(asm);
     // The instruction may have changed the context.
     let tables = Mem::at(STATE, layout.shared(offset_of!(Shared, tables)));
@@ -105,6 +112,57 @@ pub fn assemble(asm: &mut Asm, layout: Layout, engine: u64, helper: u64) -> Thun
     asm.alu_imm(Width::B64, Alu::Add, Gpr::Rsp, 8);
     asm.mov_imm(Gpr::Rax, Leave::Step as u32);
     asm.jmp(spilled);
+
+    thunks.load_across = asm.here();
+    across(asm, false);
+    thunks.store_across = asm.here();
+    across(asm, true);
     asm.finish();
     thunks
+}
+
+/// [`Thunks::load_across`], [`Thunks::store_across`].
+fn across(asm: &mut Asm, write: bool) {
+    use Gpr::{R8, R9, Rax, Rcx, Rdi, Rdx, Rsi};
+    let table = if write { tables::WRITE } else { tables::READ };
+    let missing = asm.label();
+    // Guest registers' host registers are free from here on.
+    spill(asm);
+    asm.store(Width::B32, Rdx, Rcx);
+    asm.shift(Width::B32, Sh::Shr, Rdx, 12);
+    for addend in [R8, R9] {
+        let entry = Mem::indexed(TABLES, Rdx, 3, table);
+        asm.load(Width::B64, addend, entry);
+        asm.test(Width::B64, addend, addend);
+        asm.jcc(Cc::E, missing);
+        // Behind the last page is the first one.
+        asm.alu_imm(Width::B32, Alu::Add, Rdx, 1);
+        asm.alu_imm(Width::B32, Alu::And, Rdx, 0xf_ffff);
+    }
+    let (next, same_page) = (asm.label(), asm.label());
+    asm.bind(next);
+    asm.tzcnt(Rdx, Rax);
+    let register = Mem::indexed(STATE, Rdx, 2, 0);
+    let memory = Mem::indexed(R8, Rcx, 0, 0);
+    let (from, to) = if write {
+        (register, memory)
+    } else {
+        (memory, register)
+    };
+    asm.load(Width::B32, Rdi, from);
+    asm.store(Width::B32, to, Rdi);
+    asm.alu_imm(Width::B32, Alu::Add, Rcx, 4);
+    asm.store(Width::B32, Rdx, Rcx);
+    asm.alu_imm(Width::B32, Alu::And, Rdx, 0xfff);
+    asm.jcc(Cc::Ne, same_page);
+    asm.store(Width::B64, R8, R9);
+    asm.bind(same_page);
+    asm.lea(Rsi, Mem::at(Rax, -1));
+    asm.alu(Width::B32, Alu::And, Rax, Rsi);
+    asm.jcc(Cc::Ne, next);
+    asm.store(Width::B32, Rcx, Rdi);
+    asm.alu_imm(Width::B32, Alu::Or, Rax, 1);
+    asm.bind(missing);
+    reload(asm);
+    asm.ret();
 }

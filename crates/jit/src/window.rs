@@ -30,6 +30,9 @@ where
         // to it, as in `interpret_one`; if not, only what never changes while it executes is read.
         let engine = unsafe { &mut *engine.cast::<Self>() };
         let (number, site) = engine.cache.site(at)?;
+        if (fault == Fault::Float) != (site.kind == SiteKind::Float) {
+            return None;
+        }
         // The handler has no frames that a panic could unwind either.
         let done = catch_unwind(AssertUnwindSafe(|| {
             let opened = match fault {
@@ -48,10 +51,15 @@ where
             engine.panic = Some(panic);
             false
         });
-        if opened {
+        let origin = engine.cache.memory.origin();
+        if opened && site.kind == SiteKind::Store {
             return Some(at);
         }
-        Some(engine.cache.memory.origin() + u64::from(site.otherwise))
+        if opened {
+            // From the beginning: of two pages, the second may have brought the window's end for the first.
+            return Some(origin + u64::from(site.start));
+        }
+        Some(origin + u64::from(site.otherwise))
     }
 
     /// Has the window have the page of an access that did not find it.

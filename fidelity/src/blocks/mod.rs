@@ -7,6 +7,7 @@
 //! everything that there is at the end, and takes out of a program that differs all that does not
 //! matter. What is between instructions is tested here; what instructions do is compared with QEMU.
 
+mod across;
 pub mod check;
 pub mod generate;
 pub mod handlers;

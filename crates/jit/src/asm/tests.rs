@@ -400,6 +400,7 @@ fn arithmetic() {
         for loc in checker.locations() {
             let text = operand(Width::B32, loc);
             checker.check(&format!("lzcnt {r}, {text}"), |asm| asm.lzcnt(reg, loc));
+            checker.check(&format!("tzcnt {r}, {text}"), |asm| asm.tzcnt(reg, loc));
         }
     }
     checker.check("lahf", Asm::lahf);

@@ -2,7 +2,7 @@
 
 use super::Translator;
 use super::flags::Recipe;
-use super::memory::{Moved, Place};
+use super::memory::{Moved, Place, Span};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Sh, Width};
 use crate::context::{STATE, Shared, TABLES};
 use crate::tables;
@@ -59,11 +59,19 @@ pub(super) enum Kind {
     LookUp {
         write: bool,
         place: Place,
-        /// Bytes, and alignment that is needed in any case.
-        size: u8,
+        span: Span,
+        /// Alignment that is needed in any case.
         least: u8,
         slow: Label,
         moved: Option<Moved>,
+        back: Label,
+    },
+    /// Loads or stores the guest registers in a list from or to two pages, words from the address in
+    /// ECX: `back` if that can be done, as from behind the accesses.
+    Across {
+        write: bool,
+        list: u16,
+        slow: Label,
         back: Label,
     },
     /// Switches between A32 and T32 state.
@@ -181,24 +189,40 @@ impl Translator<'_> {
             Kind::LookUp {
                 write,
                 place,
-                size,
+                span,
                 least,
                 slow,
                 moved,
                 back,
             } => {
                 let address = self.load_address(place);
-                if size > 1 {
+                if span.element > 1 {
                     let aligned = self.asm.label();
-                    self.asm.test_imm8(address, size - 1);
+                    self.asm.test_imm8(address, span.element - 1);
                     self.asm.jcc(Cc::E, aligned);
-                    self.place_unaligned(slow, size.into(), least, address);
+                    self.place_unaligned(slow, span.bytes, least, address);
                     self.asm.bind(aligned);
                 }
+                self.within_page(span, slow);
                 self.look_up_in_tables(write, address, 1, slow);
                 if let Some(moved) = moved {
                     self.emit(moved, Mem::indexed(Gpr::Rdx, address, 0, 0));
                 }
+                self.asm.jmp(back);
+            }
+            Kind::Across {
+                write,
+                list,
+                slow,
+                back,
+            } => {
+                self.asm.mov_imm(Gpr::Rax, list.into());
+                self.asm.call_to(if write {
+                    self.thunks.store_across
+                } else {
+                    self.thunks.load_across
+                });
+                self.asm.jcc(Cc::E, slow);
                 self.asm.jmp(back);
             }
             Kind::Switch { back } => {

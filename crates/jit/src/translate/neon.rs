@@ -15,8 +15,9 @@ mod structures;
 pub mod tables;
 mod unary;
 
+use super::memory::Span;
 use super::{Translator, pinned};
-use crate::asm::{Alu, Cc, Gpr, Label, Mem, Prefix, Sh, Width, Xmm};
+use crate::asm::{Alu, Cc, Gpr, Label, Mem, Prefix, Width, Xmm};
 use crate::context::Shared;
 use skep_arm::insn::simd::{
     FloatOp, ImmOp, IntOp, LongOp, NarrowOp, ShiftOp, Simd, UnaryOp, Wback, simd_expand_imm,
@@ -751,17 +752,7 @@ impl Translator<'_> {
         let length = i32::from(regs) * 8;
         let base = self.loc(rn);
         self.asm.load(B32, Gpr::Rcx, base);
-        let done = if align > 1 {
-            let done = self.asm.label();
-            let slow = self.slow(decoded, done);
-            self.asm.test_imm8(Gpr::Rcx, align - 1);
-            self.asm.jcc(Cc::Ne, slow);
-            self.within_page(length, slow);
-            self.look_up(write, slow);
-            done
-        } else {
-            self.translate_span(decoded, write, length, 1 << size)
-        };
+        let done = self.reach_span(decoded, write, length as u32, (align, 1 << size));
         // Both halves of a register at once, where it is one.
         let q = d.is_multiple_of(2) && regs.is_multiple_of(2);
         for n in (0..regs).step_by(if q { 2 } else { 1 }) {
@@ -790,28 +781,25 @@ impl Translator<'_> {
         Some(())
     }
 
-    /// Goes to the slow path unless the `length` bytes at ECX lie in one page. Uses EDX.
-    fn within_page(&mut self, length: i32, slow: Label) {
-        self.asm.lea(Gpr::Rdx, Mem::at(Gpr::Rcx, length - 1));
-        self.asm.alu(B32, Alu::Xor, Gpr::Rdx, Gpr::Rcx);
-        self.asm.shift(B32, Sh::Shr, Gpr::Rdx, 12);
-        self.asm.jcc(Cc::Ne, slow);
-    }
-
-    /// As [`Translator::translate_address`], for elements that need their own alignment only where
-    /// unaligned accesses are not allowed.
-    fn translate_span(
+    /// Loads RDX with what is added to the address in ECX, for a span of elements: the address must be a
+    /// multiple of `align`, if that is more than 1, or of an element, where unaligned accesses are not
+    /// allowed. Returns the label that is to stand behind the instruction. Uses EAX.
+    fn reach_span(
         &mut self,
         decoded: &Decoded,
         write: bool,
-        length: i32,
-        element: u8,
+        bytes: u32,
+        (align, element): (u8, u8),
     ) -> Label {
         let done = self.asm.label();
         let slow = self.slow(decoded, done);
-        self.check_alignment(element, length as u32, 1, slow);
-        self.within_page(length, slow);
-        self.look_up(write, slow);
+        self.test_alignment(align, slow);
+        let span = Span {
+            bytes,
+            align: align.max(1),
+            element: if align > 1 { 1 } else { element },
+        };
+        self.look_up(write, span, slow);
         done
     }
 }

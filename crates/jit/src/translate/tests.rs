@@ -28,6 +28,8 @@ fn thunks() -> Thunks {
         indirect: ORIGIN - 0xd00,
         interpret: ORIGIN - 0xb00,
         slow: ORIGIN - 0xc00,
+        load_across: ORIGIN - 0xa00,
+        store_across: ORIGIN - 0x900,
     }
 }
 
@@ -175,6 +177,8 @@ fn check(code: &[u8], va: u32) -> usize {
                     thunks.indirect,
                     thunks.interpret,
                     thunks.slow,
+                    thunks.load_across,
+                    thunks.store_across,
                 ];
                 assert!(
                     (ORIGIN..end).contains(&to) || known.contains(&to),

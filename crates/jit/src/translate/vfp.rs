@@ -10,7 +10,7 @@ mod fixed;
 use super::analysis::Form;
 use super::cold::{Kind, To};
 use super::flags::{NOT_C, NZ, V};
-use super::memory::{Moved, Place};
+use super::memory::{Moved, Place, Span};
 use super::{Translator, pinned};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Prefix, Sh, Width, Xmm, XmmLoc};
 use crate::cache::SiteKind;
@@ -406,14 +406,13 @@ impl Translator<'_> {
         }
         let done = self.asm.label();
         let slow = self.slow(decoded, done);
-        if length > 4 {
-            // All of it lies in one page.
-            self.asm.lea(Gpr::Rdx, Mem::at(Gpr::Rcx, length - 1));
-            self.asm.alu(B32, Alu::Xor, Gpr::Rdx, Gpr::Rcx);
-            self.asm.shift(B32, Sh::Shr, Gpr::Rdx, 12);
-            self.asm.jcc(Cc::Ne, slow);
-        }
-        self.look_up_aligned(write, Gpr::Rcx, 4, slow);
+        self.test_alignment(4, slow);
+        let span = Span {
+            bytes: length as u32,
+            align: 4,
+            element: 1,
+        };
+        self.look_up(write, span, slow);
         for n in 0..count {
             let memory = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, i32::from(n) * size);
             self.vfp_move(write, double, d + n, memory);
