@@ -379,6 +379,7 @@ impl Translator<'_> {
                     bytes: size.into(),
                     align: size,
                     element: 1,
+                    at_once: true,
                 };
                 self.look_up(false, span, slow);
                 let from = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, 0);

@@ -49,6 +49,8 @@ pub(super) struct Span {
     pub align: u8,
     /// It must be one of this where unaligned accesses are not allowed.
     pub element: u8,
+    /// One instruction of the host accesses it all.
+    pub at_once: bool,
 }
 
 impl Span {
@@ -275,6 +277,7 @@ impl Translator<'_> {
                 bytes: size.into(),
                 align: size,
                 element: size,
+                at_once: true,
             },
             least,
             slow,
@@ -353,7 +356,7 @@ impl Translator<'_> {
         let (look_up, back) = (self.asm.label(), self.asm.label());
         self.site(look_up, access_kind(write));
         self.asm.lea64(Gpr::Rdx, Mem::at(TABLES, tables::WINDOW));
-        if span.may_cross() && !write {
+        if span.may_cross() && !write && !span.at_once {
             let last = |size: u32| {
                 let disp = span.bytes.saturating_sub(size) as i32;
                 Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, disp)
@@ -627,6 +630,7 @@ impl Translator<'_> {
             bytes: 4 * count as u32,
             align: 4,
             element: 1,
+            at_once: false,
         };
         let (across, moved) = (self.asm.label(), self.asm.label());
         self.test_alignment(4, slow);

@@ -182,6 +182,8 @@ pub struct Translator<'a> {
     start: Label,
     /// What floating point was found to be allowed in this block: a value of [`Shared::fp`].
     fp_found: u8,
+    /// The same at the start, when the block repeats itself.
+    fp_at_start: u8,
 }
 
 impl<'a> Translator<'a> {
@@ -218,6 +220,7 @@ impl<'a> Translator<'a> {
             skip: None,
             start,
             fp_found: fp::OFF,
+            fp_at_start: fp::OFF,
         }
     }
 
@@ -237,16 +240,21 @@ impl<'a> Translator<'a> {
         let count = steps.len();
         self.count = count;
         self.find_head(&steps);
-        let (mut repeats, mut va) = (false, self.request.va);
-        for Step { decoded, .. } in &steps {
-            repeats |= matches!(decoded.insn, Insn::B { offset }
-                if va.wrapping_add(self.ahead()).wrapping_add_signed(offset) == self.request.va);
+        let (mut repeated, mut va) = (0, self.request.va);
+        for (i, Step { decoded, .. }) in steps.iter().enumerate() {
+            if matches!(decoded.insn, Insn::B { offset }
+                if va.wrapping_add(self.ahead()).wrapping_add_signed(offset) == self.request.va)
+            {
+                repeated = i + 1;
+            }
             va = va.wrapping_add(u32::from(decoded.len));
         }
+        let repeats = repeated != 0;
         self.vectors = Vectors::choose(&steps, repeats);
         if repeats {
             self.held_at[AT_START] = self.vectors.chosen();
         }
+        self.fp_at_start = vfp::needed(steps.get(..repeated).unwrap_or_default());
         let mut entries = self.prologue(count);
         let mut ended = false;
         for i in 0..count {
@@ -328,7 +336,7 @@ impl<'a> Translator<'a> {
         } else {
             let (pc, at, fp_found) = (self.pc, self.at, self.fp_found);
             self.pc = self.request.va;
-            self.fp_found = fp::OFF;
+            self.fp_found = self.fp_at_start;
             self.count_block();
             for (i, Step { decoded, it, .. }) in head.iter().enumerate() {
                 self.at = i;
@@ -412,6 +420,7 @@ impl<'a> Translator<'a> {
         }
         self.load_held(self.held_at[AT_START]);
         self.vectors.valid = self.held_at[AT_START];
+        self.need_fp(self.fp_at_start);
         self.asm.bind(self.start);
         self.count_block();
         Entries {

@@ -35,6 +35,9 @@ enum Rounded {
     No,
 }
 
+/// MULPS.
+const MUL: u8 = 0x59;
+
 const X0: Xmm = Xmm(0);
 const X1: Xmm = Xmm(1);
 const X2: Xmm = Xmm(2);
@@ -169,8 +172,8 @@ impl Translator<'_> {
             } => self.vector_unary(op, q, size, d, m)?,
             Simd::Float { op, q, d, n, m } => {
                 self.check_float(op)?;
-                self.vector_load(X2, q, m);
-                self.float(decoded, op, q, d, n);
+                let m = self.float_operand(q, m, X2);
+                self.float(decoded, op, q, d, n, m);
             }
             Simd::FloatScalar {
                 op,
@@ -186,7 +189,7 @@ impl Translator<'_> {
                     // Elements that do not count raise nothing (MOVQ).
                     self.asm.sse(Prefix::F3, 0x7e, X2, X2);
                 }
-                self.float(decoded, op, q, d, n);
+                self.float(decoded, op, q, d, n, X2);
             }
             Simd::Shift {
                 op,
@@ -628,25 +631,25 @@ impl Translator<'_> {
         }
     }
 
-    /// An operation on f32 elements: D(`n`) and X2.
-    fn float(&mut self, decoded: &Decoded, operation: FloatOp, q: bool, d: u8, n: u8) {
+    /// An operation on f32 elements: D(`n`) and a host register.
+    fn float(&mut self, decoded: &Decoded, operation: FloatOp, q: bool, d: u8, n: u8, m: Xmm) {
         let (slow, done) = self.begin_arithmetic(decoded);
-        self.vector_load(X1, q, n);
+        // Memory keeps the operands until the result is found right.
+        let to = self.vector_target(q, d, X0);
+        let n = self.float_operand(q, n, X1);
         // Sums as small as the smallest normal number are exact.
-        let mut wrong = (X3, Rounded::Yes);
+        let mut rounded = Rounded::No;
         match operation {
-            FloatOp::Vadd | FloatOp::Vsub => {
-                self.asm.sse(Prefix::None, sum(operation), X1, X2);
-                wrong = (X3, Rounded::No);
+            FloatOp::Vadd | FloatOp::Vsub => self.packed_float(sum(operation), to, n, m),
+            FloatOp::Vmul => {
+                self.packed_float(MUL, to, n, m);
+                rounded = Rounded::Yes;
             }
-            FloatOp::Vmul => self.asm.sse(Prefix::None, 0x59, X1, X2),
             FloatOp::Vmla | FloatOp::Vmls => {
-                self.asm.sse(Prefix::None, 0x59, X1, X2);
-                self.wrong_elements(X3, X1, Rounded::Yes);
-                self.vector_load(X0, q, d);
-                self.asm.sse(Prefix::None, sum(operation), X0, X1);
-                self.asm.sse(Prefix::None, 0x28, X1, X0);
-                wrong = (X4, Rounded::No);
+                self.packed_float(MUL, X1, n, m);
+                self.wrong_elements(X4, X1, Rounded::Yes);
+                let d = self.float_operand(q, d, X0);
+                self.packed_float(sum(operation), to, d, X1);
             }
             _ => {
                 let opcode = if operation == FloatOp::Vfma {
@@ -654,19 +657,37 @@ impl Translator<'_> {
                 } else {
                     0xbc
                 };
-                self.vector_load(X0, q, d);
-                self.asm.fused(opcode, false, X0, X1, X2);
-                self.asm.sse(Prefix::None, 0x28, X1, X0);
+                self.vector_load(to, q, d);
+                self.asm.fused(opcode, false, to, n, m);
+                rounded = Rounded::Yes;
             }
         }
-        let (mask, rounded) = wrong;
-        self.wrong_elements(mask, X1, rounded);
-        if mask == X4 {
-            self.asm.sse(P66, op::OR, X4, X3);
+        self.wrong_elements(X3, to, rounded);
+        if matches!(operation, FloatOp::Vmla | FloatOp::Vmls) {
+            self.asm.sse(P66, op::OR, X3, X4);
         }
-        self.leave_if_any(mask, slow);
-        self.vector_store(X1, q, d);
+        self.leave_if_any(X3, slow);
+        self.vector_store(to, q, d);
         self.asm.bind(done);
+    }
+
+    /// The host register that holds an operand, with zeros above D(`d`), or `other`, where it is loaded.
+    fn float_operand(&mut self, q: bool, d: u8, other: Xmm) -> Xmm {
+        if q {
+            return self.vector_operand(q, d, other);
+        }
+        self.vector_load(other, q, d);
+        other
+    }
+
+    /// `to = a op b` on four numbers. Uses X5.
+    fn packed_float(&mut self, opcode: u8, to: Xmm, a: Xmm, b: Xmm) {
+        if self.request.avx2 {
+            return self.asm.avx(opcode, false, to, a, b);
+        }
+        self.asm.sse(Prefix::None, 0x28, X5, a);
+        self.asm.sse(Prefix::None, opcode, X5, b);
+        self.asm.sse(Prefix::None, 0x28, to, X5);
     }
 
     /// Leaves a mask of the elements that are NaNs, which the architecture replaces by the default
@@ -752,9 +773,11 @@ impl Translator<'_> {
         let length = i32::from(regs) * 8;
         let base = self.loc(rn);
         self.asm.load(B32, Gpr::Rcx, base);
-        let done = self.reach_span(decoded, write, length as u32, (align, 1 << size));
         // Both halves of a register at once, where it is one.
         let q = d.is_multiple_of(2) && regs.is_multiple_of(2);
+        let at_once = regs == if q { 2 } else { 1 };
+        let length_at_once = (length as u32, at_once);
+        let done = self.reach_span(decoded, write, length_at_once, (align, 1 << size));
         for n in (0..regs).step_by(if q { 2 } else { 1 }) {
             let memory = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, i32::from(n) * 8);
             if write {
@@ -788,7 +811,7 @@ impl Translator<'_> {
         &mut self,
         decoded: &Decoded,
         write: bool,
-        bytes: u32,
+        (bytes, at_once): (u32, bool),
         (align, element): (u8, u8),
     ) -> Label {
         let done = self.asm.label();
@@ -798,6 +821,7 @@ impl Translator<'_> {
             bytes,
             align: align.max(1),
             element: if align > 1 { 1 } else { element },
+            at_once,
         };
         self.look_up(write, span, slow);
         done

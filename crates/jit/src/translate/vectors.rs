@@ -393,6 +393,7 @@ impl Translator<'_> {
     /// Loads D(`d`), with zeros above, or the Q register that begins there.
     pub(super) fn vector_load(&mut self, to: Xmm, q: bool, d: u8) {
         match self.held(Unit::vector(q, d)) {
+            Some(host) if q && host == to => {}
             // MOVDQA, MOVQ.
             Some(host) if q => self.asm.sse(Prefix::P66, 0x6f, to, host),
             Some(host) => self.asm.sse(Prefix::F3, 0x7e, to, host),

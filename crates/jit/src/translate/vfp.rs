@@ -7,11 +7,11 @@
 
 mod fixed;
 
-use super::analysis::Form;
+use super::analysis::{Form, effects};
 use super::cold::{Kind, To};
 use super::flags::{NOT_C, NZ, V};
 use super::memory::{Moved, Place, Span};
-use super::{Translator, pinned};
+use super::{Step, Translator, pinned};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Prefix, Sh, Width, Xmm, XmmLoc};
 use crate::cache::SiteKind;
 use crate::context::{STATE, Shared, fp};
@@ -272,41 +272,40 @@ impl Translator<'_> {
 
     /// Leaves for the interpreter unless floating point is enabled.
     pub(super) fn check_fp(&mut self) {
-        if self.fp_found == fp::OFF {
-            self.leave_if_fp(Cc::E, fp::OFF);
-            self.find_fp(fp::NO_ARITHMETIC);
-        }
+        self.need_fp(fp::NO_ARITHMETIC);
     }
 
     /// Leaves for the interpreter unless arithmetic is what the host's is. Returns the slow path and
     /// the label that is to stand behind the instruction. From here to its end the host may raise
     /// exceptions, and memory keeps the operands.
     pub(super) fn begin_arithmetic(&mut self, decoded: &Decoded) -> (Label, Label) {
-        if self.fp_found != fp::ON {
-            self.leave_if_fp(Cc::Ne, fp::ON);
-            self.find_fp(fp::ON);
-        }
+        self.need_fp(fp::ON);
         let done = self.asm.label();
         let slow = self.slow(decoded, done);
         self.site(slow, SiteKind::Float);
         (slow, done)
     }
 
-    fn leave_if_fp(&mut self, cc: Cc, than: u8) {
+    /// Leaves for the interpreter unless floating point may do this much: a value of [`Shared::fp`].
+    pub(super) fn need_fp(&mut self, needed: u8) {
+        if needed == fp::OFF || self.fp_found == fp::ON || self.fp_found == needed {
+            return;
+        }
+        let (cc, value) = match needed {
+            fp::ON => (Cc::Ne, fp::ON),
+            _ => (Cc::E, fp::OFF),
+        };
         let allowed = self.shared(offset_of!(Shared, fp));
         let interpret = self.asm.label();
-        self.asm.alu_imm(B8, Alu::Cmp, allowed, than.into());
+        self.asm.alu_imm(B8, Alu::Cmp, allowed, value.into());
         self.asm.jcc(cc, interpret);
         self.form = Form::None;
         let pc = self.pc | u32::from(self.request.t32);
         let (it, to) = (self.it, To::Interpreter);
         self.cold(interpret, Kind::Leave { pc, it, to });
-    }
-
-    fn find_fp(&mut self, found: u8) {
         // Behind a test of a condition this may not have been executed.
         if self.skip.is_none() {
-            self.fp_found = found;
+            self.fp_found = needed;
         }
     }
 
@@ -411,6 +410,7 @@ impl Translator<'_> {
             bytes: length as u32,
             align: 4,
             element: 1,
+            at_once: count == 1,
         };
         self.look_up(write, span, slow);
         for n in 0..count {
@@ -669,4 +669,34 @@ struct Base {
 /// A vector register in the place of a general one, for instructions that take both.
 fn gpr_of(xmm: Xmm) -> Gpr {
     crate::asm::gpr(xmm.0)
+}
+
+/// What a block needs of floating point, if nothing in it can change what is allowed.
+pub(super) fn needed(steps: &[Step]) -> u8 {
+    let need = |step: &Step| match step.decoded.insn {
+        Insn::Simd(
+            Simd::Vfp { .. }
+            | Simd::Vcmp { .. }
+            | Simd::VcvtPrecision { .. }
+            | Simd::VcvtFromInt { .. }
+            | Simd::VcvtToInt { .. }
+            | Simd::VcvtFixed { .. }
+            | Simd::Float { .. }
+            | Simd::FloatScalar { .. }
+            | Simd::Cvt { .. },
+        ) => fp::ON,
+        Insn::Simd(_) => fp::NO_ARITHMETIC,
+        _ => fp::OFF,
+    };
+    let most = |a: u8, b: u8| match (a, b) {
+        (fp::ON, _) | (_, fp::ON) => fp::ON,
+        (a, b) => a.max(b),
+    };
+    let changes = |step: &Step| {
+        effects(&step.decoded.insn).unknown && !matches!(step.decoded.insn, Insn::B { .. })
+    };
+    if steps.iter().any(changes) {
+        return fp::OFF;
+    }
+    steps.iter().map(need).fold(fp::OFF, most)
 }

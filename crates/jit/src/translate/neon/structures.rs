@@ -142,7 +142,8 @@ impl Translator<'_> {
         let base = self.loc(place.rn);
         self.asm.load(Width::B32, Gpr::Rcx, base);
         let alignment = (place.align, 1 << place.size);
-        Some(self.reach_span(decoded, place.write, place.length.into(), alignment))
+        let length = (place.length.into(), false);
+        Some(self.reach_span(decoded, place.write, length, alignment))
     }
 
     fn leave_structure(&mut self, place: Place, done: Label) {
