@@ -45,6 +45,8 @@ pub(super) enum Kind {
     /// Has the interpreter execute an instruction that accesses the address in a register, and goes
     /// on at `back`.
     Slow { back: Label, op: u32, address: Gpr },
+    /// The second instruction of two that were translated as one, behind the slow path of the first.
+    Second { back: Label, op: u32 },
     /// An unaligned access of `size` bytes: `back` if it can be made.
     Unaligned {
         back: Label,
@@ -172,6 +174,13 @@ impl Translator<'_> {
                     self.asm.store(Width::B32, Gpr::Rcx, address);
                 }
                 self.asm.mov_imm(Gpr::Rax, op);
+                self.asm.call_to(self.thunks.slow);
+                self.load_held(held);
+                self.asm.jmp(back);
+            }
+            Kind::Second { back, op } => {
+                self.asm.mov_imm(Gpr::Rax, op);
+                self.asm.alu(Width::B32, Alu::Xor, Gpr::Rcx, Gpr::Rcx);
                 self.asm.call_to(self.thunks.slow);
                 self.load_held(held);
                 self.asm.jmp(back);

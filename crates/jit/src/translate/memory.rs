@@ -23,11 +23,16 @@ pub(super) enum Moved {
     Store(Width, Gpr),
     /// 4 or 8 bytes of a vector register, from or to memory.
     Vector { write: bool, double: bool, reg: Xmm },
+    /// All of one.
+    Quad { write: bool, reg: Xmm },
 }
 
 impl Moved {
     fn write(self) -> bool {
-        matches!(self, Moved::Store(..) | Moved::Vector { write: true, .. })
+        matches!(
+            self,
+            Moved::Store(..) | Moved::Vector { write: true, .. } | Moved::Quad { write: true, .. }
+        )
     }
 }
 
@@ -323,6 +328,10 @@ impl Translator<'_> {
                 let prefix = if double { Prefix::F2 } else { Prefix::F3 };
                 let opcode = if write { 0x11 } else { 0x10 };
                 self.asm.sse(prefix, opcode, reg, memory);
+            }
+            Moved::Quad { write, reg } => {
+                let opcode = if write { 0x7f } else { 0x6f };
+                self.asm.sse(Prefix::F3, opcode, reg, memory);
             }
         }
     }

@@ -475,6 +475,9 @@ impl<'a> Translator<'a> {
         if !conditional && self.constant_of_two(decoded, rest.get(1)) {
             return false;
         }
+        if step.halves && self.halves(rest) {
+            return false;
+        }
         let left = self.body(decoded, live);
         if conditional && !live.joins_next {
             self.close_skip();
@@ -520,13 +523,22 @@ impl<'a> Translator<'a> {
 
     /// Translates what an instruction does; true if it always leaves the block.
     fn body(&mut self, decoded: &Decoded, live: Liveness) -> bool {
+        self.emit_for(&[decoded.insn], |translator| {
+            translator.native_or_interpreted(decoded, live)
+        })
+    }
+
+    /// Emits code for an instruction or two, and notes what holds for all of it.
+    fn emit_for(&mut self, insns: &[Insn], emit: impl FnOnce(&mut Self) -> bool) -> bool {
         let (cold, sites) = (self.buffers.cold.len(), self.buffers.sites.len());
         self.vectors.begin();
-        let left = self.native_or_interpreted(decoded, live);
+        let left = emit(self);
         for site in self.buffers.sites.iter_mut().skip(sites) {
             site.end = self.asm.code.len();
         }
-        self.vectors.end(&decoded.insn);
+        for insn in insns {
+            self.vectors.end(insn);
+        }
         for cold in self.buffers.cold.iter_mut().skip(cold) {
             cold.held = self.vectors.valid;
         }
@@ -575,6 +587,16 @@ impl<'a> Translator<'a> {
         // It may have changed the mode of floating point, and any register.
         self.fp_found = fp::OFF;
         self.vectors.valid = 0;
+    }
+
+    /// A number for the instruction behind the one under translation.
+    fn op_behind(&mut self, decoded: &Decoded, next: &Decoded) -> u32 {
+        let (pc, at) = (self.pc, self.at);
+        self.pc = pc.wrapping_add(u32::from(decoded.len));
+        self.at = at + 1;
+        let op = self.op(next);
+        (self.pc, self.at) = (pc, at);
+        op
     }
 
     /// A number for the instruction under translation.

@@ -348,6 +348,41 @@ impl Translator<'_> {
         self.asm.bind(done);
     }
 
+    /// Two instructions that load or store the halves of a Q register: one access.
+    pub(super) fn halves(&mut self, rest: &[Step]) -> bool {
+        let [first, second, ..] = rest else {
+            return false;
+        };
+        let (write, d, rn, offset) = match first.decoded.insn {
+            Insn::Simd(Simd::Vldr { d, rn, offset, .. }) => (false, d, rn, offset),
+            Insn::Simd(Simd::Vstr { d, rn, offset, .. }) => (true, d, rn, offset),
+            _ => return false,
+        };
+        let (first, second) = (first.decoded, second.decoded);
+        self.merged = true;
+        self.emit_for(&[first.insn, second.insn], |translator| {
+            translator.check_fp();
+            let place = translator.vfp_place(rn, offset.into());
+            let reg = if write {
+                translator.vector_operand(true, d, X0)
+            } else {
+                translator.vector_target(true, d, X0)
+            };
+            let moved = Moved::Quad { write, reg };
+            // The slow path of the first goes on to that of the second.
+            let after_first = translator.single(&first, moved, place, (16, 4));
+            if !write {
+                translator.vector_store(reg, true, d);
+            }
+            let back = translator.asm.label();
+            translator.asm.bind(back);
+            let op = translator.op_behind(&first, &second);
+            translator.cold(after_first, Kind::Second { back, op });
+            false
+        });
+        true
+    }
+
     fn vfp_place(&mut self, rn: Reg, offset: i32) -> Place {
         match (rn.is_pc(), pinned(rn)) {
             (true, _) => Place::Literal(self.literal(offset)),
