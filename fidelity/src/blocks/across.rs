@@ -69,6 +69,10 @@ impl Maker<'_> {
                     // T32 wants two at least.
                     list |= 3 << 8;
                 }
+                if load != 0 && place == Place::Straight && self.rng.one_in(16) {
+                    // To anywhere: the handlers go on elsewhere.
+                    list = list & !(1 << 14) | 1 << 15;
+                }
                 let bits = load | wback | rn | list;
                 let direction = if downwards { 1 << 24 } else { 1 << 23 };
                 let part = self.either(
