@@ -118,6 +118,9 @@ impl Listing<'_> {
             (self.thunks.slow, "slow"),
             (self.thunks.load_across, "load_across"),
             (self.thunks.store_across, "store_across"),
+            (self.thunks.unaligned, "unaligned"),
+            (self.thunks.find_to_load, "find_to_load"),
+            (self.thunks.find_to_store, "find_to_store"),
             (self.origin + self.entries.checked as u64, "checked"),
             (self.origin + self.entries.direct as u64, "direct"),
         ];

@@ -27,6 +27,21 @@ pub struct Thunks {
     pub load_across: u64,
     /// Stores them, likewise; ECX is anything then.
     pub store_across: u64,
+    /// Returns with the host's zero flag set unless the bytes from the address in ECX, one more than EDX
+    /// says, lie in one page, and may be accessed there at any address. Changes RDX.
+    pub unaligned: u64,
+    /// Looks up bytes to be loaded, from the address in ECX: [`wanted`] is in EDX. Returns with RDX what
+    /// is added to the address, and the zero flag set if there is nothing.
+    pub find_to_load: u64,
+    /// The same for bytes to be stored.
+    pub find_to_store: u64,
+}
+
+/// What is looked up: a number of bytes, which must lie in one page, and must begin at a multiple of
+/// `element` (a power of two) where unaligned accesses are not allowed.
+pub fn wanted(bytes: u32, element: u8) -> u32 {
+    debug_assert!((1..=256).contains(&bytes));
+    bytes.wrapping_sub(1) & 0xff | u32::from(element - 1) << 8
 }
 
 /// `[STATE + 4 * n]`: R(n) in the architectural state.
@@ -117,8 +132,71 @@ pub fn assemble(asm: &mut Asm, layout: Layout, engine: u64, helper: u64) -> Thun
     across(asm, false);
     thunks.store_across = asm.here();
     across(asm, true);
+    let strict = Mem::at(STATE, layout.shared(offset_of!(Shared, strict_alignment)));
+    thunks.unaligned = asm.here();
+    unaligned(asm, strict);
+    thunks.find_to_load = asm.here();
+    find(asm, strict, tables::READ);
+    thunks.find_to_store = asm.here();
+    find(asm, strict, tables::WRITE);
     asm.finish();
     thunks
+}
+
+/// [`Thunks::unaligned`].
+fn unaligned(asm: &mut Asm, strict: Mem) {
+    use Gpr::{Rcx, Rdx};
+    let no = asm.label();
+    asm.alu_imm(Width::B8, Alu::Cmp, strict, 0);
+    asm.jcc(Cc::Ne, no);
+    asm.alu(Width::B32, Alu::Add, Rdx, Rcx);
+    asm.alu(Width::B32, Alu::Xor, Rdx, Rcx);
+    asm.shift(Width::B32, Sh::Shr, Rdx, 12);
+    asm.jcc(Cc::Ne, no);
+    test_unaligned(asm);
+    asm.ret();
+    asm.bind(no);
+    asm.alu(Width::B32, Alu::Xor, Rdx, Rdx);
+    asm.ret();
+}
+
+/// Sets the zero flag unless the page that ECX points into allows unaligned accesses. Changes RDX.
+fn test_unaligned(asm: &mut Asm) {
+    asm.store(Width::B32, Gpr::Rdx, Gpr::Rcx);
+    asm.shift(Width::B32, Sh::Shr, Gpr::Rdx, 12);
+    let allowed = Mem::indexed(TABLES, Gpr::Rdx, 0, tables::UNALIGNED);
+    asm.alu_imm(Width::B8, Alu::Cmp, allowed, 0);
+}
+
+/// [`Thunks::find_to_load`], [`Thunks::find_to_store`].
+fn find(asm: &mut Asm, strict: Mem, table: i32) {
+    use Gpr::{Rax, Rcx, Rdx};
+    let (aligned, no, out) = (asm.label(), asm.label(), asm.label());
+    // It may hold what is stored.
+    asm.push(Rax);
+    asm.load_zx(Width::B8, Rax, Rdx);
+    asm.alu(Width::B32, Alu::Add, Rax, Rcx);
+    asm.alu(Width::B32, Alu::Xor, Rax, Rcx);
+    asm.shift(Width::B32, Sh::Shr, Rax, 12);
+    asm.jcc(Cc::Ne, no);
+    asm.shift(Width::B32, Sh::Shr, Rdx, 8);
+    asm.test(Width::B32, Rdx, Rcx);
+    asm.jcc(Cc::E, aligned);
+    asm.alu_imm(Width::B8, Alu::Cmp, strict, 0);
+    asm.jcc(Cc::Ne, no);
+    test_unaligned(asm);
+    asm.jcc(Cc::E, out);
+    asm.bind(aligned);
+    asm.store(Width::B32, Rdx, Rcx);
+    asm.shift(Width::B32, Sh::Shr, Rdx, 12);
+    asm.load(Width::B64, Rdx, Mem::indexed(TABLES, Rdx, 3, table));
+    asm.test(Width::B64, Rdx, Rdx);
+    asm.bind(out);
+    asm.pop(Rax);
+    asm.ret();
+    asm.bind(no);
+    asm.alu(Width::B32, Alu::Xor, Rdx, Rdx);
+    asm.jmp(out);
 }
 
 /// [`Thunks::load_across`], [`Thunks::store_across`].

@@ -39,6 +39,11 @@ impl Maker<'_> {
             let back = 1 + self.rng.below(MOST - 1);
             let aligned = !self.rng.one_in(6);
             let back = if aligned { (back + 3) & !3 } else { back };
+            if self.rng.one_in(6) {
+                parts.extend(constant(self.t32, base, border - back));
+                parts.extend(self.halves(base));
+                continue;
+            }
             let (access, downwards) = self.wide_access(base, place);
             let first = border - back;
             let va = if downwards { first + MOST } else { first };
@@ -46,6 +51,14 @@ impl Maker<'_> {
             parts.push(access);
         }
         self.push(parts);
+    }
+
+    /// VLDR or VSTR of both halves of a Q register, or of two D registers that are none.
+    fn halves(&mut self, base: u32) -> [Part; 2] {
+        let (load, d) = (self.rng.below(2) << 20, self.rng.below(15));
+        let offset = self.rng.pick(&[0, 0, 0, 1, 4]);
+        [(d, offset), (d + 1, offset + 2)]
+            .map(|(d, words)| self.coprocessor(0xed80_0b00 | load | base << 16 | d << 12 | words))
     }
 
     /// An instruction that accesses some bytes at a register, or below it (true).
@@ -68,6 +81,10 @@ impl Maker<'_> {
                 if list.count_ones() < 2 {
                     // T32 wants two at least.
                     list |= 3 << 8;
+                }
+                if load != 0 && place == Place::Straight && self.rng.one_in(16) {
+                    // To anywhere: the handlers go on elsewhere.
+                    list = list & !(1 << 14) | 1 << 15;
                 }
                 let bits = load | wback | rn | list;
                 let direction = if downwards { 1 << 24 } else { 1 << 23 };

@@ -3,9 +3,9 @@
 use super::Translator;
 use super::flags::Recipe;
 use super::memory::{Moved, Place, Span};
-use crate::asm::{Alu, Cc, Gpr, Label, Mem, Sh, Width};
-use crate::context::{STATE, Shared, TABLES};
-use crate::tables;
+use crate::asm::{Alu, Cc, Gpr, Label, Mem, Width};
+use crate::context::{STATE, Shared};
+use crate::thunks;
 use skep_arm::decode::ItState;
 use skep_arm::insn::Decoded;
 use skep_arm::state::psr;
@@ -80,6 +80,16 @@ pub(super) enum Kind {
     Switch { back: Label },
 }
 
+impl Kind {
+    /// Where execution goes on behind the code, if it gets there.
+    fn otherwise(&self) -> Option<Label> {
+        match self {
+            Kind::Unaligned { slow, .. } | Kind::Across { slow, .. } => Some(*slow),
+            _ => None,
+        }
+    }
+}
+
 /// Where a block is left for.
 #[derive(Clone, Copy)]
 pub(super) enum To {
@@ -123,9 +133,25 @@ impl Translator<'_> {
 
     /// Places all code that belongs behind the block.
     pub(super) fn place_cold(&mut self) {
-        for cold in std::mem::take(&mut self.buffers.cold) {
+        let mut all = std::mem::take(&mut self.buffers.cold);
+        for i in 1..all.len() {
+            if let [slow, cold] = &all[i - 1..=i]
+                && cold.kind.otherwise() == Some(slow.label)
+            {
+                // It runs into the slow path.
+                all.swap(i - 1, i);
+            }
+        }
+        let mut all = all.into_iter().peekable();
+        while let Some(cold) = all.next() {
             self.asm.bind(cold.label);
+            let otherwise = cold.kind.otherwise();
             self.place(cold.kind, cold.recipe, cold.held);
+            if let Some(slow) = otherwise
+                && all.peek().is_none_or(|next| next.label != slow)
+            {
+                self.asm.jmp(slow);
+            }
         }
     }
 
@@ -170,9 +196,7 @@ impl Translator<'_> {
             }
             Kind::Slow { back, op, address } => {
                 self.place_flags(recipe);
-                if address != Gpr::Rcx {
-                    self.asm.store(Width::B32, Gpr::Rcx, address);
-                }
+                self.place_address(address);
                 self.asm.mov_imm(Gpr::Rax, op);
                 self.asm.call_to(self.thunks.slow);
                 self.load_held(held);
@@ -192,8 +216,11 @@ impl Translator<'_> {
                 least,
                 address,
             } => {
-                self.place_unaligned(slow, size, least, address);
-                self.asm.jmp(back);
+                self.place_address(address);
+                self.test_alignment(least, slow);
+                self.asm.mov_imm(Gpr::Rdx, size - 1);
+                self.asm.call_to(self.thunks.unaligned);
+                self.asm.jcc(Cc::Ne, back);
             }
             Kind::LookUp {
                 write,
@@ -205,24 +232,25 @@ impl Translator<'_> {
                 back,
             } => {
                 let address = self.load_address(place);
-                if span.element > 1 {
-                    let aligned = self.asm.label();
-                    self.asm.test_imm8(address, span.element - 1);
-                    self.asm.jcc(Cc::E, aligned);
-                    self.place_unaligned(slow, span.bytes, least, address);
-                    self.asm.bind(aligned);
-                }
-                self.within_page(span, slow);
-                self.look_up_in_tables(write, address, 1, slow);
+                self.place_address(address);
+                self.test_alignment(least, slow);
+                self.asm
+                    .mov_imm(Gpr::Rdx, thunks::wanted(span.bytes, span.element));
+                self.asm.call_to(if write {
+                    self.thunks.find_to_store
+                } else {
+                    self.thunks.find_to_load
+                });
+                self.asm.jcc(Cc::E, slow);
                 if let Some(moved) = moved {
-                    self.emit(moved, Mem::indexed(Gpr::Rdx, address, 0, 0));
+                    self.emit(moved, Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, 0));
                 }
                 self.asm.jmp(back);
             }
             Kind::Across {
                 write,
                 list,
-                slow,
+                slow: _,
                 back,
             } => {
                 self.asm.mov_imm(Gpr::Rax, list.into());
@@ -231,8 +259,7 @@ impl Translator<'_> {
                 } else {
                     self.thunks.load_across
                 });
-                self.asm.jcc(Cc::E, slow);
-                self.asm.jmp(back);
+                self.asm.jcc(Cc::Ne, back);
             }
             Kind::Switch { back } => {
                 let cpsr = Mem::at(STATE, self.layout.cpsr);
@@ -242,25 +269,11 @@ impl Translator<'_> {
         }
     }
 
-    /// Goes to the slow path unless an access lies within a page, and may be unaligned there.
-    fn place_unaligned(&mut self, slow: Label, size: u32, least: u8, address: Gpr) {
-        if least > 1 {
-            self.asm.test_imm8(address, least - 1);
-            self.asm.jcc(Cc::Ne, slow);
+    /// Loads ECX with an address.
+    fn place_address(&mut self, address: Gpr) {
+        if address != Gpr::Rcx {
+            self.asm.store(Width::B32, Gpr::Rcx, address);
         }
-        let strict = self.shared(offset_of!(Shared, strict_alignment));
-        self.asm.alu_imm(Width::B8, Alu::Cmp, strict, 0);
-        self.asm.jcc(Cc::Ne, slow);
-        self.asm.store(Width::B32, Gpr::Rdx, address);
-        self.asm.shift(Width::B32, Sh::Shr, Gpr::Rdx, 12);
-        let allowed = Mem::indexed(TABLES, Gpr::Rdx, 0, tables::UNALIGNED);
-        self.asm.alu_imm(Width::B8, Alu::Cmp, allowed, 0);
-        self.asm.jcc(Cc::E, slow);
-        self.asm.store(Width::B32, Gpr::Rdx, address);
-        self.asm.alu_imm(Width::B32, Alu::And, Gpr::Rdx, 0xfff);
-        self.asm
-            .alu_imm(Width::B32, Alu::Cmp, Gpr::Rdx, (0x1000 - size) as i32);
-        self.asm.jcc(Cc::A, slow);
     }
 
     /// Leaves for an address, and tells the loop which jump to link with what is found there.

@@ -30,6 +30,9 @@ fn thunks() -> Thunks {
         slow: ORIGIN - 0xc00,
         load_across: ORIGIN - 0xa00,
         store_across: ORIGIN - 0x900,
+        unaligned: ORIGIN - 0x800,
+        find_to_load: ORIGIN - 0x700,
+        find_to_store: ORIGIN - 0x600,
     }
 }
 
@@ -179,6 +182,9 @@ fn check(code: &[u8], va: u32) -> usize {
                     thunks.slow,
                     thunks.load_across,
                     thunks.store_across,
+                    thunks.unaligned,
+                    thunks.find_to_load,
+                    thunks.find_to_store,
                 ];
                 assert!(
                     (ORIGIN..end).contains(&to) || known.contains(&to),
@@ -290,6 +296,16 @@ fn check(code: &[u8], va: u32) -> usize {
         };
         for kept in [Register::RBP, Register::R15] {
             assert!(!changes(kept), "{place}");
+        }
+        if insn.is_call_near() {
+            let thunks = thunks();
+            // These look up the address in ECX.
+            let found = match insn.near_branch_target() {
+                to if to == thunks.find_to_load => Addend::Load,
+                to if to == thunks.find_to_store => Addend::Store,
+                _ => Addend::None,
+            };
+            (addend, address, absolute) = (found, Register::RCX, Addend::None);
         }
         if changes(Register::RDX) {
             let look_up = insn.mnemonic() == Mnemonic::Mov && base == Register::R15;
