@@ -170,6 +170,19 @@ impl Session {
         self.signal(rustix::process::Signal::INT);
     }
 
+    /// Sends the signal by which a service manager ends a program, to skep and its helpers.
+    pub fn terminate_all(&self) {
+        let id = self.id();
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        let children = children.expect("skep runs");
+        for child in children.split_whitespace() {
+            let pid = child.parse().ok().and_then(rustix::process::Pid::from_raw);
+            let pid = pid.expect("the number of a process");
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        self.signal(rustix::process::Signal::TERM);
+    }
+
     /// Sends the signal that asks for statistics.
     pub fn ask_for_stats(&self) {
         self.signal(rustix::process::Signal::USR1);

@@ -172,6 +172,61 @@ fn connect_after(client: Client, path: &str) -> UnixStream {
     }
 }
 
+/// Starts a guest with a socket and a link, and ends it: then both are gone, at the latest after a time.
+fn names_are_removed_after(time: Duration, end: impl FnOnce(Session)) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let at = |name: &str| directory.path().join(name);
+    let mut session = Session::start(&[
+        "run",
+        "--net",
+        "none",
+        &format!("--console=socket={}", at("socket").display()),
+        &format!("--console=pty={}", at("tty").display()),
+        "--",
+        "sh",
+        "-c",
+        "echo started; cat",
+    ]);
+    session.expect("started");
+    let there = || (at("socket").exists(), at("tty").is_symlink());
+    assert_eq!(there(), (true, true));
+    end(session);
+    let until = Instant::now() + time;
+    while there() != (false, false) {
+        assert!(Instant::now() < until, "left: {:?}", there());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn sockets_and_links_are_removed_at_the_end() {
+    names_are_removed_after(Duration::ZERO, |session| {
+        let output = session.finish();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    });
+}
+
+#[test]
+fn sockets_and_links_are_removed_after_ctrl_c() {
+    names_are_removed_after(Duration::ZERO, |session| {
+        session.interrupt();
+        assert_eq!(session.finish().status.code(), Some(130));
+    });
+}
+
+#[test]
+fn sockets_and_links_are_removed_if_a_service_manager_ends_all_processes() {
+    names_are_removed_after(Duration::ZERO, |session| {
+        session.terminate_all();
+        assert_eq!(session.finish().status.code(), Some(130));
+    });
+}
+
+#[test]
+fn sockets_and_links_are_removed_after_a_kill() {
+    names_are_removed_after(PATIENCE, drop);
+}
+
 #[test]
 fn without_standard_input_the_serial_port_is_a_socket_s() {
     let directory = tempfile::tempdir().expect("a temporary directory");

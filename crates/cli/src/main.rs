@@ -23,7 +23,7 @@ const STATUS_CLOSED: u8 = 141;
 const STATUS_SIGNAL: u8 = 130;
 
 fn main() -> ExitCode {
-    if skep_vsock::helper::run() {
+    if skep_helper::run() {
         return ExitCode::SUCCESS;
     }
     let cli = Cli::parse();

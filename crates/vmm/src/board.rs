@@ -32,6 +32,7 @@ use skep_board::pl031::Pl031;
 use skep_board::pl061::Pl061;
 use skep_board::sp805::Sp805;
 use skep_board::{MmioDevice, map};
+use skep_helper::{Helper, Tasks};
 use skep_interp::Cluster;
 use std::sync::{Arc, Mutex};
 
@@ -48,6 +49,8 @@ pub(crate) struct Board {
     pub net: Connected,
     pub vsock: VsockEnd,
     pub balloon: HostBalloon,
+    /// What removes the names of consoles and of the socket device. It is dropped after them.
+    pub _helper: Option<Helper>,
 }
 
 impl Board {
@@ -72,7 +75,8 @@ impl Board {
         };
 
         let mut consoles = Consoles::new(output, config.warn.clone());
-        let (output, end) = consoles.open(&config.serial)?;
+        let mut tasks = Tasks::new().map_err(Error::Helper)?;
+        let (output, end) = consoles.open(&config.serial, &mut tasks)?;
         let uart = Pl011::new(spi(map::SPI_UART), serial::Sink(output));
         let serial = SerialPort::new(uart, interrupts.clone());
         consoles.connect(end, "ttyAMA0", Port::Serial(serial.clone()));
@@ -93,7 +97,17 @@ impl Board {
             let bank = flash::Bank::new(index, ram.clone(), cluster.clone());
             bus.attach(&format!("flash {index}"), bank.range(), shared(bank));
         }
-        let attached = virtio::attach(config, &mut consoles, &mut bus, &ram, &interrupts)?;
+        let attached = virtio::attach(
+            config,
+            &mut consoles,
+            &mut bus,
+            &ram,
+            &interrupts,
+            &mut tasks,
+        )?;
+        let helper = tasks
+            .start(config.helper.as_deref())
+            .map_err(Error::Helper)?;
         for act in consoles.at_end() {
             bus.at_end(act);
         }
@@ -108,6 +122,7 @@ impl Board {
                 net: attached.net,
                 vsock: attached.vsock,
                 balloon: attached.balloon,
+                _helper: helper,
             },
         ))
     }

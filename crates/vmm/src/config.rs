@@ -45,6 +45,10 @@ pub struct VmConfig {
     pub watchdog: Watchdog,
     /// What the socket device is connected to; None: there is none.
     pub vsock: Option<skep_vsock::Config>,
+    /// A program whose `main` calls [`skep_helper::run`] first, to do what the VM's process can't in a
+    /// sandbox: this one, as a rule. It connects the socket device with the host's programs, and removes
+    /// sockets and links at the end. Without, a thread does, and needs the rights.
+    pub helper: Option<PathBuf>,
     /// A guest that resets ends, as if it had powered off.
     pub no_restart: bool,
     /// What the serial port is connected to: `/dev/ttyAMA0` in Linux.
@@ -95,6 +99,7 @@ impl Default for VmConfig {
             net: None,
             watchdog: Watchdog::Reset,
             vsock: None,
+            helper: None,
             no_restart: false,
             serial: Backend::Main,
             consoles: Vec::new(),

@@ -70,6 +70,11 @@ pub enum Error {
     /// The socket device can't be connected.
     #[error(transparent)]
     Vsock(#[from] skep_vsock::Error),
+    /// The helper can't be started.
+    #[error(
+        "the host could not start the process that removes sockets and links at the end ({0}); close other programs or raise the limits on processes and open files (ulimit -u, -n)"
+    )]
+    Helper(#[source] std::io::Error),
     /// There are more disks and other devices than the board has slots.
     #[error("the board has {max} virtio slots, and more devices are configured; remove disks, shares or consoles", max = skep_board::map::VIRTIO_SLOTS)]
     TooManyDevices,

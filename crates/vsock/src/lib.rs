@@ -3,12 +3,10 @@
 //! [`Sockets`] has the connections, as a state machine on top of the traits in [`host`]; [`Vsock`] is the
 //! thread that drives it. A program of the host's reaches the guest through one socket, `PATH`, on which it
 //! says which port it wants; the guest reaches programs that listen at `PATH_PORT`. Those are connected to by
-//! a [helper], so that the VM's own process needs no right to.
+//! a [helper](skep_helper), so that the VM's own process needs no right to.
 
 mod connection;
-pub mod helper;
 pub mod host;
-mod listen;
 mod service;
 mod sockets;
 
@@ -21,6 +19,9 @@ use std::path::PathBuf;
 /// A guest's CID, unless it is given another one.
 pub const DEFAULT_CID: u32 = 3;
 
+/// The longest path, bytes: what a socket's address takes, without `_4294967295` and a terminator.
+pub const MAX_PATH: usize = 108 - 11 - 1;
+
 /// What a guest's socket device is connected to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
@@ -28,9 +29,6 @@ pub struct Config {
     pub path: PathBuf,
     /// The guest's CID, 3 to 0xffff_fffe.
     pub cid: u32,
-    /// A program whose `main` calls [`helper::run`] first, to be the helper: this one, as a rule. Without,
-    /// the helper is a thread, and needs the rights of one.
-    pub helper: Option<PathBuf>,
 }
 
 /// Why a socket device can't be connected. Each message says what happened and what to do.
@@ -41,7 +39,7 @@ pub enum Error {
     #[error(
         "the path {0:?} of the vsock socket is longer than {max} bytes; name a shorter one, from the current \
          directory or in /tmp",
-        max = listen::MAX_PATH
+        max = MAX_PATH
     )]
     TooLong(PathBuf),
     /// Somebody listens there.

@@ -1,12 +1,11 @@
 //! The thread that drives connections with the host's sockets.
 
-use crate::helper::{Ending, Helper};
-use crate::host::{Link, Stream};
-use crate::listen::listen;
+use crate::host::{Host, Link, Stream};
 use crate::sockets::Sockets;
-use crate::{Config, Error};
+use crate::{Config, Error, MAX_PATH};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with, recv, send, shutdown};
+use skep_helper::{Access, Connector, NameError, Tasks, listen};
 use skep_net::{Bell, Poll};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -55,27 +54,43 @@ impl Stream for Connected {
     }
 }
 
+impl Host for Connector {
+    type Stream = Connected;
+
+    fn connect(&mut self, port: u32, id: u64) -> io::Result<()> {
+        self.ask(port, id)
+    }
+}
+
 /// What a socket device is connected to, before the guest is there.
 pub struct Vsock {
-    sockets: Sockets<Helper>,
+    sockets: Sockets<Connector>,
     poll: Poll,
     listener: UnixListener,
     bell: Bell,
-    ending: Ending,
 }
 
 impl Vsock {
-    /// Makes the socket, and starts the helper.
+    /// Makes the socket. `tasks` are those of the helper, which is to be there when the thread starts.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn open(config: &Config) -> Result<Self, Error> {
+    pub fn open(config: &Config, tasks: &mut Tasks) -> Result<Self, Error> {
+        let path = &config.path;
+        if path.as_os_str().len() > MAX_PATH {
+            return Err(Error::TooLong(path.clone()));
+        }
         let (bell, poll) = (Bell::new()?, Poll::new()?);
-        let listener = listen(&config.path)?;
-        let helper = Helper::start(config.helper.as_deref(), &config.path).inspect_err(|_| {
-            let _ = std::fs::remove_file(&config.path);
+        let (listener, name) = listen(path, Access::Umask).map_err(|error| match error {
+            NameError::Taken => Error::NotASocket(path.clone()),
+            NameError::InUse => Error::InUse(path.clone()),
+            NameError::Host(source) => Error::Socket {
+                path: path.clone(),
+                source,
+            },
         })?;
-        let ending = Ending(helper.try_clone()?);
+        tasks.remove(name);
+        let helper = tasks.connect(path)?;
         poll.add(&bell, BELL, false)?;
         poll.add(&listener, LISTENER, false)?;
         poll.add(&helper, HELPER, false)?;
@@ -84,7 +99,6 @@ impl Vsock {
             poll,
             listener,
             bell,
-            ending,
         })
     }
 
@@ -103,7 +117,6 @@ impl Vsock {
             poll,
             listener,
             bell,
-            ending,
         } = self;
         let mut driver = Driver {
             sockets,
@@ -117,14 +130,13 @@ impl Vsock {
         Ok(Running {
             bell: stop,
             thread: Some(thread),
-            _ending: ending,
         })
     }
 }
 
 /// The thread's side.
 struct Driver {
-    sockets: Sockets<Helper>,
+    sockets: Sockets<Connector>,
     poll: Poll,
     listener: UnixListener,
     start: Instant,
@@ -193,12 +205,10 @@ impl Driver {
     }
 }
 
-/// The thread, which ends when this is dropped: then the socket is removed, too.
+/// The thread, which ends when this is dropped.
 pub struct Running {
     bell: Bell,
     thread: Option<JoinHandle<()>>,
-    /// Dropped after the thread has ended.
-    _ending: Ending,
 }
 
 impl Drop for Running {
@@ -208,5 +218,30 @@ impl Drop for Running {
             // One that panicked has said so.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_can_not_be() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let open = |name: &str| {
+            let config = Config {
+                path: directory.path().join(name),
+                cid: 3,
+            };
+            // The socket is removed with the tasks.
+            let mut tasks = Tasks::new()?;
+            Vsock::open(&config, &mut tasks).map(|_| config.path.exists())
+        };
+        assert!(matches!(open("none/s"), Err(Error::Socket { .. })));
+        let length = MAX_PATH - directory.path().as_os_str().len() - 1;
+        let longest = open(&"s".repeat(length)).expect("it is short enough");
+        assert!(longest, "the socket is there");
+        let longer = open(&"s".repeat(length + 1));
+        assert!(matches!(longer, Err(Error::TooLong(_))));
     }
 }

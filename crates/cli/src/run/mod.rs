@@ -60,6 +60,8 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
         shares: shares::devices(&machine.shares),
         net: net::config(&machine.net, &machine.publish),
         vsock: machine.vsock.as_ref().map(vsock_config),
+        // Another process of this program, which is not in the sandbox.
+        helper: Some("/proc/self/exe".into()),
         // A command runs once.
         no_restart: session.command.is_some(),
         serial: consoles::backend(&machine.serial),
@@ -152,13 +154,11 @@ pub fn run(args: RunArgs, described: Option<&Described>) -> Result<u8, Error> {
     }
 }
 
-/// The socket device's connection: connecting to programs of the host's is for another process of this
-/// program, which is not in the sandbox.
+/// The socket device's connection.
 fn vsock_config(vsock: &Vsock) -> skep_vsock::Config {
     skep_vsock::Config {
         path: vsock.path.clone(),
         cid: vsock.cid,
-        helper: Some("/proc/self/exe".into()),
     }
 }
 

@@ -1,13 +1,12 @@
 //! The host's ends of consoles: what the guest's output goes to, and where its input comes from.
 //!
-//! What a backend uses of the host's names is opened with the VM, so that it runs in a sandbox: sockets
-//! and links to terminals are not removed at the end, and the next one to use the name takes their
-//! place.
+//! What a backend uses of the host's names is opened with the VM, so that it runs in a sandbox. Sockets and
+//! links to terminals are removed at the end by a [helper](skep_helper), and the next one to use the name takes
+//! the place of what was left nevertheless.
 
 mod file;
 mod pty;
 mod ring;
-mod socket;
 mod stream;
 
 use crate::board::{Output, Port};
@@ -16,8 +15,10 @@ use crate::error::Error;
 use crate::standstill::Standstill;
 use file::FileOutput;
 use ring::Ring;
+use skep_helper::{Access, Name, NameError, Tasks};
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stream::{Source, Stream};
 
@@ -131,7 +132,12 @@ impl Consoles {
     }
 
     /// Opens a backend: where the guest's output goes, and what else is to be [connected](Consoles::connect).
-    pub fn open(&mut self, backend: &Backend) -> Result<(Output, End), ConsoleError> {
+    /// `tasks` are those of the helper.
+    pub fn open(
+        &mut self,
+        backend: &Backend,
+        tasks: &mut Tasks,
+    ) -> Result<(Output, End), ConsoleError> {
         Ok(match backend {
             Backend::Main => {
                 let output = self.output.take().ok_or(ConsoleError::TwoMain)?;
@@ -144,10 +150,17 @@ impl Consoles {
                 let end = End(Kind::Work(Work::File(file), None));
                 (Box::new(move |byte| sink.put(byte)), end)
             }
-            Backend::Socket(path) => stream(Source::Socket(socket::listen(path)?), None)?,
+            Backend::Socket(path) => {
+                let (listener, name) = socket(path)?;
+                tasks.remove(name);
+                stream(Source::Socket(listener), None)?
+            }
             Backend::Pty(link) => {
-                let (terminal, name) = pty::open(link.as_deref())?;
-                stream(Source::Terminal(terminal), Some(name))?
+                let (terminal, path) = pty::open().map_err(ConsoleError::Pty)?;
+                if let Some(link) = link {
+                    tasks.remove(point(link, &path)?);
+                }
+                stream(Source::Terminal(terminal), Some(path))?
             }
         })
     }
@@ -222,6 +235,29 @@ impl Consoles {
         }
         Ok(())
     }
+}
+
+/// Listens on a socket of this name, which only the user may connect to.
+fn socket(path: &Path) -> Result<(UnixListener, Name), ConsoleError> {
+    skep_helper::listen(path, Access::Private).map_err(|error| match error {
+        NameError::Taken => ConsoleError::Taken(path.to_owned(), "socket"),
+        NameError::InUse => ConsoleError::SocketInUse(path.to_owned()),
+        NameError::Host(source) => ConsoleError::Socket {
+            path: path.to_owned(),
+            source,
+        },
+    })
+}
+
+/// Makes a link to a terminal.
+fn point(link: &Path, terminal: &Path) -> Result<Name, ConsoleError> {
+    skep_helper::link(link, terminal).map_err(|error| match error {
+        NameError::Taken | NameError::InUse => ConsoleError::Taken(link.to_owned(), "link"),
+        NameError::Host(source) => ConsoleError::Link {
+            path: link.to_owned(),
+            source,
+        },
+    })
 }
 
 /// A backend whose reader may come and go.

@@ -12,6 +12,7 @@ use crate::memory::GuestRam;
 use skep_board::map;
 use skep_board::virtio::rng::{Entropy, Rng};
 use skep_board::virtio::{EmptySlot, Transport};
+use skep_helper::Tasks;
 use skep_share::Limits;
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ pub(super) fn attach(
     bus: &mut Bus,
     ram: &Arc<GuestRam>,
     interrupts: &Arc<Interrupts>,
+    tasks: &mut Tasks,
 ) -> Result<Attached, Error> {
     let version = config.virtio;
     let singles = usize::from(config.net.is_some()) + usize::from(config.vsock.is_some());
@@ -60,7 +62,7 @@ pub(super) fn attach(
     slots.push(("rng", shared(transport)));
     for (index, backend) in config.consoles.iter().enumerate() {
         let irq = irq(slots.len());
-        let (output, end) = consoles.open(backend)?;
+        let (output, end) = consoles.open(backend, tasks)?;
         // Nobody else says how large a terminal is.
         let size = config
             .terminal_size
@@ -77,7 +79,7 @@ pub(super) fn attach(
     }
     let mut sockets = VsockEnd::No;
     if let Some(config) = &config.vsock {
-        let (device, end) = vsock::device(config, version, bus, ram, irq(slots.len()))?;
+        let (device, end) = vsock::device(config, version, bus, ram, irq(slots.len()), tasks)?;
         slots.push(("vsock", device));
         sockets = end;
     }

@@ -7,6 +7,7 @@ use crate::memory::GuestRam;
 use crate::standstill::Standstill;
 use skep_board::virtio::vsock::{Header, Packets, Vsock as Device};
 use skep_board::virtio::{Transport, Version};
+use skep_helper::Tasks;
 use skep_net::Bell;
 use skep_vsock::host::Link;
 use skep_vsock::{Config, Running, Vsock};
@@ -21,8 +22,9 @@ pub(super) fn device(
     bus: &Bus,
     ram: &Arc<GuestRam>,
     irq: Spi,
+    tasks: &mut Tasks,
 ) -> Result<(SharedDevice, VsockEnd), Error> {
-    let vsock = Vsock::open(config)?;
+    let vsock = Vsock::open(config, tasks)?;
     let bell = vsock.bell();
     let device = Device::new(bell.clone(), config.cid);
     let device = Arc::new(Mutex::new(Transport::new(
