@@ -202,7 +202,7 @@ fn impossible_machines_are_refused() {
             &["--memory 512M"],
         );
     }
-    assert_refused(&run(&["run", "--cpus", "0"], b""), &["1..=8"]);
+    assert_refused(&run(&["run", "--cpus", "0"], b""), &["1 to 8"]);
     let directory = directory();
     let kernel = default_guest().kernel;
     let kernel = kernel.to_str().expect("a path of the cache");
@@ -221,4 +221,29 @@ fn impossible_machines_are_refused() {
     let disk = file(directory.path(), "disk", &[0; 512]);
     let twice = with(&["--disk", &disk, "--disk", &disk]);
     assert_refused(&twice, &["another program has it open"]);
+}
+
+#[test]
+fn a_wrong_command_line_is_one_sentence_with_a_remedy() {
+    for (words, parts) in [
+        (
+            &["run", "--watchdog", "bark"][..],
+            &["\"bark\"", "poweroff"][..],
+        ),
+        (
+            &["run", "--wtchdog", "reset"],
+            &["--wtchdog", "mean --watchdog?"],
+        ),
+        (&["rum"], &["\"rum\"", "mean run?"]),
+        (&["run", "--memory", "5Q"], &["\"5Q\"", "512M"]),
+        (&["run", "--initrd", "x"], &["--kernel FILE"]),
+        (&["image", "create"], &["--size SIZE FILE"]),
+    ] {
+        let output = run(words, b"");
+        assert_refused(&output, parts);
+        assert_eq!(output.status.code(), Some(2), "{words:?}");
+        let errors = stderr(&output);
+        assert!(errors.starts_with("skep: "), "{errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+    }
 }

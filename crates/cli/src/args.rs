@@ -264,7 +264,7 @@ pub struct RunArgs {
     #[arg(long, short, value_name = "SIZE", value_parser = parse_memory)]
     pub memory: Option<u64>,
     /// Number of CPUs, 1 to 8 [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    #[arg(long, value_name = "N", value_parser = parse_cpus)]
     pub cpus: Option<u8>,
     /// CPU model [default: cortex-a15]
     #[arg(long, value_name = "MODEL")]
@@ -427,6 +427,14 @@ impl From<Engine> for skep_vmm::Engine {
             Engine::Jit => skep_vmm::Engine::Jit,
         }
     }
+}
+
+/// A number of CPUs.
+fn parse_cpus(text: &str) -> Result<u8, String> {
+    let number = text.parse().ok();
+    number
+        .filter(|number| (1..=8).contains(number))
+        .ok_or_else(|| format!("{text:?} is no number of CPUs; write 1 to 8"))
 }
 
 /// A range of addresses in hexadecimal, and a file: `0xc0008000..0xc0009000,trace.txt`.

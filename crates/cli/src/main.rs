@@ -6,13 +6,16 @@ mod config;
 mod emulate;
 mod image;
 mod run;
+mod usage;
 
 use args::{Cli, Command, RunCommand};
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+/// Exit status when the command line is wrong.
+const STATUS_USAGE: u8 = 2;
 /// Exit status when the guest can't go on.
 const STATUS_FAULT: u8 = 124;
 /// Exit status when Skep itself fails.
@@ -26,7 +29,7 @@ fn main() -> ExitCode {
     if skep_helper::run() {
         return ExitCode::SUCCESS;
     }
-    let cli = Cli::parse();
+    let cli = usage::parse();
     let result = match cli.command {
         None => run::run(cli.run, None),
         Some(Command::Run(command)) => run(*command),

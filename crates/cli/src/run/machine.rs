@@ -3,9 +3,8 @@
 
 use super::root;
 use super::shares::{self, Share};
-use crate::args::{Cli, RunArgs};
-use clap::CommandFactory;
-use clap::error::ErrorKind;
+use crate::args::RunArgs;
+use crate::usage::refuse;
 use skep_config::consoles::{self, Backend};
 use skep_config::model::{At, Boot, Cpu, DEFAULT_MEMORY, Guest, Virtio, Vm, Watchdog};
 use skep_config::net::{Net, Publish};
@@ -129,47 +128,38 @@ impl Machine {
 
     /// Ends the program if options contradict each other: clap can't know what a file has.
     pub fn check_usage(&self) {
-        let refuse = |kind, text: &str| Cli::command().error(kind, text).exit();
         for (option, path) in [("--initrd", &self.initrd), ("--dtb", &self.dtb)] {
             if path.is_some() && self.kernel.is_none() {
-                refuse(
-                    ErrorKind::MissingRequiredArgument,
-                    &format!("{option} needs a kernel: add --kernel FILE"),
-                );
+                refuse(&format!("{option} needs a kernel: add --kernel FILE"));
             }
         }
         if let Some(place) = shares::collision(&self.shares)
             && self.has_default_guest()
         {
-            refuse(
-                ErrorKind::ArgumentConflict,
-                &format!("two shared directories can't both be mounted at {place}"),
-            );
+            refuse(&format!(
+                "two shared directories can't both be mounted at {place}: give one another place"
+            ));
         }
         if self.shares.iter().any(|share| share.mount.is_some()) && !self.has_default_guest() {
             refuse(
-                ErrorKind::ArgumentConflict,
                 "only the default guest mounts a shared directory by itself; leave its place out, and \
                  let your guest mount it: mount -t virtiofs NAME PLACE, with the directory's name",
             );
         }
         if !self.publish.is_empty() && !matches!(self.net, Net::User { .. }) {
             refuse(
-                ErrorKind::ArgumentConflict,
                 "ports are published from the user-mode network only: remove --publish, or use --net \
                  user",
             );
         }
         if self.terminals() > 1 {
             refuse(
-                ErrorKind::ArgumentConflict,
                 "two consoles can't both be connected to standard input and output: leave stdio to one of \
                  them, and connect the other to a socket or a pty",
             );
         }
         if !self.command.is_empty() && !self.has_terminal() {
             refuse(
-                ErrorKind::ArgumentConflict,
                 "a command after -- prints on standard output, and no console is connected to it: leave \
                  --serial out, or add --console stdio",
             );
@@ -177,30 +167,24 @@ impl Machine {
         if self.boot == Some(Boot::Disk) {
             if !self.command.is_empty() {
                 refuse(
-                    ErrorKind::ArgumentConflict,
                     "a command after -- runs in the default guest itself, not in the system on a \
                      disk: leave --boot disk out, or log in to the system",
                 );
             }
             if self.disks.is_empty() {
-                refuse(
-                    ErrorKind::MissingRequiredArgument,
-                    "--boot disk needs a disk: add --disk FILE",
-                );
+                refuse("--boot disk needs a disk: add --disk FILE");
             }
         }
         if self.boot.is_some() && !self.has_default_guest() {
             refuse(
-                ErrorKind::ArgumentConflict,
                 "--boot says what the default guest starts, which a kernel or firmware of your own \
-                 takes the place of",
+                 takes the place of: leave one out",
             );
         }
         if !self.command.is_empty() && !self.has_default_guest() {
             refuse(
-                ErrorKind::ArgumentConflict,
                 "a command after -- runs in the default guest, which a kernel or firmware of your \
-                 own takes the place of",
+                 own takes the place of: leave one out",
             );
         }
     }
@@ -257,6 +241,7 @@ pub fn overridden(args: &RunArgs) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::Cli;
     use clap::Parser;
     use skep_config::Document;
     use std::path::Path;
