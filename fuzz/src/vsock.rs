@@ -14,11 +14,12 @@ use skep_board::virtio::vsock::spec::*;
 use skep_board::virtio::vsock::{Header, Packets, Vsock, VsockBackend};
 use skep_board::virtio::{Transport, Version};
 use skep_board::{GuestMemory, MmioDevice};
-use skep_vsock::host::{Host, Link, Stream};
+use skep_vsock::host::Link;
+use skep_vsock::testing::{Asked, Pipe, Program, Shared};
 use skep_vsock::{BUFFER, MAX_CONNECTIONS, Sockets};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, ErrorKind};
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,72 +42,6 @@ struct Nobody;
 impl VsockBackend for Nobody {
     fn notified(&mut self) {}
     fn reset(&mut self) {}
-}
-
-/// A program of the host's.
-#[derive(Default)]
-struct Program {
-    sends: VecDeque<u8>,
-    takes: usize,
-    closed: bool,
-    finished: bool,
-}
-
-struct Pipe(Rc<RefCell<Program>>);
-
-impl Stream for Pipe {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        assert!(!buf.is_empty(), "nothing is asked for");
-        let mut program = self.0.borrow_mut();
-        if program.sends.is_empty() && !program.closed {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        let len = buf.len().min(program.sends.len());
-        for (to, from) in buf.iter_mut().zip(program.sends.drain(..len)) {
-            *to = from;
-        }
-        Ok(len)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut program = self.0.borrow_mut();
-        assert!(!program.finished, "a write after the end");
-        if program.closed {
-            return Err(ErrorKind::BrokenPipe.into());
-        }
-        let len = bytes.len().min(program.takes);
-        program.takes -= len;
-        if len == 0 {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        Ok(len)
-    }
-
-    fn finish(&mut self) {
-        self.0.borrow_mut().finished = true;
-    }
-
-    fn refuse(&mut self) {}
-
-    fn closed(&self) -> bool {
-        self.0.borrow().closed
-    }
-}
-
-/// Connections that the guest asked for.
-#[derive(Default)]
-struct Asked(VecDeque<u64>);
-
-impl Host for Asked {
-    type Stream = Pipe;
-
-    fn connect(&mut self, port: u32, id: u64) -> io::Result<()> {
-        if port == 0 || self.0.len() >= 64 {
-            return Err(ErrorKind::OutOfMemory.into());
-        }
-        self.0.push_back(id);
-        Ok(())
-    }
 }
 
 /// What the guest said of a connection, and what it was sent: by the ports of the host and of the guest.
@@ -285,7 +220,7 @@ pub fn run(data: &[u8]) {
         paused: false,
     };
     let mut sockets = Sockets::new(Asked::default(), CID, FIRST);
-    let mut programs: Vec<(u64, Rc<RefCell<Program>>)> = Vec::new();
+    let mut programs: Vec<(u64, Shared)> = Vec::new();
     let mut indices = [0u16; 3];
     let mut now = Duration::ZERO;
     let mut session = None;
@@ -336,7 +271,7 @@ pub fn run(data: &[u8]) {
             }
             10 => {
                 let asked = &mut sockets.host_mut().0;
-                if let Some(id) = asked.pop_front() {
+                if let Some((_, id)) = asked.pop_front() {
                     let stream = match input.below(8) {
                         0 => Err(ErrorKind::ConnectionRefused.into()),
                         1 => Err(ErrorKind::WouldBlock.into()),

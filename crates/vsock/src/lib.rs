@@ -9,6 +9,8 @@ mod connection;
 pub mod host;
 mod service;
 mod sockets;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use connection::BUFFER;
 pub use service::{Running, Vsock};

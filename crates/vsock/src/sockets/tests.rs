@@ -2,94 +2,9 @@
 
 use super::*;
 use crate::BUFFER;
+use crate::testing::{Asked, Pipe, Program, REFUSED, Shared};
 use std::cell::RefCell;
 use std::rc::Rc;
-
-/// A program of the host's, at the other end of a stream.
-#[derive(Default)]
-struct Program {
-    /// What the guest reads.
-    sends: VecDeque<u8>,
-    /// What the guest wrote.
-    received: Vec<u8>,
-    /// It takes so many more bytes.
-    takes: usize,
-    /// It sends no more, or has closed.
-    ended: bool,
-    closed: bool,
-    /// It was told that the guest sends no more; receives no more; is gone.
-    finished: bool,
-    refused: bool,
-    dropped: bool,
-}
-
-type Shared = Rc<RefCell<Program>>;
-
-struct Pipe(Shared);
-
-impl Drop for Pipe {
-    fn drop(&mut self) {
-        self.0.borrow_mut().dropped = true;
-    }
-}
-
-impl Stream for Pipe {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut program = self.0.borrow_mut();
-        if program.sends.is_empty() && !program.ended && !program.closed {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        let len = buf.len().min(program.sends.len());
-        for (to, from) in buf.iter_mut().zip(program.sends.drain(..len)) {
-            *to = from;
-        }
-        Ok(len)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut program = self.0.borrow_mut();
-        assert!(!program.finished, "a write after the end");
-        if program.closed {
-            return Err(ErrorKind::BrokenPipe.into());
-        }
-        let len = bytes.len().min(program.takes);
-        if len == 0 {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        program.takes -= len;
-        program.received.extend(&bytes[..len]);
-        Ok(len)
-    }
-
-    fn finish(&mut self) {
-        self.0.borrow_mut().finished = true;
-    }
-
-    fn refuse(&mut self) {
-        self.0.borrow_mut().refused = true;
-    }
-
-    fn closed(&self) -> bool {
-        self.0.borrow().closed
-    }
-}
-
-/// Remembers what it was asked.
-#[derive(Default)]
-struct Asked(Vec<(u32, u64)>);
-
-impl Host for Asked {
-    type Stream = Pipe;
-
-    fn connect(&mut self, port: u32, id: u64) -> io::Result<()> {
-        // One that it won't.
-        if port == 666 {
-            return Err(ErrorKind::OutOfMemory.into());
-        }
-        self.0.push((port, id));
-        Ok(())
-    }
-}
 
 /// The guest's driver: what it sends, and what it got.
 #[derive(Default)]
@@ -238,7 +153,12 @@ impl Test {
     /// A connection that the guest asked for, and its number.
     fn opened(&mut self) -> (Shared, u64) {
         self.send(Test::header(OP_REQUEST));
-        let (port, id) = self.sockets.host_mut().0.pop().expect("the host is asked");
+        let (port, id) = self
+            .sockets
+            .host_mut()
+            .0
+            .pop_back()
+            .expect("the host is asked");
         assert_eq!(port, HOST_PORT);
         assert!(self.operations().is_empty(), "nothing is known yet");
         let (pipe, program) = self.stream();
@@ -284,7 +204,12 @@ fn a_guest_connects_and_bytes_go_both_ways() {
 fn nobody_listens() {
     let mut test = Test::new();
     test.send(Test::header(OP_REQUEST));
-    let (_, id) = test.sockets.host_mut().0.pop().expect("the host is asked");
+    let (_, id) = test
+        .sockets
+        .host_mut()
+        .0
+        .pop_back()
+        .expect("the host is asked");
     let refused = Err(ErrorKind::ConnectionRefused.into());
     test.sockets.connected(id, refused, test.now);
     test.run();
@@ -292,7 +217,7 @@ fn nobody_listens() {
     assert!(test.sockets.is_empty());
     // The host does not even try.
     test.send(Header {
-        destination_port: 666,
+        destination_port: REFUSED,
         ..Test::header(OP_REQUEST)
     });
     assert_eq!(test.operations(), [OP_RST]);
@@ -303,7 +228,12 @@ fn a_busy_program_is_asked_again_until_it_is_not() {
     let mut test = Test::new();
     test.send(Test::header(OP_REQUEST));
     for _ in 1..ATTEMPTS {
-        let (_, id) = test.sockets.host_mut().0.pop().expect("the host is asked");
+        let (_, id) = test
+            .sockets
+            .host_mut()
+            .0
+            .pop_back()
+            .expect("the host is asked");
         test.sockets
             .connected(id, Err(ErrorKind::WouldBlock.into()), test.now);
         test.run();
@@ -311,7 +241,12 @@ fn a_busy_program_is_asked_again_until_it_is_not() {
         test.now = test.sockets.deadline();
         test.run();
     }
-    let (_, id) = test.sockets.host_mut().0.pop().expect("the host is asked");
+    let (_, id) = test
+        .sockets
+        .host_mut()
+        .0
+        .pop_back()
+        .expect("the host is asked");
     test.sockets
         .connected(id, Err(ErrorKind::WouldBlock.into()), test.now);
     test.run();
@@ -696,7 +631,12 @@ fn packets_that_do_not_fit_where_a_connection_is_end_it() {
         test.send(Test::header(operation));
         assert_eq!(test.operations(), [OP_RST]);
         // What the host says of it later is for nobody.
-        let (_, id) = test.sockets.host_mut().0.pop().expect("the host was asked");
+        let (_, id) = test
+            .sockets
+            .host_mut()
+            .0
+            .pop_back()
+            .expect("the host was asked");
         let (pipe, program) = test.stream();
         test.sockets.connected(id, Ok(pipe), test.now);
         test.run();
