@@ -98,7 +98,7 @@ impl Queues<'_> {
 
     /// Whether a request that was taken from a queue may still be served: the driver may have stopped
     /// using the queue since.
-    pub fn owns(&self, queue: usize, chain: &Chain) -> bool {
+    fn owns(&self, queue: usize, chain: &Chain) -> bool {
         self.live
             && self
                 .queues
@@ -106,13 +106,31 @@ impl Queues<'_> {
                 .is_some_and(|queue| queue.owns(chain))
     }
 
-    /// Hands a request back to the driver, if [`Queues::owns`] it. `written` is how many bytes at
-    /// the start of the writable buffers the device has written.
+    /// Hands a request back to the driver, unless that stopped using the queue since. `written` is how
+    /// many bytes at the start of the writable buffers the device has written.
     pub fn push(&mut self, queue: usize, chain: Chain, written: u32) -> Result<(), QueueError> {
         match self.queues.get_mut(queue) {
             Some(queue) if self.live => queue.push(self.memory, chain, written),
             _ => Ok(()),
         }
+    }
+
+    /// Hands back a request that was served elsewhere, unless `served` says that its queue is broken. `end`
+    /// does what is left, and tells how many bytes were written, as for [`Queues::push`]. Nothing happens if
+    /// the driver stopped using the queue since.
+    pub fn finish(
+        &mut self,
+        queue: usize,
+        chain: Chain,
+        served: Result<(), QueueError>,
+        end: impl FnOnce(&Chain, &dyn GuestMemory) -> Result<u32, QueueError>,
+    ) -> Result<(), QueueError> {
+        if !self.owns(queue, &chain) {
+            return Ok(());
+        }
+        served?;
+        let written = end(&chain, self.memory)?;
+        self.push(queue, chain, written)
     }
 
     /// Undoes the last `count` calls of [`Queues::pop`] that took a request: it comes again.

@@ -287,18 +287,17 @@ impl Request {
         queues: &mut Queues<'_>,
         served: Result<(), QueueError>,
     ) -> Result<(), QueueError> {
-        if !self.is_owned(queues) {
-            return Ok(());
-        }
-        served?;
-        let room = room(&self.chain)?;
-        self.chain.write(queues.memory(), room, &[self.status])?;
-        let written = if self.given == room {
-            room.saturating_add(1)
-        } else {
-            self.given
-        };
-        queues.push(self.queue, self.chain, written as u32)
+        let (given, status) = (self.given, self.status);
+        queues.finish(self.queue, self.chain, served, |chain, memory| {
+            let room = room(chain)?;
+            chain.write(memory, room, &[status])?;
+            let written = if given == room {
+                room.saturating_add(1)
+            } else {
+                given
+            };
+            Ok(written as u32)
+        })
     }
 }
 

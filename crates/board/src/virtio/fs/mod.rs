@@ -104,11 +104,8 @@ impl Request {
         queues: &mut Queues<'_>,
         served: Result<(), QueueError>,
     ) -> Result<(), QueueError> {
-        if !self.is_owned(queues) {
-            return Ok(());
-        }
-        served?;
-        queues.push(self.queue, self.chain, self.replied)
+        let replied = self.replied;
+        queues.finish(self.queue, self.chain, served, |_, _| Ok(replied))
     }
 }
 
