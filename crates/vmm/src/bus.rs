@@ -134,14 +134,6 @@ impl Bus {
         &self.standstill
     }
 
-    /// Returns when no device's own thread does anything to the VM any more, after the host has
-    /// wished that it stand still.
-    pub fn settle(&self) {
-        for device in self.devices() {
-            drop(lock(device));
-        }
-    }
-
     /// Every device, in order of address.
     pub fn devices(&self) -> impl Iterator<Item = &SharedDevice> {
         self.regions.iter().map(|region| &region.device)

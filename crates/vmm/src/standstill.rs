@@ -48,8 +48,7 @@ impl Standstill {
         lock(&self.when_over).push(Box::new(act));
     }
 
-    /// Whether it is to stand still. Asked under a device's lock, a no holds until that is free:
-    /// [`Bus::settle`](crate::bus::Bus::settle).
+    /// Whether it is to stand still, for who does nothing to the VM: that may have changed since.
     pub fn is_wanted(&self) -> bool {
         self.wanted.load(SeqCst)
     }
@@ -120,5 +119,22 @@ mod tests {
         standstill.want(false);
         assert_eq!(heard.load(SeqCst), 1);
         assert!(!standstill.is_wanted());
+    }
+
+    #[test]
+    fn who_has_begun_is_waited_for_and_nobody_begins() {
+        let standstill = Standstill::default();
+        let at_work = standstill.try_work();
+        assert!(at_work.is_some());
+        standstill.want(true);
+        assert!(standstill.try_work().is_none());
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| standstill.wait());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            assert!(!waits.is_finished(), "it is at work");
+            drop(at_work);
+        });
+        standstill.want(false);
+        assert!(standstill.try_work().is_some());
     }
 }

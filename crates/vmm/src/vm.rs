@@ -336,7 +336,6 @@ impl Vm {
             let end = self.run_threads();
             self.shared.bus.clock().stop();
             // Threads that work for devices stand still, too, until the VM goes on.
-            self.shared.bus.settle();
             self.shared.bus.standstill().wait();
             self.shared.bus.ended();
             // A stop from here on is for the next run.
@@ -485,7 +484,6 @@ impl VmHandle {
                 .wait(lifecycle)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        self.shared.bus.settle();
         self.shared.bus.clock().stop();
         drop(lifecycle);
         self.shared.bus.standstill().wait();

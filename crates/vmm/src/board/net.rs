@@ -53,8 +53,7 @@ impl Connected {
     }
 }
 
-/// The guest, as the network's thread sees it. Whether the VM stands still is asked under the card's
-/// lock: who wants it to takes the lock afterwards, once, and knows then that nothing moves.
+/// The guest, as the network's thread sees it.
 pub(crate) struct Guest {
     card: Arc<Mutex<Card>>,
     standstill: Arc<Standstill>,
@@ -62,19 +61,15 @@ pub(crate) struct Guest {
 
 impl Link for Guest {
     fn take(&mut self, frame: &mut Vec<u8>) -> Option<Offload> {
-        let mut card = lock(&self.card);
-        if self.standstill.is_wanted() {
-            return None;
-        }
-        card.take_frame(frame)
+        let _at_work = self.standstill.try_work()?;
+        lock(&self.card).take_frame(frame)
     }
 
     fn give(&mut self, offload: &Offload, headers: usize, parts: &[&[u8]]) -> bool {
-        let mut card = lock(&self.card);
-        if self.standstill.is_wanted() {
+        let Some(_at_work) = self.standstill.try_work() else {
             return false;
-        }
-        card.give_frame(offload, headers as u16, parts) == Given::Done
+        };
+        lock(&self.card).give_frame(offload, headers as u16, parts) == Given::Done
     }
 
     fn features(&mut self) -> Option<u64> {

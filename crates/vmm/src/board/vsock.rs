@@ -62,8 +62,7 @@ impl VsockEnd {
     }
 }
 
-/// The guest, as the thread sees it. Whether the VM stands still is asked under the device's lock: who wants
-/// it to takes the lock afterwards, once, and knows then that nothing moves.
+/// The guest, as the thread sees it.
 pub(crate) struct Guest {
     device: Arc<Mutex<Sockets>>,
     standstill: Arc<Standstill>,
@@ -75,20 +74,15 @@ impl Link for Guest {
     }
 
     fn take(&mut self, session: u64, packets: &mut Packets) {
-        let mut device = lock(&self.device);
-        if self.standstill.is_wanted() {
-            packets.clear();
-        } else {
-            device.take_packets(session, packets);
+        match self.standstill.try_work() {
+            Some(_at_work) => lock(&self.device).take_packets(session, packets),
+            None => packets.clear(),
         }
     }
 
     fn give(&mut self, session: u64, header: &Header, payload: &[u8]) -> Option<usize> {
-        let mut device = lock(&self.device);
-        if self.standstill.is_wanted() {
-            return None;
-        }
-        device.give_packets(session, header, payload)
+        let _at_work = self.standstill.try_work()?;
+        lock(&self.device).give_packets(session, header, payload)
     }
 
     fn paused(&self) -> bool {
