@@ -5,11 +5,11 @@ use crate::link::Link;
 use crate::mesh::{JoinError, Mesh};
 use crate::nat::Options;
 use crate::plan::GUEST_MAC;
+use crate::running::Running;
 use crate::tap::Tap;
 use crate::user::{Publish, User};
 use skep_board::virtio::net::Mac;
 use std::path::PathBuf;
-use std::thread::JoinHandle;
 
 /// What a guest's network card is connected to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -120,33 +120,12 @@ impl Network {
     /// # Errors
     /// The host has no more threads.
     pub fn start(self, mut link: impl Link + 'static) -> Result<Running, Error> {
-        let bell = self.bell.clone();
         let kind = self.kind;
-        let thread = std::thread::Builder::new().name("net".into());
-        let thread = thread.spawn(move || match kind {
-            Kind::User(user) => user.run(&mut link, &bell),
-            Kind::Tap(tap) => tap.run(&mut link, &bell),
-            Kind::Mesh(mesh) => mesh.run(&mut link, &bell),
-        })?;
-        Ok(Running {
-            bell: self.bell,
-            thread: Some(thread),
-        })
-    }
-}
-
-/// A network's thread, which ends when this is dropped.
-pub struct Running {
-    bell: Bell,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.bell.stop();
-        if let Some(thread) = self.thread.take() {
-            // One that panicked has said so.
-            let _ = thread.join();
-        }
+        let work = move |bell: &Bell| match kind {
+            Kind::User(user) => user.run(&mut link, bell),
+            Kind::Tap(tap) => tap.run(&mut link, bell),
+            Kind::Mesh(mesh) => mesh.run(&mut link, bell),
+        };
+        Ok(Running::start("net", self.bell, work)?)
     }
 }

@@ -13,7 +13,7 @@ mod sockets;
 pub mod testing;
 
 pub use connection::BUFFER;
-pub use service::{Running, Vsock};
+pub use service::Vsock;
 pub use sockets::{MAX_CONNECTIONS, Sockets};
 
 use std::path::PathBuf;

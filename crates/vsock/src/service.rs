@@ -6,11 +6,10 @@ use crate::{Config, Error, MAX_PATH};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with, recv, send, shutdown};
 use skep_helper::{Access, Connector, NameError, Tasks, listen};
-use skep_net::{Bell, Poll};
+use skep_net::{Bell, Poll, Running};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Numbers in [`Poll`] of what is no connection.
@@ -124,13 +123,8 @@ impl Vsock {
             listener,
             start: Instant::now(),
         };
-        let stop = bell.clone();
-        let thread = std::thread::Builder::new().name("vsock".into());
-        let thread = thread.spawn(move || driver.run(&mut link, &bell))?;
-        Ok(Running {
-            bell: stop,
-            thread: Some(thread),
-        })
+        let work = move |bell: &Bell| driver.run(&mut link, bell);
+        Ok(Running::start("vsock", bell, work)?)
     }
 }
 
@@ -201,22 +195,6 @@ impl Driver {
                 Ok(Connected(stream))
             });
             self.sockets.connected(id, stream, now);
-        }
-    }
-}
-
-/// The thread, which ends when this is dropped.
-pub struct Running {
-    bell: Bell,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.bell.stop();
-        if let Some(thread) = self.thread.take() {
-            // One that panicked has said so.
-            let _ = thread.join();
         }
     }
 }

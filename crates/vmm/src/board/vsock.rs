@@ -8,9 +8,9 @@ use crate::standstill::Standstill;
 use skep_board::virtio::vsock::{Header, Packets, Vsock as Device};
 use skep_board::virtio::{Transport, Version};
 use skep_helper::Tasks;
-use skep_net::Bell;
+use skep_net::{Bell, Running};
 use skep_vsock::host::Link;
-use skep_vsock::{Config, Running, Vsock};
+use skep_vsock::{Config, Vsock};
 use std::sync::{Arc, Mutex};
 
 type Sockets = Transport<Device<Bell>, GuestRam, Spi>;

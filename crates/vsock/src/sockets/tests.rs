@@ -114,6 +114,12 @@ impl Test {
         self.run();
     }
 
+    /// What the host was asked last: a port, with the connection's number.
+    fn asked(&mut self) -> (u32, u64) {
+        let asked = &mut self.sockets.host_mut().0;
+        asked.pop_back().expect("the host is asked")
+    }
+
     fn shutdown(&mut self, flags: u32) {
         self.send(Header {
             flags,
@@ -153,12 +159,7 @@ impl Test {
     /// A connection that the guest asked for, and its number.
     fn opened(&mut self) -> (Shared, u64) {
         self.send(Test::header(OP_REQUEST));
-        let (port, id) = self
-            .sockets
-            .host_mut()
-            .0
-            .pop_back()
-            .expect("the host is asked");
+        let (port, id) = self.asked();
         assert_eq!(port, HOST_PORT);
         assert!(self.operations().is_empty(), "nothing is known yet");
         let (pipe, program) = self.stream();
@@ -204,12 +205,7 @@ fn a_guest_connects_and_bytes_go_both_ways() {
 fn nobody_listens() {
     let mut test = Test::new();
     test.send(Test::header(OP_REQUEST));
-    let (_, id) = test
-        .sockets
-        .host_mut()
-        .0
-        .pop_back()
-        .expect("the host is asked");
+    let (_, id) = test.asked();
     let refused = Err(ErrorKind::ConnectionRefused.into());
     test.sockets.connected(id, refused, test.now);
     test.run();
@@ -228,12 +224,7 @@ fn a_busy_program_is_asked_again_until_it_is_not() {
     let mut test = Test::new();
     test.send(Test::header(OP_REQUEST));
     for _ in 1..ATTEMPTS {
-        let (_, id) = test
-            .sockets
-            .host_mut()
-            .0
-            .pop_back()
-            .expect("the host is asked");
+        let (_, id) = test.asked();
         test.sockets
             .connected(id, Err(ErrorKind::WouldBlock.into()), test.now);
         test.run();
@@ -241,12 +232,7 @@ fn a_busy_program_is_asked_again_until_it_is_not() {
         test.now = test.sockets.deadline();
         test.run();
     }
-    let (_, id) = test
-        .sockets
-        .host_mut()
-        .0
-        .pop_back()
-        .expect("the host is asked");
+    let (_, id) = test.asked();
     test.sockets
         .connected(id, Err(ErrorKind::WouldBlock.into()), test.now);
     test.run();
@@ -631,12 +617,7 @@ fn packets_that_do_not_fit_where_a_connection_is_end_it() {
         test.send(Test::header(operation));
         assert_eq!(test.operations(), [OP_RST]);
         // What the host says of it later is for nobody.
-        let (_, id) = test
-            .sockets
-            .host_mut()
-            .0
-            .pop_back()
-            .expect("the host was asked");
+        let (_, id) = test.asked();
         let (pipe, program) = test.stream();
         test.sockets.connected(id, Ok(pipe), test.now);
         test.run();
