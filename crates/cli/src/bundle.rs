@@ -186,10 +186,8 @@ fn hypervisor_image(args: &HypervisorArgs) -> Result<Own, Error> {
 fn find() -> Result<PathBuf, Error> {
     let program = std::env::current_exe().unwrap_or_default();
     let beside = program.parent().unwrap_or(Path::new(""));
-    let data = std::env::var_os("XDG_DATA_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share")));
+    let variable = |name: &str| std::env::var_os(name);
+    let data = skep_image::base_directory(variable, "XDG_DATA_HOME", ".local/share");
     let places = [
         Some(beside.join(IMAGE)),
         Some(beside.join("../lib/skep").join(IMAGE)),

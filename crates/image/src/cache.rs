@@ -24,16 +24,24 @@ const LIST: &str = "files";
 /// How the names begin of directories in which a guest is built.
 const UNFINISHED: &str = "new-";
 
-/// The user's cache directory for Skep, by the XDG base directory specification: a relative
-/// `XDG_CACHE_HOME` counts as none.
-pub fn default_directory(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, Error> {
+/// One of the user's directories, by the XDG base directory specification: what the variable `name` says,
+/// or else a place in the home directory. A relative one counts as none.
+pub fn base_directory(
+    variable: impl Fn(&str) -> Option<OsString>,
+    name: &str,
+    in_home: &str,
+) -> Option<PathBuf> {
     let absolute = |name| {
         variable(name)
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
     };
-    absolute("XDG_CACHE_HOME")
-        .or_else(|| Some(absolute("HOME")?.join(".cache")))
+    absolute(name).or_else(|| Some(absolute("HOME")?.join(in_home)))
+}
+
+/// The user's cache directory for Skep.
+pub fn default_directory(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, Error> {
+    base_directory(variable, "XDG_CACHE_HOME", ".cache")
         .map(|base| base.join("skep"))
         .ok_or(Error::NoCache)
 }

@@ -23,6 +23,7 @@ pub mod root;
 mod tests;
 mod unpacked;
 
+pub use cache::base_directory;
 pub use command::{command_overlay, terminal_overlay};
 pub use error::Error;
 pub use input::{encode_input, end_of_input};

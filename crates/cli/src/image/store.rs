@@ -14,16 +14,9 @@ const SUFFIX: &str = "qcow2";
 /// The longest name.
 const LONGEST: usize = 64;
 
-/// The store's directory, by the XDG base directory specification: a relative `XDG_DATA_HOME` counts
-/// as none.
+/// The store's directory.
 fn directory(variable: impl Fn(&str) -> Option<OsString>) -> Result<PathBuf, Error> {
-    let absolute = |name| {
-        variable(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    absolute("XDG_DATA_HOME")
-        .or_else(|| Some(absolute("HOME")?.join(".local/share")))
+    skep_image::base_directory(variable, "XDG_DATA_HOME", ".local/share")
         .map(|base| base.join("skep/images"))
         .ok_or_else(|| {
             "there is no place for the image store: set XDG_DATA_HOME or HOME to a directory, or \
