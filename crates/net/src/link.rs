@@ -4,6 +4,7 @@ use crate::offload;
 use crate::wire::Ability;
 use skep_board::virtio::net::spec::{self, F_CSUM, F_HOST_TSO4, F_HOST_TSO6, HEADER};
 use skep_board::virtio::net::{MAX_FRAME, Offload};
+use std::io::{self, ErrorKind};
 
 /// Everything that neighbours may leave to be done to frames.
 const FEATURES: u64 = F_CSUM | F_HOST_TSO4 | F_HOST_TSO6;
@@ -35,9 +36,64 @@ pub fn ability(features: u64) -> Ability {
     }
 }
 
+/// How many frames go in one direction before the other has its turn.
+pub(crate) const TURNS: usize = 64;
+
+/// Frames of neighbours', as they come out of a file descriptor.
+pub(crate) struct Incoming {
+    buffer: Vec<u8>,
+    /// The length of what was received and the guest has not taken.
+    kept: Option<usize>,
+    readable: bool,
+}
+
+impl Incoming {
+    /// With room for so many bytes, of which a frame and its header have fewer.
+    pub fn new(room: usize) -> Self {
+        Incoming {
+            buffer: vec![0; room],
+            kept: None,
+            readable: true,
+        }
+    }
+
+    /// There is more to read.
+    pub fn ready(&mut self) {
+        self.readable = true;
+    }
+
+    /// Gives the guest what there is, as far as it has room. True if it is somebody else's turn before all
+    /// is done.
+    pub fn pass(
+        &mut self,
+        link: &mut dyn Link,
+        mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+    ) -> bool {
+        for _ in 0..TURNS {
+            let len = match self.kept.take() {
+                Some(len) => len,
+                None if !self.readable => return false,
+                None => match read(&mut self.buffer) {
+                    Ok(len) => len,
+                    Err(error) => {
+                        self.readable = error.kind() == ErrorKind::Interrupted;
+                        return self.readable;
+                    }
+                },
+            };
+            if !give(self.buffer.get_mut(..len).unwrap_or_default(), link) {
+                // Until it has room.
+                self.kept = Some(len);
+                return false;
+            }
+        }
+        true
+    }
+}
+
 /// Gives the guest a frame of a neighbour's, which has a network card's header before it, in a form that
 /// the guest takes. False: later.
-pub(crate) fn give(datagram: &mut [u8], link: &mut dyn Link) -> bool {
+fn give(datagram: &mut [u8], link: &mut dyn Link) -> bool {
     let Some(features) = link.features() else {
         // Nobody is there to hear of it.
         return true;

@@ -10,7 +10,7 @@
 //! it leaves; the next one to join takes its place.
 
 use crate::bell::Bell;
-use crate::link::{self, Link};
+use crate::link::{Incoming, Link, TURNS};
 use crate::os::Poll;
 use rustix::net::{SendAncillaryBuffer, SendFlags, SocketAddrUnix, sendmsg_addr};
 use skep_board::virtio::net::spec::HEADER;
@@ -35,8 +35,6 @@ const AGAIN: Duration = Duration::from_millis(1);
 const LOOK: Duration = Duration::from_secs(1);
 /// The most addresses that are remembered.
 const ADDRESSES: usize = 1024;
-/// How many frames go in one direction before the other has its turn.
-const TURNS: usize = 64;
 
 /// Numbers in [`Poll`].
 const BELL: u64 = 0x1000;
@@ -144,12 +142,10 @@ impl Mesh {
         }
         let mut ids = Vec::new();
         let mut frame = Vec::new();
-        let mut received = vec![0; HEADER + MAX_FRAME + 1];
+        let mut incoming = Incoming::new(HEADER + MAX_FRAME + 1);
         // What the guest sent and some members have not taken, and until when they are waited for.
         let mut held: Option<(Offload, Vec<u8>, Vec<u8>, Instant)> = None;
-        // The length of what was received and the guest has not taken.
-        let mut kept = None;
-        let (mut at_once, mut readable) = (false, true);
+        let mut at_once = false;
         loop {
             let timeout = match &held {
                 _ if at_once => Duration::ZERO,
@@ -160,7 +156,7 @@ impl Mesh {
             for id in &ids {
                 match *id {
                     BELL => bell.answer(),
-                    _ => readable = true,
+                    _ => incoming.ready(),
                 }
             }
             if bell.stopped() {
@@ -201,29 +197,12 @@ impl Mesh {
                 frame = bytes;
                 at_once = turn == TURNS;
             }
-            for turn in 1..=TURNS {
-                let len = match kept.take() {
-                    Some(len) => len,
-                    None if !readable => break,
-                    None => match self.socket.recv_from(&mut received) {
-                        Ok((len, from)) => {
-                            self.learn(&from, received.get(HEADER..len).unwrap_or_default());
-                            len
-                        }
-                        Err(error) => {
-                            readable = error.kind() != ErrorKind::WouldBlock;
-                            at_once |= readable;
-                            break;
-                        }
-                    },
-                };
-                if !link::give(received.get_mut(..len).unwrap_or_default(), link) {
-                    // Until it has room.
-                    kept = Some(len);
-                    break;
-                }
-                at_once |= turn == TURNS;
-            }
+            let passed = incoming.pass(link, |buf| {
+                let (len, from) = self.socket.recv_from(buf)?;
+                self.learn(&from, buf.get(HEADER..len).unwrap_or_default());
+                Ok(len)
+            });
+            at_once |= passed;
         }
     }
 

@@ -3,19 +3,16 @@
 //! The host's administrator makes it once, for a user: `ip tuntap add tap0 mode tap user NAME`.
 
 use crate::bell::Bell;
-use crate::link::{self, Link};
+use crate::link::{Incoming, Link, TURNS};
 use crate::os::Poll;
 use rustix::fs::{Mode, OFlags};
 use rustix::ioctl::{IntegerSetter, Opcode, Setter, ioctl, opcode};
 use skep_board::virtio::net::spec::HEADER;
 use skep_board::virtio::net::{MAX_FRAME, Mac};
 use std::ffi::c_int;
-use std::io::{ErrorKind, IoSlice};
+use std::io::IoSlice;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
-
-/// How many frames go in one direction before the other has its turn.
-const TURNS: usize = 64;
 
 // Linux's include/uapi/linux/if_tun.h.
 const TUNSETIFF: Opcode = opcode::write::<c_int>(b'T', 202);
@@ -96,17 +93,17 @@ impl Tap {
             return;
         }
         let (mut ids, mut frame) = (Vec::new(), Vec::new());
-        let mut received = vec![0; HEADER + MAX_FRAME];
-        // The length of what the guest has not taken.
-        let mut kept = None;
-        let (mut at_once, mut readable) = (false, true);
+        let mut incoming = Incoming::new(HEADER + MAX_FRAME);
+        let mut at_once = false;
         loop {
             let timeout = if at_once { 0 } else { 3600 };
             self.poll.wait(&mut ids, Duration::from_secs(timeout));
             if ids.contains(&BELL) {
                 bell.answer();
             }
-            readable |= ids.contains(&TAP);
+            if ids.contains(&TAP) {
+                incoming.ready();
+            }
             if bell.stopped() {
                 return;
             }
@@ -121,26 +118,8 @@ impl Tap {
                 let _ = rustix::io::writev(&self.file, &parts);
                 at_once = turn == TURNS;
             }
-            for turn in 1..=TURNS {
-                let len = match kept.take() {
-                    Some(len) => len,
-                    None if !readable => break,
-                    None => match rustix::io::read(&self.file, &mut received) {
-                        Ok(len) => len,
-                        Err(error) => {
-                            let kind = std::io::Error::from(error).kind();
-                            readable = kind == ErrorKind::Interrupted;
-                            at_once |= readable;
-                            break;
-                        }
-                    },
-                };
-                if !link::give(received.get_mut(..len).unwrap_or_default(), link) {
-                    kept = Some(len);
-                    break;
-                }
-                at_once |= turn == TURNS;
-            }
+            let read = |buf: &mut [u8]| Ok(rustix::io::read(&self.file, buf)?);
+            at_once |= incoming.pass(link, read);
         }
     }
 }
