@@ -181,14 +181,16 @@ Exit status:
   141   nobody reads standard output any more
 
 A command's input and output:
-  A command after -- runs in the default guest as root, in /root or a shared directory, with none of the host's
-  environment. It reads skep's standard input unless that is a terminal. Its standard error comes
-  out on standard output, too, in the order in which it wrote. What it leaves running is killed.
+  A command after -- runs in the default guest as root, in /root or a shared directory, with none
+  of the host's environment. It reads skep's standard input unless that is a terminal. Its standard
+  error comes out on standard output, too, in the order in which it wrote. What it leaves running
+  is killed.
 
 With a disk:
-  The default guest starts the system on the first disk, if its file system is labelled skep-root, as
-  that of skep image build is. It is a guest like any other then: a pipe is its console's. A command
-  after --, or --boot shell, starts the default guest itself, which has the disk as /dev/vda.
+  The default guest starts the system on the first disk, if its file system is labelled skep-root,
+  as that of skep image build is. It is a guest like any other then: a pipe is its console's. A
+  command after --, or --boot shell, starts the default guest itself, which has the disk as
+  /dev/vda.
   --boot disk starts the system on any disk or partition; --append root=/dev/vda2 says on which.
 
 Options of a disk:
@@ -208,8 +210,8 @@ Consoles:
   login prompt, on each other one with a socket or pty.
 
 With a NAME:
-  The virtual machine is [vm.NAME] of the configuration file. Options are stronger than the file, but
-  for --append, --disk, --publish, --share and --console, which are added to what it has.
+  The virtual machine is [vm.NAME] of the configuration file. Options are stronger than the file,
+  but for --append, --disk, --publish, --share and --console, which are added to what it has.
 
 Examples:
   skep run                                  a shell in the default guest
@@ -475,6 +477,19 @@ mod tests {
     #[test]
     fn definitions_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// clap wraps longer lines of a text that has lines of its own.
+    #[test]
+    fn help_has_lines_that_fit() {
+        fn look(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string);
+            for line in help.unwrap_or_default().lines() {
+                assert!(line.chars().count() <= 100, "{line}");
+            }
+            command.get_subcommands().for_each(look);
+        }
+        look(&Cli::command());
     }
 
     #[test]

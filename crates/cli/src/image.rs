@@ -14,8 +14,9 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 const RESIZE_HELP: &str = "\
-The file system on the disk is not touched. That of skep image build grows when it is booted; in other
-guests, resize2fs /dev/vda makes an ext4 file system as large as the disk, and growpart a partition.
+The file system on the disk is not touched. That of skep image build grows when it is booted; in
+other guests, resize2fs /dev/vda makes an ext4 file system as large as the disk, and growpart a
+partition.
 ";
 
 /// What to do with images.
