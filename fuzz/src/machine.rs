@@ -453,13 +453,16 @@ fn fill_vectors(memory: &Memory) {
 
 /// Tables in both formats that map everything where it is, but for what the input changes.
 fn fill_tables(memory: &Memory, input: &mut Input<'_>) {
-    // Blocks of 1 GiB, normal memory for both privilege levels.
+    // Blocks of 1 GiB for both privilege levels; where RAM is, normal memory.
     for entry in 0..4 {
-        memory.store64(LONG_TABLES + 8 * entry, (entry as u64) << 30 | 0x741);
+        let index = if entry == 1 { 3 << 2 } else { 0 };
+        let descriptor = (entry as u64) << 30 | 0x741 | index;
+        memory.store64(LONG_TABLES + 8 * entry, descriptor);
     }
     // Sections of 1 MiB for RAM and devices, likewise.
     for section in (0x400..0x410).chain(0x080..0x0b0u32) {
-        memory.store32(TABLES + 4 * section as usize, section << 20 | 0xc02);
+        let attributes = if section >= 0x400 { 0xc0e } else { 0xc02 };
+        memory.store32(TABLES + 4 * section as usize, section << 20 | attributes);
     }
     while !input.is_empty() {
         let at = usize::from(input.u16());

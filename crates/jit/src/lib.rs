@@ -721,21 +721,7 @@ where
                 core.state.set_it_state(ItState(0));
             }
             engine.unpack();
-            let core = engine.vcpu.core();
-            let context = core.tlb.data;
-            let last = va.wrapping_add(LONGEST_ACCESS - 1);
-            let across = (va ^ last) >> 12 != 0;
-            for va in [(va != 0).then_some(va), (va != 0 && across).then_some(last)] {
-                let core = engine.vcpu.core();
-                if let Some(va) = va
-                    && let Some(page) = core.tlb.page(context, va)
-                {
-                    let holds_code = core.machine.code().holds_code(page.offset);
-                    engine
-                        .tables
-                        .fill(context, va, &page, engine.host, holds_code);
-                }
-            }
+            engine.remember_accessed(va);
             return 0;
         }
         if step == Step::Jump && engine.goes_on(&op) {
@@ -756,6 +742,24 @@ where
         engine.unpack();
         engine.step = step;
         1
+    }
+
+    /// Makes the tables' entries of the pages that an instruction accessed at an address, if it is not 0.
+    fn remember_accessed(&mut self, va: u32) {
+        let last = va.wrapping_add(LONGEST_ACCESS - 1);
+        let pages = match va {
+            0 => &[][..],
+            _ if (va ^ last) >> 12 == 0 => &[va],
+            _ => &[va, last],
+        };
+        for &va in pages {
+            let core = self.vcpu.core();
+            let context = core.tlb.data;
+            if let Some(page) = core.tlb.page(context, va) {
+                let holds_code = core.machine.code().holds_code(page.offset);
+                self.tables.fill(context, va, &page, self.host, holds_code);
+            }
+        }
     }
 
     /// Whether generated code can go on behind an instruction that changed what was derived from the

@@ -391,7 +391,7 @@ impl Translator<'_> {
     }
 
     /// Goes elsewhere unless a span that begins at the address in ECX lies in one page. Uses EDX.
-    pub(super) fn within_page(&mut self, span: Span, across: Label) {
+    fn within_page(&mut self, span: Span, across: Label) {
         if span.may_cross() {
             self.asm
                 .lea(Gpr::Rdx, Mem::at(Gpr::Rcx, span.bytes as i32 - 1));
@@ -429,7 +429,7 @@ impl Translator<'_> {
     }
 
     /// Lets an address in ECX that is not aligned pass only if the access can be made at once.
-    pub(super) fn check_alignment(&mut self, align: u8, size: u32, least: u8, slow: Label) {
+    fn check_alignment(&mut self, align: u8, size: u32, least: u8, slow: Label) {
         self.check_alignment_at(Gpr::Rcx, align, size, least, slow);
     }
 
