@@ -89,6 +89,12 @@ fn set_slot(file: &mut [u32], n: u8, value: u32) -> Result<(), Undefined> {
     Ok(())
 }
 
+/// Whether an access to a register looks at the counters of [`Inputs`]: those of performance
+/// monitors (CRn 9) and timers (CRn 14) only.
+pub fn looks_at_counters(reg: CpReg) -> bool {
+    matches!(reg.crn, 9 | 14)
+}
+
 /// MRC: the value of a register, or why there is none.
 pub fn read(state: &CpuState, reg: CpReg, inputs: &Inputs) -> Result<u32, Undefined> {
     let row = check(state, reg, false)?;

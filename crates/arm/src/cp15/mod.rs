@@ -17,7 +17,7 @@ pub mod table;
 mod tests;
 pub mod timer;
 
-pub use access::{name, read, read64, write, write64};
+pub use access::{looks_at_counters, name, read, read64, write, write64};
 pub use pmu::Pmu;
 pub use timer::Timer;
 
