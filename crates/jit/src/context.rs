@@ -4,8 +4,10 @@ use crate::asm::Gpr;
 use crate::translate::vfp::mode;
 use skep_arm::state::CpuState;
 
-/// Entries of the jump cache.
-pub const JUMPS: usize = 4096;
+/// Entries of the jump cache. Half of them are for T32 code only.
+pub const JUMPS: usize = 16384;
+/// The bits of an address that select an entry, which is 8 times as large as their value.
+pub const JUMP_MASK: u32 = (JUMPS as u32 - 1) << 1;
 
 /// A block by its address, for indirect branches.
 #[derive(Clone, Copy)]
@@ -101,7 +103,7 @@ pub struct Shared {
     pub recip_estimates: [u8; 256],
     /// The same for VRSQRTE, by the upper bits of the fraction and above them the exponent's last.
     pub rsqrt_estimates: [u8; 256],
-    /// Jump cache, by bits 12:1 of the address.
+    /// Jump cache, by [`JUMP_MASK`] of the address.
     pub jumps: [Jump; JUMPS],
 }
 
