@@ -15,6 +15,7 @@ pub mod asm;
 mod cache;
 mod context;
 mod fault;
+mod known;
 mod listing;
 mod memory;
 mod mxcsr;
@@ -25,7 +26,7 @@ mod window;
 
 use asm::Asm;
 use cache::{Cache, Key, Op};
-use context::{JUMPS, Jump, Layout, Leave, NO_TARGET, Shared, fp_enabled, fp_mode};
+use context::{JUMP_MASK, JUMPS, Jump, Layout, Leave, NO_TARGET, Shared, fp_enabled, fp_mode};
 use listing::Listing;
 use skep_arm::decode::{self, ItState, rows};
 use skep_arm::state::{CpuState, Exclusive, psr};
@@ -489,7 +490,7 @@ where
 
     /// The block that the jump cache has for an address, if its page is known to be where it was.
     fn jump_to(&mut self, target: u32) -> Option<u64> {
-        let index = (target & 0x1ffe) as usize / 2;
+        let index = (target & JUMP_MASK) as usize / 2;
         let jump = self.shared.jumps.get(index)?;
         if jump.target != u64::from(target) {
             return None;
@@ -504,7 +505,7 @@ where
 
     /// Remembers a block for jumps to its address.
     fn note_jump(&mut self, target: u32, number: u32, code: u64) {
-        let index = (target & 0x1ffe) as usize / 2;
+        let index = (target & JUMP_MASK) as usize / 2;
         if let (Some(jump), Some(held)) = (
             self.shared.jumps.get_mut(index),
             self.jump_numbers.get_mut(index),
@@ -709,7 +710,12 @@ where
             engine.shared.instructions += 1 + u64::from(op.before);
             core.stats.instructions = engine.shared.instructions;
         }
-        let step = core.execute(&op.decoded);
+        let context = core.tlb.data;
+        let mut step = core.execute(&op.decoded);
+        if step == Step::Next && core.tlb.data != context {
+            // Another context's tables are to be used from now on.
+            step = core.resync(op.decoded.len);
+        }
         if step == Step::Next {
             if it.in_block() {
                 core.state.set_it_state(ItState(0));
@@ -719,11 +725,8 @@ where
             if va != 0
                 && let Some(page) = core.tlb.page(core.tlb.data, va)
             {
-                let holds_code = core.machine.code().holds_code(page.offset);
                 let context = core.tlb.data;
-                engine
-                    .tables
-                    .fill(context, va, &page, engine.host, holds_code);
+                engine.fill(context, va, &page);
             }
             return 0;
         }
@@ -877,8 +880,7 @@ where
         if !self.tables.executes(context, va, number) {
             let core = self.vcpu.core();
             if let Some(page) = core.tlb.page(context, va) {
-                let holds_code = core.machine.code().holds_code(page.offset);
-                self.tables.fill(context, va, &page, self.host, holds_code);
+                self.fill(context, va, &page);
             }
         }
     }

@@ -13,6 +13,7 @@
 //! is mapped there when an access does not find it ([`Tables::open`]), and only if the tables have
 //! entries for it that allow the same.
 
+use crate::known::{Known, Pages};
 use crate::memory::Sparse;
 use skep_interp::tlb::{CONTEXTS, Context, Page};
 use std::os::fd::BorrowedFd;
@@ -39,6 +40,8 @@ const STRIDE: usize = 8 << 30;
 const FEW: usize = 8192;
 /// Records of writable pages kept before everything is forgotten.
 const MAX_WRITERS: usize = 1 << 17;
+/// Records of a page that are looked at before another is added.
+const LOOK_BACK: usize = 4;
 
 /// In [`MAPPED`]: the page can be read.
 const CAN_READ: u8 = 1;
@@ -107,6 +110,9 @@ struct Slot {
     closed: u32,
     /// Mappings made in the window since it was empty, and parts of them that were changed.
     mappings: u32,
+    /// What the context used of large mappings, if all ASIDs share it: the others are forgotten with their
+    /// number.
+    known: Option<Known>,
 }
 
 /// A page of direct memory can be written through an entry.
@@ -151,6 +157,9 @@ impl Tables {
             held.number = context.number();
             held.ticks = 0;
             held.closed = 0;
+            if !context.is_shared() {
+                held.known = None;
+            }
             self.clear(slot);
             self.set_window(slot, self.patience == Some(0) && !self.strict);
         }
@@ -201,6 +210,9 @@ impl Tables {
         let Some(held) = self.slots.get_mut(slot) else {
             return;
         };
+        if let Some(known) = held.known.as_mut().filter(|_| !held.filled.is_empty()) {
+            known.restart();
+        }
         let base = slot * STRIDE;
         if held.mappings > 0 {
             self.kept -= held.mappings;
@@ -250,7 +262,7 @@ impl Tables {
         let Some(held) = self.slots.get_mut(slot).filter(|_| slot < CONTEXTS) else {
             return;
         };
-        if held.number != context.number() {
+        if held.number != context.number() || !context.takes(page) {
             return;
         }
         self.fills += 1;
@@ -280,7 +292,32 @@ impl Tables {
         }
     }
 
+    /// Notes that a context uses the page that holds `va`, which is part of a mapping of at least 1 MiB.
+    /// The first time since the context was emptied: the pages of the same MiB that it used before.
+    pub fn ask(&mut self, context: Context, va: u32) -> Option<Pages> {
+        let held = self.slots.get_mut(context.slot())?;
+        let known = context.is_shared() && held.number == context.number();
+        if !known {
+            return None;
+        }
+        held.known.get_or_insert_with(Known::new).ask(va)
+    }
+
     fn note_writer(&mut self, slot: usize, page: usize, direct_page: usize) {
+        // It may be known since the context was last emptied.
+        let mut at = self.heads.get(direct_page).copied().unwrap_or(0);
+        for _ in 0..LOOK_BACK {
+            let Some(writer) = (at as usize)
+                .checked_sub(1)
+                .and_then(|i| self.writers.get(i))
+            else {
+                break;
+            };
+            if usize::from(writer.slot) == slot && writer.page as usize == page {
+                return;
+            }
+            at = writer.next;
+        }
         if self.writers.len() >= MAX_WRITERS {
             self.clear_all();
             return;
@@ -293,6 +330,14 @@ impl Tables {
             });
             *head = self.writers.len() as u32;
         }
+    }
+
+    /// Whether a context that was entered has entries for the page that holds `va`.
+    pub fn has(&self, context: Context, va: u32) -> bool {
+        let base = context.slot() * STRIDE;
+        let page = (va >> 12) as usize;
+        self.memory.get64(base + READ as usize + page * 8) != 0
+            || self.memory.get32(base + EXECUTE as usize + page * 4) != 0
     }
 
     /// Whether a context that was entered has an entry for loads from the page that holds `va`.
@@ -478,6 +523,7 @@ mod tests {
             execute: false,
             unaligned: true,
             mapping_shift: 12,
+            non_global: false,
         }
     }
 
