@@ -483,11 +483,18 @@ impl<M: Machine> Core<M> {
                 op,
                 inner_shareable,
             } => {
+                let context = self.tlb.fetch;
                 self.tlb.maintain(op);
                 if inner_shareable && !self.cluster.alone() {
                     self.log_wanted = self
                         .cluster
                         .broadcast(usize::from(self.state.index), Request::Tlb(op));
+                }
+                // A block goes on if this was about another page than its own.
+                if self.tlb.fetch == context
+                    && op.va().is_some_and(|va| (va ^ self.pc) & !0xfff != 0)
+                {
+                    return Ok(crate::core::Step::Next);
                 }
             }
             Effect::CacheOp => return Ok(crate::core::Step::Next),

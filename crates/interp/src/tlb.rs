@@ -168,15 +168,31 @@ pub struct Page {
     pub mapping_shift: u8,
 }
 
-/// What an engine that keeps translations of its own must forget: see [`Tlb::take_dropped`].
+/// What an engine that keeps translations of its own must forget: see [`Tlb::dropped`].
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Dropped {
-    /// Addresses whose pages are to be forgotten, in every context.
-    pub pages: Vec<u32>,
+    /// Addresses whose pages are to be forgotten, in contexts whose slots have their bit set. The others
+    /// had nothing, or get a new number before they are used.
+    pub pages: Vec<(u32, u64)>,
     /// Pages of direct memory that stores no longer reach directly, because they hold code.
     pub protected: Vec<u32>,
     /// There were more than fit: everything is to be forgotten.
     pub all: bool,
+}
+
+impl Dropped {
+    /// There is nothing to forget.
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        !self.all && self.pages.is_empty() && self.protected.is_empty()
+    }
+
+    /// It was done.
+    pub fn clear(&mut self) {
+        self.pages.clear();
+        self.protected.clear();
+        self.all = false;
+    }
 }
 
 /// Entries kept in each list of [`Dropped`].
@@ -194,6 +210,8 @@ pub struct Tlb {
     /// Packed keys by slot.
     keys: [u64; CONTEXTS],
     numbers: [u32; CONTEXTS],
+    /// Bits of the slots whose contexts may have entries.
+    live: u64,
     /// When a slot was last looked up.
     used: [u32; CONTEXTS],
     lookups: u32,
@@ -206,7 +224,8 @@ pub struct Tlb {
     /// The first and the last address of the mappings larger than a page that entries belong to:
     /// an operation on any address of a mapping is on the whole of it (manual B3.10.1).
     large: Option<(u32, u32)>,
-    dropped: Dropped,
+    /// What was forgotten since it was last cleared, apart from contexts that got new numbers.
+    pub dropped: Dropped,
 }
 
 impl Tlb {
@@ -218,6 +237,7 @@ impl Tlb {
             entries: vec![EMPTY; ENTRIES].into_boxed_slice(),
             keys: [NO_KEY; CONTEXTS],
             numbers: [NO_NUMBER; CONTEXTS],
+            live: 0,
             used: [0; CONTEXTS],
             lookups: 0,
             hints: [0; 16],
@@ -280,6 +300,7 @@ impl Tlb {
         if self.next_number >= 0x1000_0000 {
             self.entries.fill(EMPTY);
             self.keys = [NO_KEY; CONTEXTS];
+            self.live = 0;
             self.next_number = 1;
             self.dropped.all = true;
         }
@@ -287,6 +308,7 @@ impl Tlb {
         let slot = known.unwrap_or_else(|| self.free_slot());
         self.keys[slot] = packed;
         self.numbers[slot] = self.next_number;
+        self.live |= 1 << slot;
         self.next_number += 1;
         slot
     }
@@ -298,17 +320,6 @@ impl Tlb {
             (0..CONTEXTS).max_by_key(age).unwrap_or(0)
         };
         free.unwrap_or_else(oldest)
-    }
-
-    /// What was forgotten since this was last called, apart from contexts that got new numbers.
-    pub fn take_dropped(&mut self) -> Dropped {
-        core::mem::take(&mut self.dropped)
-    }
-
-    /// There is something for [`Tlb::take_dropped`].
-    #[inline(always)]
-    pub fn has_dropped(&self) -> bool {
-        self.dropped.all || !self.dropped.pages.is_empty() || !self.dropped.protected.is_empty()
     }
 
     /// What is remembered of the page that holds `va`.
@@ -384,6 +395,7 @@ impl Tlb {
     /// Forgets everything.
     pub(crate) fn flush(&mut self) {
         self.large = None;
+        self.live = 0;
         // New numbers: no entry matches any more. A context that all ASIDs share keeps its slot, for who
         // keeps by slots what helps to find translations again.
         for (key, number) in self.keys.iter_mut().zip(&mut self.numbers) {
@@ -395,7 +407,7 @@ impl Tlb {
         self.enter_again();
     }
 
-    /// Forgets everything, and what [`Tlb::take_dropped`] would have told.
+    /// Forgets everything, with what [`Tlb::dropped`] would have told.
     pub(crate) fn flush_all(&mut self) {
         self.flush();
         self.dropped.all = true;
@@ -425,9 +437,10 @@ impl Tlb {
             TlbOp::Asid(asid) => {
                 // Shared contexts stay: the operation is on entries that are not global (manual
                 // B3.10.5), and they have no others.
-                for key in &mut self.keys {
+                for (slot, key) in self.keys.iter_mut().enumerate() {
                     if *key & SHARED == 0 && (*key >> 1) as u8 == asid {
                         *key = NO_KEY;
+                        self.live &= !(1 << slot);
                     }
                 }
                 self.enter_again();
@@ -441,7 +454,7 @@ impl Tlb {
                     self.flush();
                     return;
                 }
-                for slot in 0..CONTEXTS {
+                for slot in (0..CONTEXTS).filter(|slot| self.live >> slot & 1 != 0) {
                     let context = Context {
                         slot: slot as u8,
                         shared: false,
@@ -456,7 +469,7 @@ impl Tlb {
                     }
                 }
                 if self.dropped.pages.len() < DROPPED {
-                    self.dropped.pages.push(va);
+                    self.dropped.pages.push((va, self.live));
                 } else {
                     self.dropped.all = true;
                 }

@@ -4,10 +4,11 @@ use crate::asm::Gpr;
 use crate::translate::vfp::mode;
 use skep_arm::state::CpuState;
 
-/// Entries of the jump cache. Half of them are for T32 code only.
-pub const JUMPS: usize = 16384;
-/// The bits of an address that select an entry, which is 8 times as large as their value.
-pub const JUMP_MASK: u32 = (JUMPS as u32 - 1) << 1;
+/// Entries of the jump cache: a kernel's path through a system call has thousands of returns.
+pub const JUMPS: usize = 1 << 14;
+/// The bits of an address that select an entry, which is 4 times as large as their value. T32's bit 1
+/// is not among them: half of the entries would have no use for A32 code.
+pub const JUMP_MASK: u32 = (JUMPS as u32 - 1) << 2;
 
 /// A block by its address, for indirect branches.
 #[derive(Clone, Copy)]
@@ -142,6 +143,20 @@ pub struct Layout {
     pub tpidrprw: i32,
     /// DACR.
     pub dacr: i32,
+    /// TTBR0's lower word.
+    pub ttbr0: i32,
+    /// CONTEXTIDR.
+    pub contextidr: i32,
+    /// DFSR.
+    pub dfsr: i32,
+    /// IFSR.
+    pub ifsr: i32,
+    /// DFAR.
+    pub dfar: i32,
+    /// IFAR.
+    pub ifar: i32,
+    /// The event register: a byte.
+    pub event: i32,
     /// [`Shared`].
     pub shared: i32,
     /// The vCPU's inputs, if they are near.

@@ -394,6 +394,13 @@ where
             tpidruro: from_base(&raw const state.state.cp15.tpidruro as i64),
             tpidrprw: from_base(&raw const state.state.cp15.tpidrprw as i64),
             dacr: from_base(&raw const state.state.cp15.dacr as i64),
+            ttbr0: from_base(&raw const state.state.cp15.ttbr0 as i64),
+            contextidr: from_base(&raw const state.state.cp15.contextidr as i64),
+            dfsr: from_base(&raw const state.state.cp15.dfsr as i64),
+            ifsr: from_base(&raw const state.state.cp15.ifsr as i64),
+            dfar: from_base(&raw const state.state.cp15.dfar as i64),
+            ifar: from_base(&raw const state.state.cp15.ifar as i64),
+            event: from_base(&raw const state.state.event as i64),
             shared: from_base(&raw const self.shared as i64),
             control: i32::try_from((self.shared.control as i64).wrapping_sub(base)).ok(),
         };
@@ -444,21 +451,21 @@ where
 
     /// Forgets what the interpreter's translations no longer have.
     fn forget(&mut self) {
-        let core = self.vcpu.core();
-        if !core.tlb.has_dropped() {
+        let dropped = &mut self.vcpu.core().tlb.dropped;
+        if dropped.is_empty() {
             return;
         }
-        let dropped = core.tlb.take_dropped();
         if dropped.all {
             self.tables.clear_all();
-            return;
+        } else {
+            for (va, slots) in &dropped.pages {
+                self.tables.forget(*va, *slots);
+            }
+            for page in &dropped.protected {
+                self.tables.protect(*page as usize, self.host);
+            }
         }
-        for va in dropped.pages {
-            self.tables.forget(va);
-        }
-        for page in dropped.protected {
-            self.tables.protect(page as usize, self.host);
-        }
+        dropped.clear();
     }
 
     /// Executes from the PC: generated code, or a block in the interpreter.
@@ -490,7 +497,7 @@ where
 
     /// The block that the jump cache has for an address, if its page is known to be where it was.
     fn jump_to(&mut self, target: u32) -> Option<u64> {
-        let index = (target & JUMP_MASK) as usize / 2;
+        let index = (target & JUMP_MASK) as usize / 4;
         let jump = self.shared.jumps.get(index)?;
         if jump.target != u64::from(target) {
             return None;
@@ -505,7 +512,7 @@ where
 
     /// Remembers a block for jumps to its address.
     fn note_jump(&mut self, target: u32, number: u32, code: u64) {
-        let index = (target & JUMP_MASK) as usize / 2;
+        let index = (target & JUMP_MASK) as usize / 4;
         if let (Some(jump), Some(held)) = (
             self.shared.jumps.get_mut(index),
             self.jump_numbers.get_mut(index),
@@ -721,6 +728,7 @@ where
                 core.state.set_it_state(ItState(0));
             }
             engine.unpack();
+            engine.forget();
             let core = engine.vcpu.core();
             if va != 0
                 && let Some(page) = core.tlb.page(core.tlb.data, va)

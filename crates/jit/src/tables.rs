@@ -238,10 +238,10 @@ impl Tables {
         self.writers.clear();
     }
 
-    /// Forgets the page that holds `va`, in all contexts.
-    pub fn forget(&mut self, va: u32) {
+    /// Forgets the page that holds `va`, in the contexts of these slots.
+    pub fn forget(&mut self, va: u32, slots: u64) {
         let page = (va >> 12) as usize;
-        for slot in 0..CONTEXTS {
+        for slot in (0..CONTEXTS).filter(|slot| slots >> slot & 1 != 0) {
             let Some(held) = self.slots.get(slot).filter(|held| !held.filled.is_empty()) else {
                 continue;
             };
@@ -615,7 +615,9 @@ mod tests {
         // Neighbours that lie side by side come with one mapping.
         assert!(tables.open(context, VA + 0x1000, true, direct));
         assert_eq!(tables.mappings, 1);
-        tables.forget(VA);
+        tables.forget(VA, !(1 << 3));
+        assert!(tables.can_read(context, VA), "another context");
+        tables.forget(VA, 1 << 3);
         // The page holds code from now on.
         tables.protect(6, HOST);
         // It is another page now.

@@ -403,7 +403,7 @@ impl Translator<'_> {
         self.asm
             .alu_imm(Width::B32, Alu::And, Gpr::Rdx, JUMP_MASK as i32);
         let jumps = self.layout.shared(offset_of!(Shared, jumps));
-        let entry = |disp| Mem::indexed(STATE, Gpr::Rdx, 3, jumps + disp);
+        let entry = |disp| Mem::indexed(STATE, Gpr::Rdx, 2, jumps + disp);
         self.asm.alu_to(Width::B64, Alu::Cmp, entry(0), Gpr::Rcx);
         self.asm.jcc(Cc::Ne, indirect);
         self.asm.jmp_ind(entry(8));
