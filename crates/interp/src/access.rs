@@ -490,7 +490,8 @@ impl<M: Machine> Core<M> {
                         .cluster
                         .broadcast(usize::from(self.state.index), Request::Tlb(op));
                 }
-                // A block goes on if this was about another page than its own.
+                // A block goes on if this was about another page than its own: fetches from its page, which
+                // alone the operation might change before an ISB (manual B3.10.1), find what they did before.
                 if self.tlb.fetch == context
                     && op.va().is_some_and(|va| (va ^ self.pc) & !0xfff != 0)
                 {

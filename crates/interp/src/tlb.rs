@@ -6,7 +6,8 @@
 //! one look-up in a short list and forgets nothing.
 //!
 //! Privileged code that touches nothing but global pages has one context for all ASIDs: a global
-//! translation is every process's (manual B3.9.1). A kernel whose DACR keeps it from user memory is
+//! translation is every process's (manual B3.9.1), and maintenance by ASID is not about it (B4.2.3);
+//! maintenance of everything or by address is. A kernel whose DACR keeps it from user memory is
 //! of that kind, and finds its translations again after a process switch, in a new process, and
 //! after maintenance by ASID. Such a context takes no page that is not global: when it is
 //! offered one, privileged code with that DACR gets a context for each ASID.
@@ -436,7 +437,7 @@ impl Tlb {
             TlbOp::All => self.flush(),
             TlbOp::Asid(asid) => {
                 // Shared contexts stay: the operation is on entries that are not global (manual
-                // B3.10.5), and they have no others.
+                // B4.2.3), and all of theirs are.
                 for (slot, key) in self.keys.iter_mut().enumerate() {
                     if *key & SHARED == 0 && (*key >> 1) as u8 == asid {
                         *key = NO_KEY;

@@ -8,7 +8,7 @@
 const SECTIONS: usize = 4096;
 /// What was used is forgotten after so many times that the context was emptied, so that it does not
 /// become everything.
-const PERIODS: u32 = 16;
+const PERIODS: u32 = 64;
 
 /// A bit for each page of a section.
 pub type Pages = [u64; 4];
@@ -61,13 +61,13 @@ impl Known {
 /// The addresses of pages of the section that holds `va`.
 pub fn addresses(va: u32, pages: Pages) -> impl Iterator<Item = u32> {
     let first = va & 0xfff0_0000;
-    (0..256u32)
-        .filter(move |n| {
-            pages
-                .get(*n as usize / 64)
-                .is_some_and(|word| word >> (n % 64) & 1 != 0)
+    (0..).zip(pages).flat_map(move |(word, mut bits)| {
+        std::iter::from_fn(move || {
+            let page = (bits != 0).then(|| bits.trailing_zeros())?;
+            bits &= bits - 1;
+            Some(first + (word << 18) + (page << 12))
         })
-        .map(move |n| first + (n << 12))
+    })
 }
 
 #[cfg(test)]

@@ -94,12 +94,37 @@ pub struct Tables {
     most: u32,
 }
 
+/// A bit for each MiB of the address space.
+struct Parts([u64; PAGES / 256 / 64]);
+
+impl Default for Parts {
+    fn default() -> Self {
+        Parts([0; PAGES / 256 / 64])
+    }
+}
+
+impl Parts {
+    fn set(&mut self, page: usize) {
+        if let Some(word) = self.0.get_mut(page >> 14) {
+            *word |= 1 << (page >> 8 & 63);
+        }
+    }
+
+    fn has(&self, page: usize) -> bool {
+        let word = self.0.get(page >> 14);
+        word.is_some_and(|word| word >> (page >> 8 & 63) & 1 != 0)
+    }
+}
+
 #[derive(Default)]
 struct Slot {
     /// The context's number.
     number: u32,
     /// Pages that have entries.
     filled: Vec<u32>,
+    /// Bits for parts of 1 MiB that have such pages. The tables of others have no memory, perhaps, and
+    /// none is provided to look at them.
+    parts: Parts,
     /// Times that the context was executing when the clock ticked, without a window.
     ticks: i32,
     /// It has a window.
@@ -214,7 +239,8 @@ impl Tables {
             known.restart();
         }
         let base = slot * STRIDE;
-        if held.mappings > 0 {
+        let mapped = held.mappings > 0;
+        if mapped {
             self.kept -= held.mappings;
             held.mappings = 0;
             self.memory.unmap(base + WINDOW as usize, PAGES << 12);
@@ -223,10 +249,11 @@ impl Tables {
             self.memory.discard(slot);
         } else {
             for &page in &held.filled {
-                forget(&mut self.memory, base, page as usize);
+                forget(&mut self.memory, base, page as usize, mapped);
             }
         }
         held.filled.clear();
+        held.parts = Parts::default();
     }
 
     /// Forgets everything.
@@ -242,14 +269,15 @@ impl Tables {
     pub fn forget(&mut self, va: u32, slots: u64) {
         let page = (va >> 12) as usize;
         for slot in (0..CONTEXTS).filter(|slot| slots >> slot & 1 != 0) {
-            let Some(held) = self.slots.get(slot).filter(|held| !held.filled.is_empty()) else {
+            let Some(held) = self.slots.get(slot).filter(|held| held.parts.has(page)) else {
                 continue;
             };
             let base = slot * STRIDE;
-            if held.mappings > 0 && self.memory.get8(base + MAPPED + page) != 0 {
+            let mapped = held.mappings > 0;
+            if mapped && self.memory.get8(base + MAPPED + page) != 0 {
                 self.restrict(slot, page, false);
             }
-            forget(&mut self.memory, base, page);
+            forget(&mut self.memory, base, page, mapped);
         }
     }
 
@@ -267,6 +295,7 @@ impl Tables {
         }
         self.fills += 1;
         held.filled.push(index as u32);
+        held.parts.set(index);
         let window = held.window;
         let addend = (host + page.offset as u64).wrapping_sub(u64::from(va & !0xfff));
         let data = |allowed: bool| if allowed { addend } else { 0 };
@@ -484,8 +513,9 @@ impl Tables {
     }
 }
 
-/// Writes only where something is: the rest of the tables has no memory yet.
-fn forget(memory: &mut Sparse<STRIDE, TABLES>, base: usize, page: usize) {
+/// Writes only where something is: the rest of the tables has no memory yet. Pages are in the window
+/// only if some are `mapped`.
+fn forget(memory: &mut Sparse<STRIDE, TABLES>, base: usize, page: usize, mapped: bool) {
     for addend in [READ, WRITE].map(|table| base + table as usize + page * 8) {
         if memory.get64(addend) != 0 {
             memory.set64(addend, 0);
@@ -495,7 +525,7 @@ fn forget(memory: &mut Sparse<STRIDE, TABLES>, base: usize, page: usize) {
     if memory.get32(execute) != 0 {
         memory.set32(execute, 0);
     }
-    if memory.get8(base + MAPPED + page) != 0 {
+    if mapped && memory.get8(base + MAPPED + page) != 0 {
         memory.set8(base + MAPPED + page, 0);
     }
 }
