@@ -421,12 +421,9 @@ where
                 if flags & control::CODE != 0 {
                     core.control.take(control::CODE);
                     let code = core.machine.code();
-                    let before = self.cache.invalidated;
                     self.cache
                         .invalidate_written(|page| code.generation(page as usize * 4096));
-                    if self.cache.invalidated != before {
-                        self.forget_jumps();
-                    }
+                    self.forget_dropped_jumps();
                 }
                 let core = self.vcpu.core();
                 if flags & control::TICK != 0 {
@@ -873,11 +870,8 @@ where
             return true;
         }
         let generation = core.begin_code(offset);
-        let before = self.cache.invalidated;
         self.cache.note_page(page, generation);
-        if self.cache.invalidated != before {
-            self.forget_jumps();
-        }
+        self.forget_dropped_jumps();
         false
     }
 
@@ -986,6 +980,18 @@ where
             });
         }
         Some(block.checked)
+    }
+
+    /// Forgets jumps to blocks that were dropped.
+    fn forget_dropped_jumps(&mut self) {
+        for target in self.cache.dropped.drain(..) {
+            let index = (target & JUMP_MASK) as usize / 4;
+            if let Some(jump) = self.shared.jumps.get_mut(index)
+                && jump.target == u64::from(target)
+            {
+                jump.target = NO_TARGET;
+            }
+        }
     }
 
     fn forget_jumps(&mut self) {
