@@ -10,9 +10,9 @@ pub const JUMPS: usize = 1 << 14;
 /// is not among them: half of the entries would have no use for A32 code.
 pub const JUMP_MASK: u32 = (JUMPS as u32 - 1) << 2;
 
-/// A block by its address, for indirect branches.
+/// A block by its address, for indirect branches. No cache line ends in one.
 #[derive(Clone, Copy)]
-#[repr(C)]
+#[repr(C, align(16))]
 pub struct Jump {
     /// The address, with bit 0 set for T32; [`NO_TARGET`] if there is none.
     pub target: u64,
