@@ -131,6 +131,18 @@ __asm__(".syntax unified\n"
 	".text\n");
 #endif
 
+#ifdef __arm__
+/* A stack frame in two pages, as PUSH and POP have it. */
+static void frame_across_pages(uint32_t n)
+{
+	static uint32_t stack[2048] __attribute__((aligned(4096)));
+	register uint32_t *top __asm__("r12") = stack + 1024 + 3;
+	while (n--)
+		__asm__ volatile("stmdb %0!, {r0-r6, lr}\n\tldmia %0!, {r0-r6, lr}"
+				 : "+r"(top) : : "memory");
+}
+#endif
+
 /* A function that is written again before each call. */
 static void self_modifying(uint32_t n)
 {
@@ -193,6 +205,7 @@ static const struct row rows[] = {
 	{ "strings", strings, strings_prepare },
 #ifdef __arm__
 	{ "across-pages", across_pages, 0 },
+	{ "frame-across", frame_across_pages, 0 },
 #endif
 	{ "self-modifying", self_modifying, self_modifying_prepare },
 	{ "atomic", atomic, 0 },

@@ -4,7 +4,7 @@ use skep_fidelity::blocks::check::{self, Bench, CONFIGS, Tally};
 use skep_fidelity::blocks::generate::Generator;
 use skep_fidelity::blocks::machine::Board;
 use skep_fidelity::blocks::map;
-use skep_fidelity::blocks::program::{Part, Unit};
+use skep_fidelity::blocks::program::{Jump, Part, Unit, constant};
 use std::time::Duration;
 
 const SEED: u64 = 20;
@@ -76,6 +76,47 @@ fn a_difference_is_found_and_shown() {
     assert_ne!(ours, theirs);
     let text = check::explain(&case, &ours, &theirs);
     assert!(text.contains("interpreter 0x"), "{text}");
+}
+
+#[test]
+fn registers_are_loaded_and_stored_across_pages_by_generated_code() {
+    const TIMES: u32 = 1000;
+    let mut case = Generator::new(SEED).case(0);
+    (case.irq, case.fiq, case.storm) = (false, false, false);
+    case.program.start = map::CODE;
+    case.state.regs[15] = map::CODE;
+    case.state.cpsr &= !(skep_arm::state::psr::T | skep_arm::state::psr::E);
+    // The pages' neighbours in memory are others.
+    let border = map::DATA + 0x4000;
+    let pair = |rd, value| constant(false, rd, value);
+    let unit = |parts: &[Part]| Unit {
+        t32: false,
+        parts: parts.to_vec(),
+    };
+    case.program.units = vec![
+        unit(&pair(11, TIMES)),
+        unit(&pair(12, border + 8)),
+        // STMDB R12!, {R0-R7}; LDM R12, {R0-R3, R5-R8}; LDMIA R12!, {R1-R7, R8}.
+        unit(&[0xe92c_00ff, 0xe89c_01ef, 0xe8bc_01fe].map(Part::Word)),
+        // STMDB R12!, {R9, R10, LR}; LDMIA R12!, {R9, R10, PC}: to the next unit.
+        unit(&[
+            Part::Address(14, 4, 0, true),
+            Part::Word(0xe92c_4600),
+            Part::Word(0xe8bc_8600),
+        ]),
+        unit(&[Part::Word(0xe25b_b001), Part::Jump(Jump::B(1), 2)]),
+        unit(&pair(12, map::END)),
+        unit(&[Part::Word(0xe12f_ff1c)]),
+    ];
+    let mut bench = Bench::new().expect("the host has memory for code");
+    for config in 0..CONFIGS.len() {
+        let before = bench.stats().nth(config).expect("a translator").handed_over;
+        let mut tally = Tally::default();
+        assert_eq!(bench.difference(&case, config, &mut tally), None);
+        assert!(tally.instructions > u64::from(TIMES) * 9, "{tally:?}");
+        let after = bench.stats().nth(config).expect("a translator").handed_over;
+        assert!(after - before < 50, "{config}: {}", after - before);
+    }
 }
 
 #[test]

@@ -130,6 +130,28 @@ fn fpscr_is_read_with_the_exceptions_so_far() {
 }
 
 #[test]
+fn numbers_below_the_normal_ones_again_and_again() {
+    let words = [
+        0xeee1_0a10, // VMSR FPSCR, R0
+        0xe3a0_8050, // MOV R8, #80
+        0xec42_1b10, // VMOV D0, R1, R2
+        0xec44_3b11, // VMOV D1, R3, R4
+        0xee20_2b01, // VMUL.F64 D2, D0, D1
+        0xe258_8001, // SUBS R8, R8, #1
+        0x1aff_fffa, // BNE (VMOV D0)
+        0xec56_5b12, // VMOV R5, R6, D2
+        0xeef1_7a10, // VMRS R7, FPSCR
+    ];
+    // The smallest normal number times 1/2: exact, unless it is flushed.
+    let operands = [(2, 0x0010_0000), (4, 0x3fe0_0000)];
+    let end = a32(&words, &operands);
+    assert_eq!((end.regs[5], end.regs[6], end.regs[7]), (0, 0x0008_0000, 0));
+    let flushed = a32(&words, &[(0, 1 << 24), operands[0], operands[1]]);
+    assert_eq!((flushed.regs[5], flushed.regs[6]), (0, 0));
+    assert_eq!(flushed.regs[7], 1 << 24 | 1 << 3);
+}
+
+#[test]
 fn an_abort_raises_no_floating_point_exception() {
     // VLD4.32 {D25, D27, D29, D31}, [R3]
     let end = a32(&[0xf463_918f], &[(3, HOLE)]);

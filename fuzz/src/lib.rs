@@ -63,7 +63,7 @@ pub const TARGETS: &[Target] = targets! {
     "qcow2" qcow2::run, max_len 256, cases 5_000;
     "share" share::run, max_len 512, cases 8_000;
     "translation" translation::run, max_len 512, cases 400_000;
-    "translator" machine::translated, max_len 2048, cases 15_000;
+    "translator" machine::translated, max_len 2048, cases 8_000;
     "virtio" virtio::registers, max_len 1024, cases 100_000;
     "virtqueue" virtio::queues, max_len 2048, cases 100_000;
     "vsock" vsock::run, max_len 1024, cases 50_000;

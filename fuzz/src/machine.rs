@@ -110,7 +110,7 @@ impl Board {
     fn new(cluster: &Cluster) -> Self {
         Board {
             code: CodeMap::new(RAM, cluster.controls().cloned().collect()),
-            memory: Arc::new(Memory::new(map::RAM_BASE, RAM)),
+            memory: Arc::new(Memory::of_file(map::RAM_BASE, RAM)),
             interrupts: Arc::new(Interrupts {
                 gic: Mutex::new(Gic::new(CPUS)),
                 controls: cluster.controls().cloned().collect(),
@@ -275,7 +275,11 @@ impl Engine for Vcpu<Board> {
     }
 }
 
-impl Engine for skep_jit::Vcpu<Board> {
+/// A vCPU in the translator. With `WINDOWS`, accesses go through windows from the start; without, there
+/// are none.
+struct Translator<const WINDOWS: bool>(skep_jit::Vcpu<Board>);
+
+impl<const WINDOWS: bool> Engine for Translator<WINDOWS> {
     const COUNTS: bool = false;
 
     fn new(state: CpuState, board: Arc<Board>, cluster: Arc<Cluster>) -> Self {
@@ -283,21 +287,23 @@ impl Engine for skep_jit::Vcpu<Board> {
         let config = skep_jit::Config {
             code_cache: 1 << 20,
             threshold: 1,
+            window_after: WINDOWS.then_some(0),
             ..skep_jit::Config::default()
         };
-        skep_jit::Vcpu::new(state, board, cluster, config).expect("the host has memory for code")
+        let vcpu = skep_jit::Vcpu::new(state, board, cluster, config);
+        Translator(vcpu.expect("the host has memory for code"))
     }
     fn state(&self) -> &CpuState {
-        self.state()
+        self.0.state()
     }
     fn state_mut(&mut self) -> &mut CpuState {
-        self.state_mut()
+        self.0.state_mut()
     }
     fn instructions(&self) -> u64 {
-        self.stats().common.instructions
+        self.0.stats().common.instructions
     }
     fn run(&mut self, budget: u64) -> Exit {
-        self.run(budget)
+        self.0.run(budget)
     }
 }
 
@@ -365,7 +371,8 @@ impl<E: Engine> Machinery<E> {
 
 thread_local! {
     static INTERPRETER: RefCell<Machinery<Vcpu<Board>>> = RefCell::new(Machinery::new());
-    static TRANSLATOR: RefCell<Machinery<skep_jit::Vcpu<Board>>> = RefCell::new(Machinery::new());
+    static TRANSLATOR: RefCell<Machinery<Translator<false>>> = RefCell::new(Machinery::new());
+    static WINDOWS: RefCell<Machinery<Translator<true>>> = RefCell::new(Machinery::new());
 }
 
 pub fn run(data: &[u8]) {
@@ -374,6 +381,7 @@ pub fn run(data: &[u8]) {
 
 pub fn translated(data: &[u8]) {
     TRANSLATOR.with_borrow_mut(|machine| machine.run(Input::new(data)));
+    WINDOWS.with_borrow_mut(|machine| machine.run(Input::new(data)));
 }
 
 /// The state in which a vCPU starts: any registers, some system registers, any mode.
@@ -577,5 +585,25 @@ fn event(board: &Board, cluster: &Cluster, events: &mut Input<'_>) {
             board.ticks.fetch_add(1 << (byte >> 3), Relaxed);
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Random;
+
+    #[test]
+    fn programs_reach_memory_through_windows() {
+        let mut random = Random::new(1);
+        let mut machine = Machinery::<Translator<true>>::new();
+        for _ in 0..300 {
+            let input: Vec<u8> = (0..512).map(|_| random.next_u64() as u8).collect();
+            machine.run(Input::new(&input));
+        }
+        for vcpu in machine.vcpus {
+            let stats = vcpu.0.stats();
+            assert!(stats.windows > 100 && stats.mappings > 100, "{stats:?}");
+        }
     }
 }

@@ -1,13 +1,59 @@
-//! A small memory, for devices and for a machine: one array of words at the address of RAM.
+//! A small memory, for devices and for a machine: one array of words at the address of RAM, which may
+//! be a file's, for the translator to map parts of it again.
 
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use skep_board::{BadAddress, GuestMemory};
 use skep_interp::DirectMemory;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Memory. A target runs on one thread, so that what is not one access of a word need not be atomic.
 pub struct Memory {
     base: u64,
-    words: Vec<AtomicU64>,
+    words: Words,
+}
+
+/// Where the words are.
+enum Words {
+    Owned(Vec<AtomicU64>),
+    File(Mapping),
+}
+
+/// A file of words without a name, and where it is mapped.
+struct Mapping {
+    first: NonNull<AtomicU64>,
+    count: usize,
+    file: OwnedFd,
+}
+
+// SAFETY: the mapping belongs to the value, and its words are atomics.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    fn new(count: usize) -> Self {
+        let size = count * 8;
+        let file = memfd_create("skep-fuzz", MemfdFlags::CLOEXEC).expect("the host has files");
+        ftruncate(&file, size as u64).expect("the host has memory");
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at an address that the kernel chooses replaces nothing.
+        let first = unsafe { mmap(null_mut(), size, protection, MapFlags::SHARED, &file, 0) };
+        Mapping {
+            first: NonNull::new(first.expect("the host has memory").cast()).expect("an address"),
+            count,
+            file,
+        }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is the value's own, and nothing refers to it any more.
+        let _ = unsafe { munmap(self.first.as_ptr().cast(), self.count * 8) };
+    }
 }
 
 impl Memory {
@@ -15,7 +61,25 @@ impl Memory {
     pub fn new(base: u64, size: usize) -> Self {
         Memory {
             base,
-            words: (0..size / 8).map(|_| AtomicU64::new(0)).collect(),
+            words: Words::Owned((0..size / 8).map(|_| AtomicU64::new(0)).collect()),
+        }
+    }
+
+    /// The same, as a mapping of a file; `size` is a multiple of the page size.
+    pub fn of_file(base: u64, size: usize) -> Self {
+        Memory {
+            base,
+            words: Words::File(Mapping::new(size / 8)),
+        }
+    }
+
+    fn words(&self) -> &[AtomicU64] {
+        match &self.words {
+            Words::Owned(words) => words,
+            // SAFETY: the mapping has that many, and stays as long as the value.
+            Words::File(mapping) => unsafe {
+                std::slice::from_raw_parts(mapping.first.as_ptr(), mapping.count)
+            },
         }
     }
 
@@ -26,7 +90,7 @@ impl Memory {
     }
 
     fn load(&self, offset: usize, size: usize) -> u64 {
-        let Some(word) = self.words.get(offset / 8) else {
+        let Some(word) = self.words().get(offset / 8) else {
             return 0;
         };
         let value = word.load(Relaxed) >> (offset % 8 * 8);
@@ -34,7 +98,7 @@ impl Memory {
     }
 
     fn store(&self, offset: usize, size: usize, value: u64) {
-        if let Some(word) = self.words.get(offset / 8) {
+        if let Some(word) = self.words().get(offset / 8) {
             let shift = offset % 8 * 8;
             let mask = (u64::MAX >> (64 - size * 8)) << shift;
             word.store(word.load(Relaxed) & !mask | value << shift & mask, Relaxed);
@@ -42,10 +106,18 @@ impl Memory {
     }
 }
 
-// SAFETY: the vector is never resized, and lives as long as the value; its words are atomics.
+// SAFETY: the vector is never resized, and lives as long as the value, as the mapping does, which is the
+// file's; words are atomics.
 unsafe impl skep_jit::HostMemory for Memory {
     fn base(&self) -> *mut u8 {
-        self.words.as_ptr().cast_mut().cast()
+        self.words().as_ptr().cast_mut().cast()
+    }
+
+    fn file(&self) -> Option<BorrowedFd<'_>> {
+        match &self.words {
+            Words::Owned(_) => None,
+            Words::File(mapping) => Some(mapping.file.as_fd()),
+        }
     }
 }
 
@@ -91,7 +163,7 @@ impl GuestMemory for Memory {
 
 impl DirectMemory for Memory {
     fn size(&self) -> usize {
-        self.words.len() * 8
+        self.words().len() * 8
     }
     fn load8(&self, offset: usize) -> u8 {
         self.load(offset, 1) as u8

@@ -304,7 +304,7 @@ const STOPWATCH: &str = r"
         bne     1b
         mrrc    p15, 1, r6, r7, c14
         subs    r6, r6, r4
-        ldr     r0, =62500000
+        ldr     r0, =187500000
         cmp     r6, r0
         movlo   r0, #'o'
         movhs   r0, #'l'
@@ -327,7 +327,7 @@ fn time_and_execution_stand_still_during_a_pause() {
         vm.pause();
         assert!(vm.paused());
         let before = vm.progress();
-        std::thread::sleep(Duration::from_millis(1500));
+        std::thread::sleep(Duration::from_millis(3500));
         assert_eq!(vm.progress(), before);
         vm.resume();
         assert!(!vm.paused());
@@ -339,7 +339,7 @@ fn time_and_execution_stand_still_during_a_pause() {
     let mut machine = Machine::new(program::raw(STOPWATCH, 0), 1);
     machine.run_while(|vm| {
         wait_for_output(&vm, 1);
-        std::thread::sleep(Duration::from_millis(1100));
+        std::thread::sleep(Duration::from_millis(3100));
         vm.input(b"x");
     });
     assert_eq!(machine.printed(), "al");

@@ -511,6 +511,18 @@ impl Asm {
         );
     }
 
+    /// `tzcnt dst, src`; hosts without it execute `bsf`, which is the same if `src` is not 0.
+    pub fn tzcnt(&mut self, dst: Gpr, src: impl Into<Loc>) {
+        self.modrm(
+            Prefix::F3,
+            false,
+            false,
+            &[0x0f, 0xbc],
+            dst as u8,
+            src.into(),
+        );
+    }
+
     /// `setcc dst`.
     pub fn setcc(&mut self, cc: Cc, dst: impl Into<Loc>) {
         let dst = dst.into();
@@ -689,9 +701,19 @@ impl Asm {
     /// A fused multiply-add of the `231` form, `dst = ±(a * b) ± dst`, by its opcode in VEX map 2;
     /// or another instruction of that map with three operands and W as `double` says.
     pub fn fused(&mut self, opcode: u8, double: bool, dst: Xmm, a: Xmm, b: impl Into<XmmLoc>) {
+        self.vex((2, 1), double, opcode, dst, a, b.into());
+    }
+
+    /// An AVX instruction on 128 bits of packed f32 or f64, `dst = a op b`, by its opcode in VEX map 1.
+    pub fn avx(&mut self, opcode: u8, double: bool, dst: Xmm, a: Xmm, b: impl Into<XmmLoc>) {
+        self.vex((1, u8::from(double)), false, opcode, dst, a, b.into());
+    }
+
+    /// An instruction with a VEX prefix, by its map and the number of its other prefix.
+    fn vex(&mut self, (map, pp): (u8, u8), w: bool, opcode: u8, dst: Xmm, a: Xmm, b: XmmLoc) {
         let low = |reg: Gpr| gpr(reg as u8 & 7);
         // The extension bits are in the prefix, not in REX.
-        let (base, index, rest) = match b.into() {
+        let (base, index, rest) = match b {
             XmmLoc::Reg(reg) => (reg.0, 0, Loc::Reg(gpr(reg.0 & 7))),
             XmmLoc::Mem(mem) => {
                 let rest = Mem {
@@ -703,11 +725,11 @@ impl Asm {
                 (mem.base as u8, index, Loc::Mem(rest))
             }
         };
-        // Inverted bits 3 of the registers; map 2.
+        // Inverted bits 3 of the registers.
         let inverted = !(dst.0 >> 3 << 2 | index >> 3 << 1 | base >> 3) & 7;
         self.byte(0xc4);
-        self.byte(inverted << 5 | 2);
-        self.byte(u8::from(double) << 7 | (!a.0 & 15) << 3 | 1);
+        self.byte(inverted << 5 | map);
+        self.byte(u8::from(w) << 7 | (!a.0 & 15) << 3 | pp);
         self.modrm(Prefix::None, false, false, &[opcode], dst.0 & 7, rest);
     }
 
@@ -722,11 +744,6 @@ impl Asm {
     /// The same between two vector registers (`pblendw`).
     pub fn sse3a_vector(&mut self, opcode: u8, dst: Xmm, src: Xmm, imm: u8) {
         self.sse3a(false, opcode, dst, gpr(src.0), imm);
-    }
-
-    /// `stmxcsr [mem]`.
-    pub fn stmxcsr(&mut self, to: Mem) {
-        self.modrm(Prefix::None, false, false, &[0x0f, 0xae], 3, to.into());
     }
 
     /// `palignr dst, src, bytes`.

@@ -1,8 +1,6 @@
 //! What generated code and the rest of the engine share.
 
 use crate::asm::Gpr;
-use crate::translate::vfp::mode;
-use skep_arm::state::CpuState;
 
 /// Entries of the jump cache: a kernel's path through a system call has thousands of returns.
 pub const JUMPS: usize = 1 << 14;
@@ -49,16 +47,12 @@ pub struct Shared {
     pub saved: [u32; 2],
     /// Where to go on; bit 0 = T32.
     pub pc: u32,
-    /// Where MXCSR is stored to be read.
-    pub mxcsr: u32,
     /// Offset of the jump that asks to be linked, times 2; bit 0 = within the page.
     pub site: u32,
     /// SCTLR.A.
     pub strict_alignment: u8,
-    /// Floating-point and Advanced SIMD instructions may execute.
+    /// What floating-point and Advanced SIMD instructions may do: see [`fp`].
     pub fp: u8,
-    /// The mode of VFP arithmetic: see [`crate::translate::vfp::mode`].
-    pub mode: u8,
     /// Size of the access of LDREX, bytes.
     pub exclusive_size: u8,
     /// Host address of what LDREX read, 0 if generated code has no reservation. While it is not 0,
@@ -72,11 +66,7 @@ pub struct Shared {
     pub tables: u64,
     /// Instructions executed.
     pub instructions: u64,
-    /// Constants for floating point, by their names.
-    pub f64_bias: u64,
-    /// See [`crate::translate::vfp::F64_LIMIT`].
-    pub f64_limit: u64,
-    /// The sign bit.
+    /// Constants for floating point, by their names: the sign bit.
     pub f64_sign: u64,
     /// The sign bit.
     pub f32_sign: u32,
@@ -90,12 +80,12 @@ pub struct Shared {
     pub f32_magnitude: [u32; 4],
     /// The largest magnitude below the normal numbers, less 1.
     pub f32_subnormal: [u32; 4],
-    /// The smallest normal number, less 1.
-    pub f32_smallest: [u32; 4],
-    /// The least sum of two exponents whose product stays clear of the smallest normal number.
-    pub f32_exponents: [u32; 4],
-    /// The same, when another number is added before rounding: what cancellation leaves is exact.
-    pub f32_fused_exponents: [u32; 4],
+    /// The smallest normal number.
+    pub f32_smallest: [f32; 4],
+    /// All bits but the sign, by element.
+    pub f64_magnitude: [u64; 2],
+    /// The smallest normal number.
+    pub f64_smallest: f64,
     /// 1 in each element.
     pub ones: [u32; 4],
     /// See [`crate::translate::neon::tables`].
@@ -170,29 +160,35 @@ impl Layout {
     }
 }
 
-/// FPSCR.FZ: flushing to zero.
-const FZ: u32 = 1 << 24;
-/// FPSCR.FZ, RMode.
-const MODES: u32 = FZ | 3 << 22;
+/// What floating-point instructions may do, for [`Shared::fp`].
+pub mod fp {
+    use skep_arm::state::CpuState;
 
-/// FPSCR.Stride, Len: vectors, with which VFP arithmetic and moves are UNDEFINED.
-const VECTORS: u32 = 3 << 20 | 7 << 16;
+    /// Nothing.
+    pub const OFF: u8 = 0;
+    /// Everything that the host does as they do.
+    pub const ON: u8 = 1;
+    /// All but arithmetic: FPSCR asks for rounding or for NaNs that the host has not.
+    pub const NO_ARITHMETIC: u8 = 2;
 
-/// The mode of VFP arithmetic, for [`Shared::mode`].
-pub fn fp_mode(state: &CpuState) -> u8 {
-    match state.simd.fpscr & MODES {
-        0 => mode::USUAL,
-        FZ => mode::FLUSH,
-        _ => mode::OTHER,
-    }
-}
-
-/// Floating-point instructions may execute.
-pub fn fp_enabled(state: &CpuState) -> bool {
+    /// FPSCR.DN, RMode. Flushing to zero (FZ) makes a difference only where the host raises an
+    /// exception.
+    const OTHER: u32 = 1 << 25 | 3 << 22;
+    /// FPSCR.Stride, Len: vectors, with which VFP arithmetic and moves are UNDEFINED.
+    const VECTORS: u32 = 3 << 20 | 7 << 16;
     /// CPACR.ASEDIS, D32DIS.
     const DISABLED: u32 = 3 << 30;
-    state.fp_permitted()
-        && state.cp15.cpacr & DISABLED == 0
-        && state.simd.fpexc >> 30 & 1 != 0
-        && state.simd.fpscr & VECTORS == 0
+
+    /// What they may do in this state.
+    pub fn of(state: &CpuState) -> u8 {
+        let on = state.fp_permitted()
+            && state.cp15.cpacr & DISABLED == 0
+            && state.simd.fpexc >> 30 & 1 != 0
+            && state.simd.fpscr & VECTORS == 0;
+        match state.simd.fpscr & OTHER {
+            _ if !on => OFF,
+            0 => ON,
+            _ => NO_ARITHMETIC,
+        }
+    }
 }

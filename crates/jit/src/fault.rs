@@ -1,17 +1,28 @@
-//! Faults of the host in generated code: an access that does not find its page in the window.
+//! Faults of the host in generated code: an access that does not find its page in the window, and
+//! floating point that the host does otherwise than the architecture.
 //!
 //! The signal handler asks the engine whose code it is what to do, and execution goes on with the
-//! same instruction, or at its look-up in the tables. A fault anywhere else goes to the handler that
-//! was there before.
+//! same instruction, at its look-up in the tables, or where the interpreter executes it. A fault
+//! anywhere else goes to the handler that was there before.
 
+use crate::mxcsr;
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 
-/// Answers a fault at an instruction (address of host code) that accessed an address of the host:
-/// where to go on. None if it is not the engine's.
-pub type Answer = fn(engine: *mut c_void, at: u64, address: u64) -> Option<u64>;
+/// What happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// An access to this address of the host.
+    Access(u64),
+    /// A floating-point exception.
+    Float,
+}
+
+/// Answers a fault at an instruction (address of host code): where to go on. None if it is not the
+/// engine's.
+pub type Answer = fn(engine: *mut c_void, at: u64, fault: Fault) -> Option<u64>;
 
 thread_local! {
     /// The engine that executes in this thread.
@@ -35,8 +46,15 @@ impl Drop for Asked {
     }
 }
 
-/// What the process did about this signal before.
-static BEFORE: OnceLock<libc::sigaction> = OnceLock::new();
+/// What the process did about SIGSEGV and SIGFPE before.
+static BEFORE: OnceLock<[libc::sigaction; 2]> = OnceLock::new();
+
+/// Codes of SIGFPE, from <asm-generic/siginfo.h>: from floating point divided by zero to the last one
+/// of a calculation.
+const FPE_FLTDIV: c_int = 3;
+const FPE_FLTSUB: c_int = 8;
+
+const SIGNALS: [c_int; 2] = [libc::SIGSEGV, libc::SIGFPE];
 
 /// Installs the handler, once in a process.
 ///
@@ -46,14 +64,8 @@ pub fn install() -> std::io::Result<()> {
     if BEFORE.get().is_some() {
         return Ok(());
     }
-    let mut before = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: the pointers are to values of these types; with a null pointer, sigaction(2) asks only.
-    let before = unsafe {
-        if libc::sigaction(libc::SIGSEGV, std::ptr::null(), before.as_mut_ptr()) != 0 {
-            return Err(std::io::Error::last_os_error());
-        }
-        before.assume_init()
-    };
+    let [segv, fpe] = SIGNALS.map(action);
+    let before = [segv?, fpe?];
     BEFORE.get_or_init(|| before);
     let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = handle;
     // SAFETY: all zero is a valid sigaction: no flags, an empty mask.
@@ -62,29 +74,64 @@ pub fn install() -> std::io::Result<()> {
     // On the thread's own stack, which generated code leaves as any function does. Faults in the
     // handler itself are another handler's.
     action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER;
-    // SAFETY: the handler has the signature that SA_SIGINFO asks for, and lives for ever.
-    if unsafe { libc::sigaction(libc::SIGSEGV, &raw const action, std::ptr::null_mut()) } != 0 {
-        return Err(std::io::Error::last_os_error());
+    for signal in SIGNALS {
+        // SAFETY: the handler has the signature that SA_SIGINFO asks for, and lives for ever.
+        if unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) } != 0 {
+            return Err(std::io::Error::last_os_error());
+        }
     }
     Ok(())
 }
 
+/// What the process does about a signal.
+fn action(signal: c_int) -> std::io::Result<libc::sigaction> {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: the pointers are to values of these types; with a null pointer, sigaction(2) asks only.
+    unsafe {
+        if libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) != 0 {
+            return Err(std::io::Error::last_os_error());
+        }
+        Ok(action.assume_init())
+    }
+}
+
 extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes both, and they are this handler's until it returns.
-    let (address, registers) = unsafe {
+    let (fault, registers) = unsafe {
+        let fault = match (signal, (*info).si_code) {
+            (libc::SIGSEGV, _) => Some(Fault::Access((*info).si_addr() as u64)),
+            // Not a division of integers.
+            (libc::SIGFPE, FPE_FLTDIV..=FPE_FLTSUB) => Some(Fault::Float),
+            _ => None,
+        };
         let context = &mut *context.cast::<libc::ucontext_t>();
-        ((*info).si_addr() as u64, &mut context.uc_mcontext.gregs)
+        (fault, &mut context.uc_mcontext)
     };
-    let pc = &mut registers[libc::REG_RIP as usize];
     if let Some((engine, answer)) = ENGINE.get()
-        && let Some(next) = answer(engine, *pc as u64, address)
+        && let Some(fault) = fault
     {
-        *pc = next as i64;
-        return;
+        let pc = &mut registers.gregs[libc::REG_RIP as usize];
+        let next = answer(engine, *pc as u64, fault);
+        if let Some(next) = next {
+            *pc = next as i64;
+        }
+        if fault == Fault::Float {
+            // SAFETY: the kernel has put the registers there, and takes them from there.
+            let value = unsafe { &mut (*registers.fpregs).mxcsr };
+            *value = match next {
+                Some(_) => mxcsr::without_raised(*value),
+                None => mxcsr::masked(*value),
+            };
+            return;
+        }
+        if next.is_some() {
+            return;
+        }
     }
-    let Some(before) = BEFORE.get() else {
+    let Some([segv, fpe]) = BEFORE.get() else {
         return;
     };
+    let before = if signal == libc::SIGFPE { fpe } else { segv };
     match before.sa_sigaction {
         libc::SIG_DFL | libc::SIG_IGN => {
             // SAFETY: as in `install`. The instruction is executed again, and the signal ends the

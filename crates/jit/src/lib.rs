@@ -26,7 +26,7 @@ mod window;
 
 use asm::Asm;
 use cache::{Cache, Key, Op};
-use context::{JUMP_MASK, JUMPS, Jump, Layout, Leave, NO_TARGET, Shared, fp_enabled, fp_mode};
+use context::{JUMP_MASK, JUMPS, Jump, Layout, Leave, NO_TARGET, Shared, fp};
 use listing::Listing;
 use skep_arm::decode::{self, ItState, rows};
 use skep_arm::state::{CpuState, Exclusive, psr};
@@ -39,7 +39,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use tables::{Tables, fetch_number};
 use thunks::Thunks;
-use translate::vfp::mode;
 use translate::{Buffers, Request, Source, Translator};
 
 /// Memory that generated code reads and writes by its host address.
@@ -116,6 +115,8 @@ pub struct Stats {
     pub mappings: u64,
     /// Accesses that a window did not have at once.
     pub window_faults: u64,
+    /// Floating-point instructions at which the host raised an exception.
+    pub float_exceptions: u64,
     /// Returns of generated code: for an input or a page that is not mapped, at an unlinked jump, at
     /// an indirect branch that the jump cache does not know, after an instruction of the
     /// interpreter's, and for a block that is to be interpreted.
@@ -188,12 +189,20 @@ struct Engine<M: Machine> {
     handed_over_by_row: Box<[u64]>,
     leaves: [u64; 5],
     window_faults: u64,
+    float_exceptions: u64,
+    /// Times that [`control::TICK`] was set.
+    ticks: u64,
     observer: Option<Observer>,
     /// A panic under generated code.
     panic: Option<Box<dyn Any + Send>>,
 }
 
 const HEAT: usize = 1 << 16;
+/// Ticks after which floating point that raised many exceptions of the host has another chance.
+const CHANCES: u64 = 64;
+
+/// Bytes that an instruction accesses at most, of those that look up two pages: 16 registers.
+const LONGEST_ACCESS: u32 = 64;
 
 /// Decoded instructions that the interpreter keeps: of code that is not translated yet.
 const INTERPRETED: usize = 1 << 15;
@@ -225,9 +234,7 @@ where
         let patience = config
             .window_after
             .filter(|_| machine.memory().file().is_some());
-        if patience.is_some() {
-            fault::install()?;
-        }
+        fault::install()?;
         let tables = Tables::new(machine.memory().size(), cluster.len() as u32, patience)?;
         let code_cache = config
             .code_cache
@@ -241,19 +248,15 @@ where
                 saved: [0; 2],
                 flags: [0; 4],
                 pc: 0,
-                mxcsr: 0,
                 site: 0,
                 strict_alignment: 0,
-                fp: 0,
-                mode: mode::OTHER,
+                fp: fp::OFF,
                 exclusive_size: 0,
                 exclusive_host: 0,
                 exclusive_value: 0,
                 tables: 0,
                 control: control.flags_address() as u64,
                 instructions: 0,
-                f64_bias: translate::vfp::F64_BIAS,
-                f64_limit: translate::vfp::F64_LIMIT,
                 f64_sign: 1 << 63,
                 f32_sign: 1 << 31,
                 f32_two_to_32: 4_294_967_296.0,
@@ -261,9 +264,9 @@ where
                 f64_largest_u32: 4_294_967_295.0,
                 f32_magnitude: [0x7fff_ffff; 4],
                 f32_subnormal: [0x007f_fffe; 4],
-                f32_smallest: [0x007f_ffff; 4],
-                f32_exponents: [129; 4],
-                f32_fused_exponents: [152; 4],
+                f32_smallest: [f32::MIN_POSITIVE; 4],
+                f64_magnitude: [!(1 << 63); 2],
+                f64_smallest: f64::MIN_POSITIVE,
                 ones: [1; 4],
                 byte_tables: translate::neon::tables::TABLES,
                 recip_estimates: translate::neon::tables::recip_estimates(),
@@ -295,6 +298,8 @@ where
             handed_over_by_row: vec![0; rows().len()].into_boxed_slice(),
             leaves: [0; 5],
             window_faults: 0,
+            float_exceptions: 0,
+            ticks: 0,
             observer: None,
             panic: None,
         });
@@ -345,6 +350,7 @@ where
             windows: engine.tables.windows,
             mappings: engine.tables.mappings,
             window_faults: engine.window_faults,
+            float_exceptions: engine.float_exceptions,
             leaves: engine.leaves,
         }
     }
@@ -371,6 +377,7 @@ where
         let engine: *mut Engine<M> = &raw mut *self.engine;
         let asked = fault::Asked::new(engine.cast(), Engine::<M>::answer_fault);
         let exit = self.engine.run(budget);
+        mxcsr::disarm();
         drop(asked);
         self.engine.vcpu.core().leave();
         exit
@@ -427,6 +434,10 @@ where
                 }
                 let core = self.vcpu.core();
                 if flags & control::TICK != 0 {
+                    self.ticks += 1;
+                    if self.ticks.is_multiple_of(CHANCES) {
+                        self.cache.try_again();
+                    }
                     self.tables.enter(core.tlb.data);
                     self.tables.tick(core.tlb.data, core.state.privileged());
                 }
@@ -530,12 +541,10 @@ where
         exit
     }
 
-    /// Moves the floating-point exceptions that generated code raised to FPSCR. To be called before
-    /// anything else is executed: the compiler may use floating-point instructions for integers.
-    fn gather_exceptions(&mut self) {
-        let gathered = mxcsr::take();
-        if gathered != 0 {
-            self.vcpu.core().state.simd.fpscr |= gathered;
+    /// Has the host raise floating-point exceptions where the interpreter is needed.
+    fn arm(&mut self) {
+        if self.shared.fp != fp::OFF {
+            mxcsr::arm(self.vcpu.core().state.simd.fpscr);
         }
     }
 
@@ -612,7 +621,7 @@ where
         let tables = self.tables.enter(core.tlb.data);
         self.window = self.tables.has_window(core.tlb.data);
         self.shared.tables = tables;
-        mxcsr::reset();
+        self.arm();
         // SAFETY: the fixed piece at `enter` has this signature. Generated code reaches the state,
         // `shared`, the tables and guest memory only; it calls `interpret_one` with the engine that
         // it was assembled for, which is this one, in its box. No reference to any of it is used
@@ -622,7 +631,6 @@ where
                 std::mem::transmute(self.thunks.enter as usize);
             enter(state, code, tables)
         };
-        self.gather_exceptions();
         self.pack();
         let core = self.vcpu.core();
         core.stats.instructions = self.shared.instructions;
@@ -665,8 +673,7 @@ where
             self.shared.exclusive_size = exclusive.size;
         }
         self.shared.flags = translate::flags::from_psr(cpsr);
-        self.shared.fp = u8::from(fp_enabled(&core.state));
-        self.shared.mode = fp_mode(&core.state);
+        self.shared.fp = fp::of(&core.state);
     }
 
     /// Executes an instruction that generated code has no template for, or whose access takes the
@@ -675,7 +682,6 @@ where
         // SAFETY: generated code passes the engine that it was assembled for, which waits in `call`
         // and holds no reference meanwhile.
         let engine = unsafe { &mut *engine };
-        engine.gather_exceptions();
         // Generated code has no frames that a panic could unwind: it goes around them.
         let leave = match catch_unwind(AssertUnwindSafe(|| Self::interpret(engine, number, va))) {
             Ok(leave) => leave,
@@ -684,7 +690,7 @@ where
                 1
             }
         };
-        mxcsr::reset();
+        engine.arm();
         leave
     }
 
@@ -727,11 +733,16 @@ where
             engine.unpack();
             engine.forget();
             let core = engine.vcpu.core();
-            if va != 0
-                && let Some(page) = core.tlb.page(core.tlb.data, va)
-            {
-                let context = core.tlb.data;
-                engine.fill(context, va, &page);
+            let context = core.tlb.data;
+            let last = va.wrapping_add(LONGEST_ACCESS - 1);
+            let across = (va ^ last) >> 12 != 0;
+            for va in [(va != 0).then_some(va), (va != 0 && across).then_some(last)] {
+                let core = engine.vcpu.core();
+                if let Some(va) = va
+                    && let Some(page) = core.tlb.page(context, va)
+                {
+                    engine.fill(context, va, &page);
+                }
             }
             return 0;
         }

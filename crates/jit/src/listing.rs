@@ -116,6 +116,11 @@ impl Listing<'_> {
             (self.thunks.indirect, "indirect"),
             (self.thunks.interpret, "interpret"),
             (self.thunks.slow, "slow"),
+            (self.thunks.load_across, "load_across"),
+            (self.thunks.store_across, "store_across"),
+            (self.thunks.unaligned, "unaligned"),
+            (self.thunks.find_to_load, "find_to_load"),
+            (self.thunks.find_to_store, "find_to_store"),
             (self.origin + self.entries.checked as u64, "checked"),
             (self.origin + self.entries.direct as u64, "direct"),
         ];
@@ -190,7 +195,7 @@ impl Names {
 }
 
 /// The variables of generated code, in order of their places.
-const VARIABLES: [(usize, &str); 31] = [
+const VARIABLES: [(usize, &str); 28] = [
     (offset_of!(Shared, flags) + flags::V, "v"),
     (offset_of!(Shared, flags) + flags::NOT_C, "not_c"),
     (offset_of!(Shared, flags) + flags::NZ, "nz"),
@@ -198,15 +203,12 @@ const VARIABLES: [(usize, &str); 31] = [
     (offset_of!(Shared, site), "site"),
     (offset_of!(Shared, strict_alignment), "strict_alignment"),
     (offset_of!(Shared, fp), "fp"),
-    (offset_of!(Shared, mode), "mode"),
     (offset_of!(Shared, exclusive_size), "exclusive_size"),
     (offset_of!(Shared, exclusive_host), "exclusive_host"),
     (offset_of!(Shared, exclusive_value), "exclusive_value"),
     (offset_of!(Shared, control), "control"),
     (offset_of!(Shared, tables), "tables"),
     (offset_of!(Shared, instructions), "instructions"),
-    (offset_of!(Shared, f64_bias), "f64_bias"),
-    (offset_of!(Shared, f64_limit), "f64_limit"),
     (offset_of!(Shared, f64_sign), "f64_sign"),
     (offset_of!(Shared, f32_sign), "f32_sign"),
     (offset_of!(Shared, f32_two_to_32), "f32_two_to_32"),
@@ -215,11 +217,8 @@ const VARIABLES: [(usize, &str); 31] = [
     (offset_of!(Shared, f32_magnitude), "f32_magnitude"),
     (offset_of!(Shared, f32_subnormal), "f32_subnormal"),
     (offset_of!(Shared, f32_smallest), "f32_smallest"),
-    (offset_of!(Shared, f32_exponents), "f32_exponents"),
-    (
-        offset_of!(Shared, f32_fused_exponents),
-        "f32_fused_exponents",
-    ),
+    (offset_of!(Shared, f64_magnitude), "f64_magnitude"),
+    (offset_of!(Shared, f64_smallest), "f64_smallest"),
     (offset_of!(Shared, ones), "ones"),
     (offset_of!(Shared, byte_tables), "byte_tables"),
     (offset_of!(Shared, recip_estimates), "recip_estimates"),

@@ -1,11 +1,23 @@
-//! The host's floating-point status register.
+//! The host's floating-point status register while generated code runs.
+//!
+//! Whatever the host might do otherwise than the architecture raises an exception of the host's, for
+//! which [`crate::fault`] sends the instruction to the interpreter: an operand or a result below the
+//! normal numbers, an overflow, an invalid operation, a division by zero. So does the first inexact
+//! result, until FPSCR.IXC is set; then it is of no interest any more. Thus the register never has
+//! anything that FPSCR has not.
 
 use std::arch::asm;
 
-/// All exceptions masked, none raised, rounding to nearest.
+/// All exceptions masked, none raised, rounding to nearest: what Rust expects.
 const USUAL: u32 = 0x1f80;
 /// IE, DE, ZE, OE, UE, PE.
 const RAISED: u32 = 0x3f;
+/// PE.
+const INEXACT: u32 = 1 << 5;
+/// The mask of PE.
+const INEXACT_MASKED: u32 = 1 << 12;
+/// FPSCR.IXC.
+const IXC: u32 = 1 << 4;
 
 fn read() -> u32 {
     let mut value = 0u32;
@@ -15,26 +27,33 @@ fn read() -> u32 {
 }
 
 fn write(value: u32) {
-    // SAFETY: the value is one that the processor accepts, and the one that Rust expects but for
-    // exceptions raised.
+    // SAFETY: the value is one that the processor accepts. Between `arm` and `disarm` what the
+    // compiler makes of Rust may raise exceptions: the handler masks them, and it goes on as ever.
     unsafe { asm!("ldmxcsr [{}]", in(reg) &raw const value, options(nostack)) };
 }
 
-/// Forgets the exceptions raised so far.
-pub fn reset() {
+/// Has exceptions raised as generated code needs it, with FPSCR as it is now.
+pub fn arm(fpscr: u32) {
+    let wanted = if fpscr & IXC != 0 { INEXACT_MASKED } else { 0 };
+    // To read it is cheap, to write another value is not.
+    if (read() ^ wanted) & !INEXACT != 0 {
+        write(wanted);
+    }
+}
+
+/// The opposite.
+pub fn disarm() {
     if read() != USUAL {
         write(USUAL);
     }
 }
 
-/// Returns the exceptions raised since the last call, as FPSCR's cumulative flags, and forgets them.
-pub fn take() -> u32 {
-    let value = read();
-    if value & RAISED == 0 {
-        return 0;
-    }
-    write(USUAL);
-    // IOC, DZC, OFC, UFC, IXC. An operand below the smallest normal number (DE) raises nothing.
-    let bit = |from: u32, to: u32| (value >> from & 1) << to;
-    bit(0, 0) | bit(2, 1) | bit(3, 2) | bit(4, 3) | bit(5, 4)
+/// The register of a thread that an exception stopped in generated code, for what comes instead.
+pub fn without_raised(value: u32) -> u32 {
+    value & !RAISED
+}
+
+/// The register of one that was stopped elsewhere, and is to go on.
+pub fn masked(value: u32) -> u32 {
+    value & !RAISED | USUAL
 }

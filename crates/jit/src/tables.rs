@@ -293,29 +293,38 @@ impl Tables {
         if held.number != context.number() || !context.takes(page) {
             return;
         }
-        self.fills += 1;
-        held.filled.push(index as u32);
-        held.parts.set(index);
         let window = held.window;
         let addend = (host + page.offset as u64).wrapping_sub(u64::from(va & !0xfff));
         let data = |allowed: bool| if allowed { addend } else { 0 };
         let read = data(page.read);
         let write = data(page.write && !holds_code);
+        let unaligned = u8::from(page.unaligned);
+        let number = fetch_number((page.offset / 4096) as u32, window);
+        let execute = if page.execute { number } else { 0 };
+        let at = |table: i32, size: usize| base + table as usize + index * size;
+        let (read_at, write_at) = (at(READ, 8), at(WRITE, 8));
+        let (unaligned_at, execute_at) = (at(UNALIGNED, 1), at(EXECUTE, 4));
+        let (read_before, write_before) = (self.memory.get64(read_at), self.memory.get64(write_at));
+        if (read_before, write_before) == (read, write)
+            && self.memory.get8(unaligned_at) == unaligned
+            && self.memory.get32(execute_at) == execute
+        {
+            // The slow path comes here after each access, for whatever reason it was taken.
+            return;
+        }
+        self.fills += 1;
+        held.filled.push(index as u32);
+        held.parts.set(index);
         if window && self.memory.get8(base + MAPPED + index) != 0 {
-            let before = |table: i32| self.memory.get64(base + table as usize + index * 8);
             let less = |before: u64, now: u64| before != 0 && before != now;
-            if less(before(READ), read) || less(before(WRITE), write) {
+            if less(read_before, read) || less(write_before, write) {
                 self.restrict(slot, index, false);
             }
         }
-        self.memory.set64(base + READ as usize + index * 8, read);
-        self.memory.set64(base + WRITE as usize + index * 8, write);
-        self.memory
-            .set8(base + UNALIGNED as usize + index, u8::from(page.unaligned));
-        let number = fetch_number((page.offset / 4096) as u32, window);
-        let execute = if page.execute { number } else { 0 };
-        self.memory
-            .set32(base + EXECUTE as usize + index * 4, execute);
+        self.memory.set64(read_at, read);
+        self.memory.set64(write_at, write);
+        self.memory.set8(unaligned_at, unaligned);
+        self.memory.set32(execute_at, execute);
         if write != 0 {
             self.note_writer(slot, index, page.offset / 4096);
         }
@@ -661,6 +670,23 @@ mod tests {
         tables.clear_all();
         assert_eq!(allowed(&mut tables, context, VA + 0x3000), "--");
         assert!(tables.has_window(context));
+    }
+
+    #[test]
+    fn an_entry_that_is_there_is_not_made_again() {
+        let (mut tables, context, _file) = tables(0);
+        for _ in 0..2 * MAX_WRITERS {
+            tables.fill(context, VA, &page(5, true), HOST, false);
+        }
+        assert_eq!(tables.fills, 1);
+        // The record of who can write the page is the first entry's.
+        tables.protect(5, HOST);
+        let entry = tables
+            .memory
+            .get64(3 * STRIDE + WRITE as usize + (VA >> 12) as usize * 8);
+        assert_eq!(entry, 0);
+        tables.fill(context, VA, &page(6, true), HOST, false);
+        assert_eq!(tables.fills, 2, "another page");
     }
 
     #[test]

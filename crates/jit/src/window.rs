@@ -1,7 +1,8 @@
 //! Windows: addresses of the host at which a guest's pages are accessed without a look-up. See
 //! [`crate::tables`] for what is mapped there.
 
-use crate::cache::Site;
+use crate::cache::{Site, SiteKind};
+use crate::fault::Fault;
 use crate::tables::WINDOW;
 use crate::{Engine, HostMemory, known};
 use skep_interp::tlb::{Context, Page};
@@ -24,22 +25,41 @@ where
     }
 
     /// Answers a fault of the host: see [`crate::fault::Answer`].
-    pub(crate) fn answer_fault(engine: *mut c_void, at: u64, address: u64) -> Option<u64> {
+    pub(crate) fn answer_fault(engine: *mut c_void, at: u64, fault: Fault) -> Option<u64> {
         // SAFETY: `run` passes the engine. If the fault is generated code's, nothing holds a reference
         // to it, as in `interpret_one`; if not, only what never changes while it executes is read.
         let engine = unsafe { &mut *engine.cast::<Self>() };
         let (number, site) = engine.cache.site(at)?;
+        if (fault == Fault::Float) != (site.kind == SiteKind::Float) {
+            return None;
+        }
         // The handler has no frames that a panic could unwind either.
-        let opened = catch_unwind(AssertUnwindSafe(|| engine.open_window(site, address)));
-        let opened = opened.unwrap_or_else(|panic| {
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            let opened = match fault {
+                Fault::Access(address) => engine.open_window(site, address),
+                Fault::Float => {
+                    engine.float_exceptions += 1;
+                    false
+                }
+            };
+            if !opened {
+                engine.cache.missed(number);
+            }
+            opened
+        }));
+        let opened = done.unwrap_or_else(|panic| {
             engine.panic = Some(panic);
             false
         });
-        if opened {
+        let origin = engine.cache.memory.origin();
+        if opened && site.kind == SiteKind::Store {
             return Some(at);
         }
-        engine.cache.missed(number);
-        Some(engine.cache.memory.origin() + u64::from(site.look_up))
+        if opened {
+            // From the beginning: of two pages, the second may have brought the window's end for the first.
+            return Some(origin + u64::from(site.start));
+        }
+        Some(origin + u64::from(site.otherwise))
     }
 
     /// Has the window have the page of an access that did not find it.
@@ -55,7 +75,8 @@ where
             return false;
         };
         let memory = (file, self.host);
-        if self.tables.open(context, va, site.write, memory) {
+        let write = site.kind == SiteKind::Store;
+        if self.tables.open(context, va, write, memory) {
             self.tables.charge(context);
             return true;
         }
@@ -68,7 +89,7 @@ where
         if page.mapping_shift == 12 {
             self.fill_neighbours(context, va, &page);
         }
-        self.tables.open(context, va, site.write, memory)
+        self.tables.open(context, va, write, memory)
     }
 
     /// Makes the tables' entries of the pages beside a page that lie beside it in memory, too, so that

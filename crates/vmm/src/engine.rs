@@ -54,6 +54,8 @@ pub struct TranslatorStats {
     pub mappings: u64,
     /// Accesses that did not find their page in a window.
     pub window_faults: u64,
+    /// Floating-point instructions at which the host raised an exception.
+    pub float_exceptions: u64,
     /// Returns of generated code.
     pub leaves: Leaves,
     /// The instructions that were handed over most: the manual's name, and how often; most first.
@@ -189,6 +191,7 @@ impl Vcpu {
                         windows: stats.windows,
                         mappings: stats.mappings,
                         window_faults: stats.window_faults,
+                        float_exceptions: stats.float_exceptions,
                         leaves: Leaves {
                             inputs,
                             unlinked,

@@ -380,6 +380,7 @@ impl Maker<'_> {
             10 | 11 if self.system => self.change_system(),
             12 | 13 if self.rewriting => self.rewrite(),
             14 if self.interrupts => self.interrupt(),
+            15 => self.across(place),
             11..16 if !self.slots.is_empty() && place != Place::Leaf => self.patch(place),
             _ => {
                 for _ in 0..1 + self.rng.below(20) {
@@ -402,6 +403,8 @@ impl Maker<'_> {
                 self.patch(Place::Loop);
             } else if self.interrupts && self.rng.one_in(6) {
                 self.interrupt();
+            } else if self.rng.one_in(24) {
+                self.across(Place::Loop);
             } else {
                 self.random(Place::Loop);
             }

@@ -33,7 +33,7 @@ impl Maker<'_> {
     }
 
     /// A32 or T32, by the current state.
-    fn either(&self, a32: u32, wide: u32) -> Part {
+    pub(super) fn either(&self, a32: u32, wide: u32) -> Part {
         if self.t32 {
             Part::Wide(wide)
         } else {

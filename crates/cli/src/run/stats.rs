@@ -156,6 +156,10 @@ fn describe_translator(
             translator.windows, translator.mappings, translator.window_faults,
         ),
     );
+    line(
+        "floating-point exceptions",
+        translator.float_exceptions.to_string(),
+    );
     let leaves = translator.leaves;
     line(
         "returns of generated code",
@@ -242,6 +246,7 @@ fn translator_json(translator: &TranslatorStats) -> Value {
         "windows": translator.windows,
         "mappings": translator.mappings,
         "window_faults": translator.window_faults,
+        "float_exceptions": translator.float_exceptions,
         "leaves": {
             "inputs": leaves.inputs,
             "unlinked": leaves.unlinked,

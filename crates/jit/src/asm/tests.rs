@@ -400,6 +400,7 @@ fn arithmetic() {
         for loc in checker.locations() {
             let text = operand(Width::B32, loc);
             checker.check(&format!("lzcnt {r}, {text}"), |asm| asm.lzcnt(reg, loc));
+            checker.check(&format!("tzcnt {r}, {text}"), |asm| asm.tzcnt(reg, loc));
         }
     }
     checker.check("lahf", Asm::lahf);
@@ -681,11 +682,20 @@ fn fused_multiplications() {
 }
 
 #[test]
-fn the_status_register_is_stored() {
+fn instructions_with_three_operands() {
     let mut checker = Checker::new();
-    for memory in memories() {
-        let text = operand(Width::B32, Loc::Mem(memory));
-        checker.check(&format!("stmxcsr {text}"), |asm| asm.stmxcsr(memory));
+    for (opcode, mnemonic) in [(0x54, "vandp"), (0x58, "vaddp")] {
+        for (double, letter) in [(false, 's'), (true, 'd')] {
+            for (dst, a) in [(0, 15), (15, 0), (3, 9), (9, 3)] {
+                for b in checker.vectors() {
+                    let text = vector("xmmword", b);
+                    let wanted = format!("{mnemonic}{letter} xmm{dst}, xmm{a}, {text}");
+                    checker.check(&wanted, |asm| {
+                        asm.avx(opcode, double, Xmm(dst), Xmm(a), b);
+                    });
+                }
+            }
+        }
     }
 }
 

@@ -350,6 +350,12 @@ pub fn moved(insn: &Insn) -> Option<(Reg, u32)> {
                 },
             ))
         }
+        Insn::Simd(Simd::Multiple {
+            regs,
+            rn,
+            wback: Wback::Size,
+            ..
+        }) => Some((rn, u32::from(regs) * 8)),
         _ => None,
     }
 }

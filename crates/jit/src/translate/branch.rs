@@ -2,6 +2,7 @@
 
 use super::analysis::{Form, flag};
 use super::cold::Kind;
+use super::memory::Span;
 use super::steps::{Step, Test};
 use super::{AT_START, Translator};
 use crate::asm::{Alu, Cc, Gpr, Label, Loc, Mem, Width};
@@ -372,11 +373,15 @@ impl Translator<'_> {
                     .lea(Gpr::Rcx, Mem::indexed(Gpr::Rcx, Gpr::Rax, scale, 0));
                 let done = self.asm.label();
                 let slow = self.slow(decoded, done);
-                if half {
-                    self.asm.test_imm8(Gpr::Rcx, 1);
-                    self.asm.jcc(Cc::Ne, slow);
-                }
-                self.look_up(false, slow);
+                let size = 1 << u8::from(half);
+                self.test_alignment(size, slow);
+                let span = Span {
+                    bytes: size.into(),
+                    align: size,
+                    element: 1,
+                    at_once: true,
+                };
+                self.look_up(false, span, slow);
                 let from = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, 0);
                 let width = if half { Width::B16 } else { Width::B8 };
                 self.asm.load_zx(width, Gpr::Rcx, from);

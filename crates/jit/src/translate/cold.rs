@@ -1,11 +1,11 @@
 //! Code that is placed behind the block, since it is seldom executed: what leaves it, and slow paths.
 
+use super::Translator;
 use super::flags::Recipe;
-use super::memory::{Moved, Place};
-use super::{Translator, vfp};
-use crate::asm::{Alu, Cc, Gpr, Label, Mem, Sh, Width};
-use crate::context::{STATE, Shared, TABLES};
-use crate::tables;
+use super::memory::{Moved, Place, Span};
+use crate::asm::{Alu, Cc, Gpr, Label, Mem, Width};
+use crate::context::{STATE, Shared};
+use crate::thunks;
 use skep_arm::decode::ItState;
 use skep_arm::insn::Decoded;
 use skep_arm::state::psr;
@@ -45,6 +45,8 @@ pub(super) enum Kind {
     /// Has the interpreter execute an instruction that accesses the address in a register, and goes
     /// on at `back`.
     Slow { back: Label, op: u32, address: Gpr },
+    /// The second instruction of two that were translated as one, behind the slow path of the first.
+    Second { back: Label, op: u32 },
     /// An unaligned access of `size` bytes: `back` if it can be made.
     Unaligned {
         back: Label,
@@ -59,28 +61,33 @@ pub(super) enum Kind {
     LookUp {
         write: bool,
         place: Place,
-        /// Bytes, and alignment that is needed in any case.
-        size: u8,
+        span: Span,
+        /// Alignment that is needed in any case.
         least: u8,
         slow: Label,
         moved: Option<Moved>,
         back: Label,
     },
-    /// A result of the host's that may be wrong.
-    Special {
-        back: Label,
+    /// Loads or stores the guest registers in a list from or to two pages, words from the address in
+    /// ECX: `back` if that can be done, as from behind the accesses.
+    Across {
+        write: bool,
+        list: u16,
         slow: Label,
-        double: bool,
-    },
-    /// VFP arithmetic in another mode than the usual one.
-    Flush {
         back: Label,
-        slow: Label,
-        double: bool,
-        flush: vfp::Flush,
     },
     /// Switches between A32 and T32 state.
     Switch { back: Label },
+}
+
+impl Kind {
+    /// Where execution goes on behind the code, if it gets there.
+    fn otherwise(&self) -> Option<Label> {
+        match self {
+            Kind::Unaligned { slow, .. } | Kind::Across { slow, .. } => Some(*slow),
+            _ => None,
+        }
+    }
 }
 
 /// Where a block is left for.
@@ -126,9 +133,25 @@ impl Translator<'_> {
 
     /// Places all code that belongs behind the block.
     pub(super) fn place_cold(&mut self) {
-        for cold in std::mem::take(&mut self.buffers.cold) {
+        let mut all = std::mem::take(&mut self.buffers.cold);
+        for i in 1..all.len() {
+            if let [slow, cold] = &all[i - 1..=i]
+                && cold.kind.otherwise() == Some(slow.label)
+            {
+                // It runs into the slow path.
+                all.swap(i - 1, i);
+            }
+        }
+        let mut all = all.into_iter().peekable();
+        while let Some(cold) = all.next() {
             self.asm.bind(cold.label);
+            let otherwise = cold.kind.otherwise();
             self.place(cold.kind, cold.recipe, cold.held);
+            if let Some(slow) = otherwise
+                && all.peek().is_none_or(|next| next.label != slow)
+            {
+                self.asm.jmp(slow);
+            }
         }
     }
 
@@ -173,10 +196,15 @@ impl Translator<'_> {
             }
             Kind::Slow { back, op, address } => {
                 self.place_flags(recipe);
-                if address != Gpr::Rcx {
-                    self.asm.store(Width::B32, Gpr::Rcx, address);
-                }
+                self.place_address(address);
                 self.asm.mov_imm(Gpr::Rax, op);
+                self.asm.call_to(self.thunks.slow);
+                self.load_held(held);
+                self.asm.jmp(back);
+            }
+            Kind::Second { back, op } => {
+                self.asm.mov_imm(Gpr::Rax, op);
+                self.asm.alu(Width::B32, Alu::Xor, Gpr::Rcx, Gpr::Rcx);
                 self.asm.call_to(self.thunks.slow);
                 self.load_held(held);
                 self.asm.jmp(back);
@@ -188,39 +216,51 @@ impl Translator<'_> {
                 least,
                 address,
             } => {
-                self.place_unaligned(slow, size, least, address);
-                self.asm.jmp(back);
+                self.place_address(address);
+                self.test_alignment(least, slow);
+                self.asm.mov_imm(Gpr::Rdx, size - 1);
+                self.asm.call_to(self.thunks.unaligned);
+                self.asm.jcc(Cc::Ne, back);
             }
             Kind::LookUp {
                 write,
                 place,
-                size,
+                span,
                 least,
                 slow,
                 moved,
                 back,
             } => {
                 let address = self.load_address(place);
-                if size > 1 {
-                    let aligned = self.asm.label();
-                    self.asm.test_imm8(address, size - 1);
-                    self.asm.jcc(Cc::E, aligned);
-                    self.place_unaligned(slow, size.into(), least, address);
-                    self.asm.bind(aligned);
-                }
-                self.look_up_in_tables(write, address, 1, slow);
+                self.place_address(address);
+                self.test_alignment(least, slow);
+                self.asm
+                    .mov_imm(Gpr::Rdx, thunks::wanted(span.bytes, span.element));
+                self.asm.call_to(if write {
+                    self.thunks.find_to_store
+                } else {
+                    self.thunks.find_to_load
+                });
+                self.asm.jcc(Cc::E, slow);
                 if let Some(moved) = moved {
-                    self.emit(moved, Mem::indexed(Gpr::Rdx, address, 0, 0));
+                    self.emit(moved, Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, 0));
                 }
                 self.asm.jmp(back);
             }
-            Kind::Special { back, slow, double } => self.place_special(double, back, slow),
-            Kind::Flush {
+            Kind::Across {
+                write,
+                list,
+                slow: _,
                 back,
-                slow,
-                double,
-                flush,
-            } => self.place_flush(double, flush, back, slow),
+            } => {
+                self.asm.mov_imm(Gpr::Rax, list.into());
+                self.asm.call_to(if write {
+                    self.thunks.store_across
+                } else {
+                    self.thunks.load_across
+                });
+                self.asm.jcc(Cc::Ne, back);
+            }
             Kind::Switch { back } => {
                 let cpsr = Mem::at(STATE, self.layout.cpsr);
                 self.asm.alu_imm(Width::B32, Alu::Xor, cpsr, psr::T as i32);
@@ -229,25 +269,11 @@ impl Translator<'_> {
         }
     }
 
-    /// Goes to the slow path unless an access lies within a page, and may be unaligned there.
-    fn place_unaligned(&mut self, slow: Label, size: u32, least: u8, address: Gpr) {
-        if least > 1 {
-            self.asm.test_imm8(address, least - 1);
-            self.asm.jcc(Cc::Ne, slow);
+    /// Loads ECX with an address.
+    fn place_address(&mut self, address: Gpr) {
+        if address != Gpr::Rcx {
+            self.asm.store(Width::B32, Gpr::Rcx, address);
         }
-        let strict = self.shared(offset_of!(Shared, strict_alignment));
-        self.asm.alu_imm(Width::B8, Alu::Cmp, strict, 0);
-        self.asm.jcc(Cc::Ne, slow);
-        self.asm.store(Width::B32, Gpr::Rdx, address);
-        self.asm.shift(Width::B32, Sh::Shr, Gpr::Rdx, 12);
-        let allowed = Mem::indexed(TABLES, Gpr::Rdx, 0, tables::UNALIGNED);
-        self.asm.alu_imm(Width::B8, Alu::Cmp, allowed, 0);
-        self.asm.jcc(Cc::E, slow);
-        self.asm.store(Width::B32, Gpr::Rdx, address);
-        self.asm.alu_imm(Width::B32, Alu::And, Gpr::Rdx, 0xfff);
-        self.asm
-            .alu_imm(Width::B32, Alu::Cmp, Gpr::Rdx, (0x1000 - size) as i32);
-        self.asm.jcc(Cc::A, slow);
     }
 
     /// Leaves for an address, and tells the loop which jump to link with what is found there.

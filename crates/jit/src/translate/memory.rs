@@ -3,8 +3,9 @@
 use super::analysis::Form;
 use super::cold::Kind;
 use super::flags::shift_constant;
-use super::{Translator, WindowSite, pinned};
+use super::{HostSite, Translator, pinned};
 use crate::asm::{Alu, Cc, Gpr, Label, Loc, Mem, Prefix, Sh, Width, Xmm};
+use crate::cache::SiteKind;
 use crate::context::TABLES;
 use crate::tables;
 use skep_arm::insn::{Data, Decoded, Index, Insn, Offset, Reg, Shift, Size, Transfer};
@@ -22,11 +23,16 @@ pub(super) enum Moved {
     Store(Width, Gpr),
     /// 4 or 8 bytes of a vector register, from or to memory.
     Vector { write: bool, double: bool, reg: Xmm },
+    /// All of one.
+    Quad { write: bool, reg: Xmm },
 }
 
 impl Moved {
     fn write(self) -> bool {
-        matches!(self, Moved::Store(..) | Moved::Vector { write: true, .. })
+        matches!(
+            self,
+            Moved::Store(..) | Moved::Vector { write: true, .. } | Moved::Quad { write: true, .. }
+        )
     }
 }
 
@@ -37,6 +43,26 @@ pub(super) enum Place {
     At(Gpr, i32),
     /// At a known address.
     Literal(u32),
+}
+
+/// Bytes of the guest's memory that one instruction accesses.
+#[derive(Clone, Copy)]
+pub(super) struct Span {
+    /// How many: fewer than 4096.
+    pub bytes: u32,
+    /// The first one's address is a multiple of this.
+    pub align: u8,
+    /// It must be one of this where unaligned accesses are not allowed.
+    pub element: u8,
+    /// One instruction of the host accesses it all.
+    pub at_once: bool,
+}
+
+impl Span {
+    /// It may lie in two pages.
+    pub fn may_cross(self) -> bool {
+        self.bytes > u32::from(self.align)
+    }
 }
 
 /// Below this address a place in the window can be named by a displacement.
@@ -246,13 +272,18 @@ impl Translator<'_> {
             _ => Gpr::Rcx,
         };
         let slow = self.slow_at(decoded, done, address);
-        self.site(look_up, moved.write());
+        self.site(look_up, access_kind(moved.write()));
         self.emit(moved, memory);
         self.asm.bind(back);
         let access = Kind::LookUp {
             write: moved.write(),
             place,
-            size,
+            span: Span {
+                bytes: size.into(),
+                align: size,
+                element: size,
+                at_once: true,
+            },
             least,
             slow,
             moved: Some(moved),
@@ -262,13 +293,14 @@ impl Translator<'_> {
         self.form = Form::None;
     }
 
-    /// Notes that an access through the window begins here.
-    fn site(&mut self, look_up: Label, write: bool) {
-        self.buffers.sites.push(WindowSite {
+    /// Notes that code begins here at which the host may raise an exception; it ends with the
+    /// instruction.
+    pub(super) fn site(&mut self, otherwise: Label, kind: SiteKind) {
+        self.buffers.sites.push(HostSite {
             start: self.asm.code.len(),
             end: 0,
-            look_up,
-            write,
+            otherwise,
+            kind,
         });
     }
 
@@ -297,20 +329,58 @@ impl Translator<'_> {
                 let opcode = if write { 0x11 } else { 0x10 };
                 self.asm.sse(prefix, opcode, reg, memory);
             }
+            Moved::Quad { write, reg } => {
+                let opcode = if write { 0x7f } else { 0x6f };
+                self.asm.sse(Prefix::F3, opcode, reg, memory);
+            }
         }
     }
 
-    /// Loads RDX with the address of the window, for accesses to the page that a register points into,
-    /// at RDX plus the register. Aside, for those that do not find it there: a look-up.
-    fn reach_window(&mut self, write: bool, address: Gpr, slow: Label) {
+    /// The address of what an instruction has at this offset from the PC.
+    pub(super) fn literal(&self, offset: i32) -> u32 {
+        (self.pc_value() & !3).wrapping_add_signed(offset)
+    }
+
+    /// Loads RDX with what is added to ECX for accesses to a span that begins there. Uses EAX.
+    pub(super) fn look_up(&mut self, write: bool, span: Span, slow: Label) {
+        self.look_up_or(write, span, slow, slow);
+    }
+
+    /// The same, with another path for a span in two pages, which `across` makes the access.
+    pub(super) fn look_up_or(&mut self, write: bool, span: Span, slow: Label, across: Label) {
+        if self.request.window {
+            self.reach_window(write, span, slow);
+            return;
+        }
+        self.check_alignment(span.element, span.bytes, 1, slow);
+        self.within_page(span, across);
+        self.look_up_in_tables(write, Gpr::Rcx, 1, slow);
+    }
+
+    /// Loads RDX with the address of the window, and finds all of a span there. What is not found is
+    /// looked up aside, if it lies in one page. A load has both pages of two before it sets a register. A
+    /// store may have written what is in the first when it is handed to the interpreter because of the
+    /// second: the interpreter writes that, too, before it takes an exception.
+    fn reach_window(&mut self, write: bool, span: Span, slow: Label) {
         let (look_up, back) = (self.asm.label(), self.asm.label());
-        self.site(look_up, write);
+        self.site(look_up, access_kind(write));
         self.asm.lea64(Gpr::Rdx, Mem::at(TABLES, tables::WINDOW));
+        if span.may_cross() && !write && !span.at_once {
+            let last = |size: u32| {
+                let disp = span.bytes.saturating_sub(size) as i32;
+                Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, disp)
+            };
+            if span.bytes < 4 {
+                self.asm.load_zx(B8, Gpr::Rax, last(1));
+            } else {
+                self.asm.load(B32, Gpr::Rax, last(4));
+            }
+        }
         self.asm.bind(back);
         let access = Kind::LookUp {
             write,
-            place: Place::At(address, 0),
-            size: 1,
+            place: Place::At(Gpr::Rcx, 0),
+            span,
             least: 1,
             slow,
             moved: None,
@@ -320,27 +390,29 @@ impl Translator<'_> {
         self.form = Form::None;
     }
 
-    /// The address of what an instruction has at this offset from the PC.
-    pub(super) fn literal(&self, offset: i32) -> u32 {
-        (self.pc_value() & !3).wrapping_add_signed(offset)
-    }
-
-    /// Loads RDX with what is added to the address in a register, which must be a multiple of
-    /// `align`. (To fold the test of alignment into the table's index, by a rotation, was measured:
-    /// it makes dependent loads slower and others no faster.)
-    pub(super) fn look_up_aligned(&mut self, write: bool, address: Gpr, align: u8, slow: Label) {
-        if self.request.window {
-            if align > 1 {
-                self.asm.test_imm8(address, align - 1);
-                self.asm.jcc(Cc::Ne, slow);
-            }
-            self.reach_window(write, address, slow);
-        } else {
-            self.look_up_in_tables(write, address, align, slow);
+    /// Goes elsewhere unless a span that begins at the address in ECX lies in one page. Uses EDX.
+    pub(super) fn within_page(&mut self, span: Span, across: Label) {
+        if span.may_cross() {
+            self.asm
+                .lea(Gpr::Rdx, Mem::at(Gpr::Rcx, span.bytes as i32 - 1));
+            self.asm.alu(B32, Alu::Xor, Gpr::Rdx, Gpr::Rcx);
+            self.asm.shift(B32, Sh::Shr, Gpr::Rdx, 12);
+            self.asm.jcc(Cc::Ne, across);
         }
     }
 
-    /// The same, always by the tables: the sum is an address in direct memory.
+    /// Goes elsewhere unless the address in ECX is a multiple of `align`.
+    pub(super) fn test_alignment(&mut self, align: u8, slow: Label) {
+        if align > 1 {
+            self.asm.test_imm8(Gpr::Rcx, align - 1);
+            self.asm.jcc(Cc::Ne, slow);
+        }
+    }
+
+    /// Loads RDX with what is added to the address in a register, which must be a multiple of
+    /// `align`, by the tables: the sum is an address in direct memory. (To fold the test of alignment into
+    /// the table's index, by a rotation, was measured: it makes dependent loads slower and others no
+    /// faster.)
     pub(super) fn look_up_in_tables(&mut self, write: bool, address: Gpr, align: u8, slow: Label) {
         let table = if write { tables::WRITE } else { tables::READ };
         if align > 1 {
@@ -384,11 +456,6 @@ impl Translator<'_> {
             };
             self.cold(unaligned, access);
         }
-    }
-
-    /// Loads RDX with what is added to the address in ECX.
-    pub(super) fn look_up(&mut self, write: bool, slow: Label) {
-        self.look_up_aligned(write, Gpr::Rcx, 1, slow);
     }
 
     /// Sets a base register to ECX, which had it or an address below it, plus a number.
@@ -568,14 +635,24 @@ impl Translator<'_> {
         }
         let done = self.asm.label();
         let slow = self.slow(decoded, done);
-        if count > 1 {
-            // All of it lies in one page.
-            self.asm.lea(Gpr::Rdx, Mem::at(Gpr::Rcx, 4 * (count - 1)));
-            self.asm.alu(B32, Alu::Xor, Gpr::Rdx, Gpr::Rcx);
-            self.asm.shift(B32, Sh::Shr, Gpr::Rdx, 12);
-            self.asm.jcc(Cc::Ne, slow);
+        let span = Span {
+            bytes: 4 * count as u32,
+            align: 4,
+            element: 1,
+            at_once: false,
+        };
+        let (across, moved) = (self.asm.label(), self.asm.label());
+        self.test_alignment(4, slow);
+        if span.may_cross() && !self.request.window {
+            let across_pages = Kind::Across {
+                write,
+                list,
+                slow,
+                back: moved,
+            };
+            self.cold(across, across_pages);
         }
-        self.look_up_aligned(write, Gpr::Rcx, 4, slow);
+        self.look_up_or(write, span, slow, across);
         let mut disp = 0;
         for n in 0..15 {
             if list >> n & 1 == 0 {
@@ -598,6 +675,7 @@ impl Translator<'_> {
             self.asm
                 .load(B32, Gpr::Rcx, Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, disp));
         }
+        self.asm.bind(moved);
         if wback {
             let base = self.loc(rn);
             let by = if increment { 4 * count } else { -4 * count };
@@ -616,5 +694,14 @@ fn size_of_access(size: Size) -> u8 {
         Size::Byte | Size::SignedByte => 1,
         Size::Half | Size::SignedHalf => 2,
         Size::Word => 4,
+    }
+}
+
+/// What an access through the window is.
+fn access_kind(write: bool) -> SiteKind {
+    if write {
+        SiteKind::Store
+    } else {
+        SiteKind::Load
     }
 }

@@ -22,8 +22,8 @@ mod vectors;
 pub mod vfp;
 
 use crate::asm::{Alu, Asm, Cc, Gpr, Label, Loc, Mem, Width};
-use crate::cache::{EXIT_BEFORE, Op, Site};
-use crate::context::{Layout, PINNED, STATE, Shared, TABLES};
+use crate::cache::{EXIT_BEFORE, Op, Site, SiteKind};
+use crate::context::{Layout, PINNED, STATE, Shared, TABLES, fp};
 use crate::tables;
 use crate::thunks::{Thunks, register};
 pub use branch::ends_block;
@@ -98,14 +98,13 @@ pub struct Entries {
     pub count: usize,
 }
 
-/// An access through the window.
-struct WindowSite {
+/// Code at which the host may raise an exception: see [`Site`].
+struct HostSite {
     /// Offset of its code.
     start: usize,
     end: usize,
-    /// The code that looks the page up.
-    look_up: Label,
-    write: bool,
+    otherwise: Label,
+    kind: SiteKind,
 }
 
 /// The translator's buffers, kept between blocks.
@@ -115,7 +114,7 @@ pub struct Buffers {
     live: Vec<Liveness>,
     head: Vec<Step>,
     cold: Vec<Cold>,
-    sites: Vec<WindowSite>,
+    sites: Vec<HostSite>,
     /// Offset of each instruction's code, and of what follows the last.
     marks: Vec<usize>,
 }
@@ -126,14 +125,14 @@ impl Buffers {
         &self.steps
     }
 
-    /// The accesses through the window, with the assembler that has the block's code.
+    /// Where the host may raise exceptions, with the assembler that has the block's code.
     pub fn sites(&self, asm: &Asm) -> impl Iterator<Item = Site> {
         self.sites.iter().filter_map(|site| {
             Some(Site {
                 start: site.start as u32,
                 end: site.end as u32,
-                look_up: asm.offset(site.look_up)? as u32,
-                write: site.write,
+                otherwise: asm.offset(site.otherwise)? as u32,
+                kind: site.kind,
                 misses: 0,
             })
         })
@@ -181,8 +180,10 @@ pub struct Translator<'a> {
     skip: Option<Label>,
     /// The direct entry.
     start: Label,
-    /// Floating point was found enabled in this block.
-    fp_checked: bool,
+    /// What floating point was found to be allowed in this block: a value of [`Shared::fp`].
+    fp_found: u8,
+    /// The same at the start, when the block repeats itself.
+    fp_at_start: u8,
 }
 
 impl<'a> Translator<'a> {
@@ -218,7 +219,8 @@ impl<'a> Translator<'a> {
             merged: false,
             skip: None,
             start,
-            fp_checked: false,
+            fp_found: fp::OFF,
+            fp_at_start: fp::OFF,
         }
     }
 
@@ -238,16 +240,21 @@ impl<'a> Translator<'a> {
         let count = steps.len();
         self.count = count;
         self.find_head(&steps);
-        let (mut repeats, mut va) = (false, self.request.va);
-        for Step { decoded, .. } in &steps {
-            repeats |= matches!(decoded.insn, Insn::B { offset }
-                if va.wrapping_add(self.ahead()).wrapping_add_signed(offset) == self.request.va);
+        let (mut repeated, mut va) = (0, self.request.va);
+        for (i, Step { decoded, .. }) in steps.iter().enumerate() {
+            if matches!(decoded.insn, Insn::B { offset }
+                if va.wrapping_add(self.ahead()).wrapping_add_signed(offset) == self.request.va)
+            {
+                repeated = i + 1;
+            }
             va = va.wrapping_add(u32::from(decoded.len));
         }
+        let repeats = repeated != 0;
         self.vectors = Vectors::choose(&steps, repeats);
         if repeats {
             self.held_at[AT_START] = self.vectors.chosen();
         }
+        self.fp_at_start = vfp::needed(steps.get(..repeated).unwrap_or_default());
         let mut entries = self.prologue(count);
         let mut ended = false;
         for i in 0..count {
@@ -327,9 +334,9 @@ impl<'a> Translator<'a> {
             self.settle_flags(flag::ALL);
             self.restart();
         } else {
-            let (pc, at, fp_checked) = (self.pc, self.at, self.fp_checked);
+            let (pc, at, fp_found) = (self.pc, self.at, self.fp_found);
             self.pc = self.request.va;
-            self.fp_checked = false;
+            self.fp_found = self.fp_at_start;
             self.count_block();
             for (i, Step { decoded, it, .. }) in head.iter().enumerate() {
                 self.at = i;
@@ -343,7 +350,7 @@ impl<'a> Translator<'a> {
             }
             self.load_held(self.held_at[AT_HEAD] & !self.vectors.valid);
             self.asm.jmp(after);
-            (self.pc, self.at, self.fp_checked) = (pc, at, fp_checked);
+            (self.pc, self.at, self.fp_found) = (pc, at, fp_found);
         }
         self.buffers.head = head;
     }
@@ -413,6 +420,7 @@ impl<'a> Translator<'a> {
         }
         self.load_held(self.held_at[AT_START]);
         self.vectors.valid = self.held_at[AT_START];
+        self.need_fp(self.fp_at_start);
         self.asm.bind(self.start);
         self.count_block();
         Entries {
@@ -467,6 +475,9 @@ impl<'a> Translator<'a> {
         if !conditional && self.constant_of_two(decoded, rest.get(1)) {
             return false;
         }
+        if step.halves && self.halves(rest) {
+            return false;
+        }
         let left = self.body(decoded, live);
         if conditional && !live.joins_next {
             self.close_skip();
@@ -512,13 +523,22 @@ impl<'a> Translator<'a> {
 
     /// Translates what an instruction does; true if it always leaves the block.
     fn body(&mut self, decoded: &Decoded, live: Liveness) -> bool {
+        self.emit_for(&[decoded.insn], |translator| {
+            translator.native_or_interpreted(decoded, live)
+        })
+    }
+
+    /// Emits code for an instruction or two, and notes what holds for all of it.
+    fn emit_for(&mut self, insns: &[Insn], emit: impl FnOnce(&mut Self) -> bool) -> bool {
         let (cold, sites) = (self.buffers.cold.len(), self.buffers.sites.len());
         self.vectors.begin();
-        let left = self.native_or_interpreted(decoded, live);
+        let left = emit(self);
         for site in self.buffers.sites.iter_mut().skip(sites) {
             site.end = self.asm.code.len();
         }
-        self.vectors.end(&decoded.insn);
+        for insn in insns {
+            self.vectors.end(insn);
+        }
         for cold in self.buffers.cold.iter_mut().skip(cold) {
             cold.held = self.vectors.valid;
         }
@@ -565,8 +585,18 @@ impl<'a> Translator<'a> {
         self.asm.call_to(self.thunks.slow);
         self.form = Form::None;
         // It may have changed the mode of floating point, and any register.
-        self.fp_checked = false;
+        self.fp_found = fp::OFF;
         self.vectors.valid = 0;
+    }
+
+    /// A number for the instruction behind the one under translation.
+    fn op_behind(&mut self, decoded: &Decoded, next: &Decoded) -> u32 {
+        let (pc, at) = (self.pc, self.at);
+        self.pc = pc.wrapping_add(u32::from(decoded.len));
+        self.at = at + 1;
+        let op = self.op(next);
+        (self.pc, self.at) = (pc, at);
+        op
     }
 
     /// A number for the instruction under translation.

@@ -15,8 +15,9 @@ mod structures;
 pub mod tables;
 mod unary;
 
+use super::memory::Span;
 use super::{Translator, pinned};
-use crate::asm::{Alu, Cc, Gpr, Label, Mem, Prefix, Sh, Width, Xmm};
+use crate::asm::{Alu, Cc, Gpr, Label, Mem, Prefix, Width, Xmm};
 use crate::context::Shared;
 use skep_arm::insn::simd::{
     FloatOp, ImmOp, IntOp, LongOp, NarrowOp, ShiftOp, Simd, UnaryOp, Wback, simd_expand_imm,
@@ -26,6 +27,16 @@ use std::mem::offset_of;
 
 use Prefix::P66;
 use Width::{B8, B16, B32, B64};
+
+/// Whether a result was rounded, if it is as small as the smallest normal number.
+#[derive(Clone, Copy)]
+enum Rounded {
+    Yes,
+    No,
+}
+
+/// MULPS.
+const MUL: u8 = 0x59;
 
 const X0: Xmm = Xmm(0);
 const X1: Xmm = Xmm(1);
@@ -161,9 +172,8 @@ impl Translator<'_> {
             } => self.vector_unary(op, q, size, d, m)?,
             Simd::Float { op, q, d, n, m } => {
                 self.check_float(op)?;
-                self.check_fp();
-                self.vector_load(X2, q, m);
-                self.float(decoded, op, q, d, n);
+                let m = self.float_operand(q, m, X2);
+                self.float(decoded, op, q, d, n, m);
             }
             Simd::FloatScalar {
                 op,
@@ -174,13 +184,12 @@ impl Translator<'_> {
                 index,
             } => {
                 self.check_float(op)?;
-                self.check_fp();
                 self.broadcast(X2, 2, m, index);
                 if !q {
                     // Elements that do not count raise nothing (MOVQ).
                     self.asm.sse(Prefix::F3, 0x7e, X2, X2);
                 }
-                self.float(decoded, op, q, d, n);
+                self.float(decoded, op, q, d, n, X2);
             }
             Simd::Shift {
                 op,
@@ -622,47 +631,25 @@ impl Translator<'_> {
         }
     }
 
-    /// An operation on f32 elements: D(`n`) and X2.
-    fn float(&mut self, decoded: &Decoded, operation: FloatOp, q: bool, d: u8, n: u8) {
-        let done = self.asm.label();
-        let slow = self.slow(decoded, done);
-        // The slow path's instruction has no address.
-        self.asm.mov_imm(Gpr::Rcx, 0);
-        self.vector_load(X1, q, n);
-        // X7 gathers what is wrong, X6 is the mask of all bits but the sign, X5 ones.
-        self.asm.sse(P66, op::XOR, X7, X7);
-        self.constant(X6, offset_of!(Shared, f32_magnitude));
-        self.constant(X5, offset_of!(Shared, ones));
-        self.check_operand(X1);
-        self.check_operand(X2);
-        if operation != FloatOp::Vadd && operation != FloatOp::Vsub {
-            let fused = matches!(operation, FloatOp::Vfma | FloatOp::Vfms);
-            self.check_product(if fused {
-                offset_of!(Shared, f32_fused_exponents)
-            } else {
-                offset_of!(Shared, f32_exponents)
-            });
-        }
-        if !matches!(operation, FloatOp::Vadd | FloatOp::Vsub | FloatOp::Vmul) {
-            self.vector_load(X0, q, d);
-            self.check_operand(X0);
-        }
-        // From here on the host raises only what the architecture does.
-        self.leave_if_wrong(slow);
+    /// An operation on f32 elements: D(`n`) and a host register.
+    fn float(&mut self, decoded: &Decoded, operation: FloatOp, q: bool, d: u8, n: u8, m: Xmm) {
+        let (slow, done) = self.begin_arithmetic(decoded);
+        // Memory keeps the operands until the result is found right.
+        let to = self.vector_target(q, d, X0);
+        let n = self.float_operand(q, n, X1);
+        // Sums as small as the smallest normal number are exact.
+        let mut rounded = Rounded::No;
         match operation {
-            FloatOp::Vadd => self.asm.sse(Prefix::None, 0x58, X1, X2),
-            FloatOp::Vsub => self.asm.sse(Prefix::None, 0x5c, X1, X2),
-            FloatOp::Vmul => self.asm.sse(Prefix::None, 0x59, X1, X2),
+            FloatOp::Vadd | FloatOp::Vsub => self.packed_float(sum(operation), to, n, m),
+            FloatOp::Vmul => {
+                self.packed_float(MUL, to, n, m);
+                rounded = Rounded::Yes;
+            }
             FloatOp::Vmla | FloatOp::Vmls => {
-                self.asm.sse(Prefix::None, 0x59, X1, X2);
-                // A NaN stays one.
-                let opcode = if operation == FloatOp::Vmla {
-                    0x58
-                } else {
-                    0x5c
-                };
-                self.asm.sse(Prefix::None, opcode, X0, X1);
-                self.asm.sse(Prefix::None, 0x28, X1, X0);
+                self.packed_float(MUL, X1, n, m);
+                self.wrong_elements(X4, X1, Rounded::Yes);
+                let d = self.float_operand(q, d, X0);
+                self.packed_float(sum(operation), to, d, X1);
             }
             _ => {
                 let opcode = if operation == FloatOp::Vfma {
@@ -670,14 +657,78 @@ impl Translator<'_> {
                 } else {
                     0xbc
                 };
-                self.asm.fused(opcode, false, X0, X1, X2);
-                self.asm.sse(Prefix::None, 0x28, X1, X0);
+                self.vector_load(to, q, d);
+                self.asm.fused(opcode, false, to, n, m);
+                rounded = Rounded::Yes;
             }
         }
-        self.check_vector(X1);
-        self.leave_if_wrong(slow);
-        self.vector_store(X1, q, d);
+        self.wrong_elements(X3, to, rounded);
+        if matches!(operation, FloatOp::Vmla | FloatOp::Vmls) {
+            self.asm.sse(P66, op::OR, X3, X4);
+        }
+        self.leave_if_any(X3, slow);
+        self.vector_store(to, q, d);
         self.asm.bind(done);
+    }
+
+    /// The host register that holds an operand, with zeros above D(`d`), or `other`, where it is loaded.
+    fn float_operand(&mut self, q: bool, d: u8, other: Xmm) -> Xmm {
+        if q {
+            return self.vector_operand(q, d, other);
+        }
+        self.vector_load(other, q, d);
+        other
+    }
+
+    /// `to = a op b` on four numbers. Uses X5.
+    fn packed_float(&mut self, opcode: u8, to: Xmm, a: Xmm, b: Xmm) {
+        if self.request.avx2 {
+            return self.asm.avx(opcode, false, to, a, b);
+        }
+        self.asm.sse(Prefix::None, 0x28, X5, a);
+        self.asm.sse(Prefix::None, opcode, X5, b);
+        self.asm.sse(Prefix::None, 0x28, to, X5);
+    }
+
+    /// Leaves a mask of the elements that are NaNs, which the architecture replaces by the default
+    /// one, or, if they may have been rounded up to it, the smallest normal number. Uses X5, X6.
+    fn wrong_elements(&mut self, to: Xmm, x: Xmm, rounded: Rounded) {
+        /// What CMPPS tells: equal, unordered, one of the two.
+        const EQ: u8 = 0;
+        const UNORD: u8 = 3;
+        const EQ_UQ: u8 = 8;
+        let magnitude = self.shared(offset_of!(Shared, f32_magnitude));
+        let smallest = self.shared(offset_of!(Shared, f32_smallest));
+        match (rounded, self.request.avx2) {
+            (Rounded::Yes, true) => {
+                self.asm.avx(0x54, false, to, x, magnitude);
+                self.asm.avx(0xc2, false, to, to, smallest);
+                self.asm.immediate(EQ_UQ);
+            }
+            (Rounded::No, true) => {
+                self.asm.avx(0xc2, false, to, x, x);
+                self.asm.immediate(UNORD);
+            }
+            (rounded, false) => {
+                self.asm.sse(Prefix::None, 0x28, to, x);
+                self.asm.sse(Prefix::None, 0xc2, to, to);
+                self.asm.immediate(UNORD);
+                if let Rounded::Yes = rounded {
+                    self.constant(X5, offset_of!(Shared, f32_magnitude));
+                    self.asm.sse(Prefix::None, 0x54, X5, x);
+                    self.constant(X6, offset_of!(Shared, f32_smallest));
+                    self.asm.sse(Prefix::None, 0xc2, X5, X6);
+                    self.asm.immediate(EQ);
+                    self.asm.sse(P66, op::OR, to, X5);
+                }
+            }
+        }
+    }
+
+    fn leave_if_any(&mut self, mask: Xmm, slow: Label) {
+        self.asm.sse38(P66, op38::TEST, mask, mask);
+        self.asm.jcc(Cc::Ne, slow);
+        self.form = super::Form::None;
     }
 
     fn constant(&mut self, to: Xmm, offset: usize) {
@@ -687,57 +738,14 @@ impl Translator<'_> {
 
     /// Notes elements that are below the normal numbers, and not zero. Uses X3, X4.
     fn check_operand(&mut self, x: Xmm) {
-        self.below(x, offset_of!(Shared, f32_subnormal));
-    }
-
-    /// Notes elements that are NaNs, or not above the smallest normal number, and not zero.
-    fn check_vector(&mut self, x: Xmm) {
-        self.below(x, offset_of!(Shared, f32_smallest));
-        // CMPPS, unordered.
-        self.asm.sse(Prefix::None, 0x28, X3, x);
-        self.asm.sse(Prefix::None, 0xc2, X3, X3);
-        self.asm.immediate(3);
-        self.asm.sse(P66, op::OR, X7, X3);
-    }
-
-    /// Notes elements whose magnitude is 1 to a limit plus 1.
-    fn below(&mut self, x: Xmm, limit: usize) {
         self.asm.sse(P66, 0x6f, X3, x);
         self.asm.sse(P66, op::AND, X3, X6);
         // Zero wraps to the top.
         self.asm.sse(P66, op::SUB32, X3, X5);
-        self.constant(X4, limit);
+        self.constant(X4, offset_of!(Shared, f32_subnormal));
         self.asm.sse38(P66, op38::MIN_UNSIGNED32, X4, X3);
         self.asm.sse(P66, op::EQUAL32, X4, X3);
         self.asm.sse(P66, op::OR, X7, X4);
-    }
-
-    /// Notes elements of X1 and X2 whose product may come near the smallest normal number, by the
-    /// sum of the exponents, unless a factor is zero. A sum below `limit` is too small. Uses X3, X4.
-    fn check_product(&mut self, limit: usize) {
-        for (to, from) in [(X3, X1), (X4, X2)] {
-            self.asm.sse(P66, 0x6f, to, from);
-            self.asm.sse(P66, op::AND, to, X6);
-            self.asm.sse_shift(0x72, 2, to, 23);
-        }
-        self.asm.sse(P66, op::ADD32, X3, X4);
-        self.constant(X0, limit);
-        self.asm.sse(P66, op::GREATER32, X0, X3);
-        // CMPPS, equal: zeros of both signs.
-        for (to, from) in [(X3, X1), (X4, X2)] {
-            self.asm.sse(P66, op::XOR, to, to);
-            self.asm.sse(Prefix::None, 0xc2, to, from);
-            self.asm.immediate(0);
-        }
-        self.asm.sse(P66, op::OR, X3, X4);
-        self.asm.sse(P66, op::AND_NOT, X3, X0);
-        self.asm.sse(P66, op::OR, X7, X3);
-    }
-
-    fn leave_if_wrong(&mut self, slow: Label) {
-        self.asm.sse38(P66, op38::TEST, X7, X7);
-        self.asm.jcc(Cc::Ne, slow);
-        self.form = super::Form::None;
     }
 
     /// VLD1 and VST1 of whole registers.
@@ -765,19 +773,11 @@ impl Translator<'_> {
         let length = i32::from(regs) * 8;
         let base = self.loc(rn);
         self.asm.load(B32, Gpr::Rcx, base);
-        let done = if align > 1 {
-            let done = self.asm.label();
-            let slow = self.slow(decoded, done);
-            self.asm.test_imm8(Gpr::Rcx, align - 1);
-            self.asm.jcc(Cc::Ne, slow);
-            self.within_page(length, slow);
-            self.look_up(write, slow);
-            done
-        } else {
-            self.translate_span(decoded, write, length, 1 << size)
-        };
         // Both halves of a register at once, where it is one.
         let q = d.is_multiple_of(2) && regs.is_multiple_of(2);
+        let at_once = regs == if q { 2 } else { 1 };
+        let length_at_once = (length as u32, at_once);
+        let done = self.reach_span(decoded, write, length_at_once, (align, 1 << size));
         for n in (0..regs).step_by(if q { 2 } else { 1 }) {
             let memory = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, i32::from(n) * 8);
             if write {
@@ -804,28 +804,34 @@ impl Translator<'_> {
         Some(())
     }
 
-    /// Goes to the slow path unless the `length` bytes at ECX lie in one page. Uses EDX.
-    fn within_page(&mut self, length: i32, slow: Label) {
-        self.asm.lea(Gpr::Rdx, Mem::at(Gpr::Rcx, length - 1));
-        self.asm.alu(B32, Alu::Xor, Gpr::Rdx, Gpr::Rcx);
-        self.asm.shift(B32, Sh::Shr, Gpr::Rdx, 12);
-        self.asm.jcc(Cc::Ne, slow);
-    }
-
-    /// As [`Translator::translate_address`], for elements that need their own alignment only where
-    /// unaligned accesses are not allowed.
-    fn translate_span(
+    /// Loads RDX with what is added to the address in ECX, for a span of elements: the address must be a
+    /// multiple of `align`, if that is more than 1, or of an element, where unaligned accesses are not
+    /// allowed. Returns the label that is to stand behind the instruction. Uses EAX.
+    fn reach_span(
         &mut self,
         decoded: &Decoded,
         write: bool,
-        length: i32,
-        element: u8,
+        (bytes, at_once): (u32, bool),
+        (align, element): (u8, u8),
     ) -> Label {
         let done = self.asm.label();
         let slow = self.slow(decoded, done);
-        self.check_alignment(element, length as u32, 1, slow);
-        self.within_page(length, slow);
-        self.look_up(write, slow);
+        self.test_alignment(align, slow);
+        let span = Span {
+            bytes,
+            align: align.max(1),
+            element: if align > 1 { 1 } else { element },
+            at_once,
+        };
+        self.look_up(write, span, slow);
         done
+    }
+}
+
+/// The host's sum or difference of packed f32.
+fn sum(operation: FloatOp) -> u8 {
+    match operation {
+        FloatOp::Vadd | FloatOp::Vmla => 0x58,
+        _ => 0x5c,
     }
 }

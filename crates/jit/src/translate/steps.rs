@@ -3,6 +3,7 @@
 use super::branch::ends_block;
 use super::{LONGEST, Translator, it_after};
 use skep_arm::decode::{self, ItState};
+use skep_arm::insn::simd::Simd;
 use skep_arm::insn::{Cond, Decoded, Insn, Reg};
 
 /// How many instructions a branch goes over at most, to be a condition that they execute under.
@@ -32,6 +33,8 @@ pub struct Step {
     pub over: bool,
     /// The next instruction is behind the same branch.
     pub joins_next: bool,
+    /// It and the next one load or store the halves of a Q register, side by side in memory.
+    pub halves: bool,
 }
 
 impl Step {
@@ -46,6 +49,7 @@ impl Step {
             },
             over: false,
             joins_next: false,
+            halves: false,
         }
     }
 
@@ -123,6 +127,10 @@ impl Translator<'_> {
             }
         }
         self.find_short_branches();
+        // Only in the window can such an access be unaligned at no cost.
+        if self.request.window {
+            find_halves(&mut self.buffers.steps);
+        }
     }
 
     /// Turns branches over a few instructions into what these execute under.
@@ -143,6 +151,38 @@ impl Translator<'_> {
             }
             (rest, va) = (behind, next);
         }
+    }
+}
+
+/// Finds VLDR and VSTR of both halves of a Q register.
+fn find_halves(steps: &mut [Step]) {
+    let half = |step: &Step| match step.decoded.insn {
+        _ if step.test != Test::Always => None,
+        Insn::Simd(Simd::Vldr {
+            double: true,
+            d,
+            rn,
+            offset,
+        }) => Some((false, d, rn, offset)),
+        Insn::Simd(Simd::Vstr {
+            double: true,
+            d,
+            rn,
+            offset,
+        }) => Some((true, d, rn, offset)),
+        _ => None,
+    };
+    let mut rest = steps;
+    while let [first, behind @ ..] = rest {
+        if let (Some((write, d, rn, offset)), Some(second)) = (half(first), behind.first())
+            && d.is_multiple_of(2)
+            && !rn.is_pc()
+            && half(second) == Some((write, d + 1, rn, offset.wrapping_add(8)))
+        {
+            first.halves = true;
+        }
+        let next = 1 + usize::from(first.halves);
+        rest = rest.get_mut(next..).unwrap_or_default();
     }
 }
 

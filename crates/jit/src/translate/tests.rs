@@ -4,6 +4,7 @@
 mod golden;
 
 use super::*;
+use crate::cache::{Site, SiteKind};
 use crate::tables::{EXECUTE, READ, UNALIGNED, WINDOW, WRITE};
 use iced_x86::{
     Code, Decoder, DecoderOptions, FlowControl, InstructionInfoFactory, MemorySize, Mnemonic,
@@ -29,6 +30,11 @@ fn thunks() -> Thunks {
         indirect: ORIGIN - 0xd00,
         interpret: ORIGIN - 0xb00,
         slow: ORIGIN - 0xc00,
+        load_across: ORIGIN - 0xa00,
+        store_across: ORIGIN - 0x900,
+        unaligned: ORIGIN - 0x800,
+        find_to_load: ORIGIN - 0x700,
+        find_to_store: ORIGIN - 0x600,
     }
 }
 
@@ -183,6 +189,11 @@ fn check(code: &[u8], va: u32) -> usize {
                     thunks.indirect,
                     thunks.interpret,
                     thunks.slow,
+                    thunks.load_across,
+                    thunks.store_across,
+                    thunks.unaligned,
+                    thunks.find_to_load,
+                    thunks.find_to_store,
                 ];
                 assert!(
                     (ORIGIN..end).contains(&to) || known.contains(&to),
@@ -295,6 +306,16 @@ fn check(code: &[u8], va: u32) -> usize {
         for kept in [Register::RBP, Register::R15] {
             assert!(!changes(kept), "{place}");
         }
+        if insn.is_call_near() {
+            let thunks = thunks();
+            // These look up the address in ECX.
+            let found = match insn.near_branch_target() {
+                to if to == thunks.find_to_load => Addend::Load,
+                to if to == thunks.find_to_store => Addend::Store,
+                _ => Addend::None,
+            };
+            (addend, address, absolute) = (found, Register::RCX, Addend::None);
+        }
         if changes(Register::RDX) {
             let look_up = insn.mnemonic() == Mnemonic::Mov && base == Register::R15;
             let adds_address = insn.mnemonic() == Mnemonic::Add && insn.op1_register() == address;
@@ -333,7 +354,8 @@ fn check(code: &[u8], va: u32) -> usize {
 #[test]
 fn generated_code_reaches_memory_through_the_tables_only() {
     let mut random = Random(1);
-    let (mut blocks, mut instructions, mut accesses, mut windows) = (0, 0, 0, 0);
+    let (mut blocks, mut instructions, mut accesses) = (0, 0, 0);
+    let (mut windows, mut calculations) = (0, 0);
     for round in 0..40 {
         let t32 = round % 2 == 1;
         let bytes = page(&mut random, t32);
@@ -353,16 +375,19 @@ fn generated_code_reaches_memory_through_the_tables_only() {
             let Some(entries) = translate_into(&mut asm, &mut buffers, &halfword, request) else {
                 continue;
             };
-            // Wherever an access through the window faults, the code is known that is to do it.
+            // Wherever an access through the window faults or floating point raises an exception, the
+            // code is known that is to do it.
             let mut end = entries.checked;
-            for site in buffers.sites(&asm) {
+            let sites: Vec<Site> = buffers.sites(&asm).collect();
+            calculations += check_calculations(&asm.code, &sites);
+            for site in &sites {
                 assert!(
                     end <= site.start as usize && site.start < site.end,
                     "{site:?}"
                 );
-                assert!(site.look_up as usize >= entries.cold, "{site:?}");
+                assert!(site.otherwise as usize >= entries.cold, "{site:?}");
                 end = site.start as usize + 1;
-                windows += 1;
+                windows += usize::from(site.kind != SiteKind::Float);
             }
             blocks += 1;
             instructions += entries.count;
@@ -374,6 +399,38 @@ fn generated_code_reaches_memory_through_the_tables_only() {
         "{blocks}, {instructions}"
     );
     assert!(accesses > 10_000 && windows > 5000, "{accesses}, {windows}");
+    assert!(calculations > 1000, "{calculations}");
+}
+
+/// Asserts that all that may raise floating-point exceptions is in one of the sites. Returns how many
+/// such instructions there are.
+fn check_calculations(code: &[u8], sites: &[Site]) -> usize {
+    let mut decoder = Decoder::with_ip(64, code, ORIGIN, DecoderOptions::NONE);
+    let calculates = |name: &str| {
+        let name = name.strip_prefix('v').unwrap_or(name);
+        let suffix = ["ss", "sd", "ps", "pd"];
+        let operation = [
+            "add", "sub", "mul", "div", "sqrt", "min", "max", "cmp", "ucomi", "comi", "fmadd",
+            "fmsub", "fnmadd", "fnmsub", "round", "dp", "hadd", "hsub", "addsub",
+        ];
+        let plain = suffix.iter().any(|suffix| name.ends_with(suffix));
+        name.starts_with("cvt") || plain && operation.iter().any(|known| name.starts_with(known))
+    };
+    let mut count = 0;
+    for insn in &mut decoder {
+        let name = format!("{:?}", insn.mnemonic()).to_lowercase();
+        if calculates(&name) {
+            let at = (insn.ip() - ORIGIN) as u32;
+            let float = |site: &&Site| site.kind == SiteKind::Float;
+            let known = sites.iter().filter(float);
+            let known = known
+                .into_iter()
+                .any(|site| (site.start..site.end).contains(&at));
+            assert!(known, "{name} at {at:#x}");
+            count += 1;
+        }
+    }
+    count
 }
 
 #[test]

@@ -252,15 +252,21 @@ impl Vectors {
     /// Chooses what to hold in a block. `repeats`: it is a loop.
     pub fn choose(steps: &[Step], repeats: bool) -> Self {
         let mut counts: Vec<(Unit, u32)> = Vec::new();
+        let mut count = |unit| match counts.iter_mut().find(|(known, _)| *known == unit) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((unit, 1)),
+        };
+        let mut second = false;
         for step in steps {
-            if let Insn::Simd(simd) = &step.decoded.insn {
-                operands(simd, |unit| {
-                    match counts.iter_mut().find(|(known, _)| *known == unit) {
-                        Some((_, count)) => *count += 1,
-                        None => counts.push((unit, 1)),
-                    }
-                });
+            match &step.decoded.insn {
+                _ if second => {}
+                Insn::Simd(Simd::Vldr { d, .. } | Simd::Vstr { d, .. }) if step.halves => {
+                    count(Unit::vector(true, *d));
+                }
+                Insn::Simd(simd) => operands(simd, &mut count),
+                _ => {}
             }
+            second = step.halves;
         }
         let least = if repeats { 1 } else { 2 };
         counts.retain(|(_, count)| *count >= least);
@@ -393,6 +399,7 @@ impl Translator<'_> {
     /// Loads D(`d`), with zeros above, or the Q register that begins there.
     pub(super) fn vector_load(&mut self, to: Xmm, q: bool, d: u8) {
         match self.held(Unit::vector(q, d)) {
+            Some(host) if q && host == to => {}
             // MOVDQA, MOVQ.
             Some(host) if q => self.asm.sse(Prefix::P66, 0x6f, to, host),
             Some(host) => self.asm.sse(Prefix::F3, 0x7e, to, host),

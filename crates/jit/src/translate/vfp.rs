@@ -1,20 +1,20 @@
 //! VFP: moves, loads and stores, and arithmetic on single numbers.
 //!
-//! The host computes with its own rounding and exception flags, which agree with the architecture's
-//! in the mode that [`mode::USUAL`] stands for, except in two cases that the result
-//! shows: a NaN (whose bits differ), and the smallest normal number (the host tells underflow after
-//! rounding, the architecture before). Those are left to the interpreter. The exception flags
-//! gather in MXCSR.
+//! The host computes, and raises an exception where the architecture's rules may be others
+//! ([`crate::mxcsr`]), except in two cases that the result shows: the smallest normal number (the host
+//! tells underflow after rounding, the architecture before), and a NaN that was negated or chosen
+//! among three. All of these are the interpreter's.
 
 mod fixed;
 
-use super::analysis::Form;
+use super::analysis::{Form, effects};
 use super::cold::{Kind, To};
 use super::flags::{NOT_C, NZ, V};
-use super::memory::{Moved, Place};
-use super::{Translator, pinned};
+use super::memory::{Moved, Place, Span};
+use super::{Step, Translator, pinned};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Prefix, Sh, Width, Xmm, XmmLoc};
-use crate::context::{STATE, Shared};
+use crate::cache::SiteKind;
+use crate::context::{STATE, Shared, fp};
 use skep_arm::insn::simd::{Simd, VfpOp, VfpUnary, vfp_expand_imm};
 use skep_arm::insn::{Decoded, Insn, Reg};
 use std::mem::offset_of;
@@ -39,6 +39,7 @@ mod op {
     pub const COMPARE_QUIET: u8 = 0x2e;
     pub const COMPARE: u8 = 0x2f;
     pub const SQRT: u8 = 0x51;
+    pub const AND: u8 = 0x54;
     pub const AND_NOT: u8 = 0x55;
     pub const XOR: u8 = 0x57;
     pub const ADD: u8 = 0x58;
@@ -194,7 +195,8 @@ impl Translator<'_> {
             }
             Simd::Vmrs { reg: FPSCR, rt } => {
                 self.check_fp();
-                self.read_fpscr();
+                self.asm
+                    .load(B32, Gpr::Rax, Mem::at(STATE, self.layout.fpscr));
                 self.set(rt, Gpr::Rax);
             }
             Simd::Vfp {
@@ -225,21 +227,12 @@ impl Translator<'_> {
                 m,
             } => self.vfp_compare(decoded, signal, double, d, m),
             Simd::VcvtPrecision { to_double, d, m } => {
-                self.check_fp();
-                let done = self.asm.label();
-                let slow = self.slow(decoded, done);
-                let flush = Flush {
-                    operands: [Some(m), None, None],
-                    result: if to_double {
-                        Tiny::Never
-                    } else {
-                        Tiny::Narrowed(m)
-                    },
-                };
-                self.check_mode(slow, !to_double, flush);
+                let (slow, done) = self.begin_arithmetic(decoded);
                 self.load_fp(X0, !to_double, m);
                 self.asm.sse(scalar(!to_double), op::CONVERT, X0, X0);
-                self.check_result(to_double, X0, slow);
+                if !to_double {
+                    self.check_result(false, X0, slow);
+                }
                 self.store_fp(X0, to_double, d);
                 self.asm.bind(done);
             }
@@ -249,10 +242,7 @@ impl Translator<'_> {
                 d,
                 m,
             } => {
-                self.check_fp();
-                let done = self.asm.label();
-                let slow = self.slow(decoded, done);
-                self.check_mode(slow, double, Flush::default());
+                let (_, done) = self.begin_arithmetic(decoded);
                 let from = self.fp(false, m);
                 self.asm.sse(Prefix::None, op::XOR, X0, X0);
                 self.asm.load(B32, Gpr::Rax, from);
@@ -280,124 +270,43 @@ impl Translator<'_> {
         Mem::at(STATE, self.layout.d + i32::from(number) * size)
     }
 
-    /// Loads FPSCR into EAX, with the exceptions that the host gathered. Uses ECX.
-    fn read_fpscr(&mut self) {
-        let host = self.shared(offset_of!(Shared, mxcsr));
-        self.asm.stmxcsr(host);
-        self.asm.load(B32, Gpr::Rax, host);
-        self.asm.store(B32, Gpr::Rcx, Gpr::Rax);
-        // IE is IOC; behind DE, which has no equal, follow ZE to PE, which are DZC to IXC.
-        self.asm.alu_imm(B32, Alu::And, Gpr::Rax, 1);
-        self.asm.shift(B32, Sh::Shr, Gpr::Rcx, 1);
-        self.asm.alu_imm(B32, Alu::And, Gpr::Rcx, 0x1e);
-        self.asm.alu(B32, Alu::Or, Gpr::Rax, Gpr::Rcx);
-        let fpscr = Mem::at(STATE, self.layout.fpscr);
-        self.asm.alu(B32, Alu::Or, Gpr::Rax, fpscr);
-        self.form = Form::None;
-    }
-
     /// Leaves for the interpreter unless floating point is enabled.
     pub(super) fn check_fp(&mut self) {
-        if self.fp_checked {
+        self.need_fp(fp::NO_ARITHMETIC);
+    }
+
+    /// Leaves for the interpreter unless arithmetic is what the host's is. Returns the slow path and
+    /// the label that is to stand behind the instruction. From here to its end the host may raise
+    /// exceptions, and memory keeps the operands.
+    pub(super) fn begin_arithmetic(&mut self, decoded: &Decoded) -> (Label, Label) {
+        self.need_fp(fp::ON);
+        let done = self.asm.label();
+        let slow = self.slow(decoded, done);
+        self.site(slow, SiteKind::Float);
+        (slow, done)
+    }
+
+    /// Leaves for the interpreter unless floating point may do this much: a value of [`Shared::fp`].
+    pub(super) fn need_fp(&mut self, needed: u8) {
+        if needed == fp::OFF || self.fp_found == fp::ON || self.fp_found == needed {
             return;
         }
-        let fp = self.shared(offset_of!(Shared, fp));
+        let (cc, value) = match needed {
+            fp::ON => (Cc::Ne, fp::ON),
+            _ => (Cc::E, fp::OFF),
+        };
+        let allowed = self.shared(offset_of!(Shared, fp));
         let interpret = self.asm.label();
-        self.asm.alu_imm(B8, Alu::Cmp, fp, 0);
-        self.asm.jcc(Cc::E, interpret);
+        self.asm.alu_imm(B8, Alu::Cmp, allowed, value.into());
+        self.asm.jcc(cc, interpret);
         self.form = Form::None;
         let pc = self.pc | u32::from(self.request.t32);
         let (it, to) = (self.it, To::Interpreter);
         self.cold(interpret, Kind::Leave { pc, it, to });
         // Behind a test of a condition this may not have been executed.
-        self.fp_checked = self.skip.is_none();
-    }
-
-    /// Goes to the slow path unless arithmetic is in the usual mode, or in that of flushing to zero
-    /// with numbers that keep clear of it.
-    fn check_mode(&mut self, slow: Label, double: bool, flush: Flush) {
-        let mode = self.shared(offset_of!(Shared, mode));
-        let (label, back) = (self.asm.label(), self.asm.label());
-        self.asm.alu_imm(B8, Alu::Cmp, mode, i32::from(mode::USUAL));
-        self.asm.jcc(Cc::Ne, label);
-        self.asm.bind(back);
-        self.form = Form::None;
-        let kind = Kind::Flush {
-            back,
-            slow,
-            double,
-            flush,
-        };
-        self.cold(label, kind);
-    }
-
-    /// Behind [`Translator::check_mode`].
-    pub(super) fn place_flush(&mut self, double: bool, flush: Flush, back: Label, slow: Label) {
-        let mode = self.shared(offset_of!(Shared, mode));
-        self.asm.alu_imm(B8, Alu::Cmp, mode, i32::from(mode::FLUSH));
-        self.asm.jcc(Cc::Ne, slow);
-        let width = if double { B64 } else { B32 };
-        for number in flush.operands.into_iter().flatten() {
-            // Zero, or not below the normal numbers.
-            let operand = self.fp(double, number);
-            let fine = self.asm.label();
-            self.asm.load(width, Gpr::Rax, operand);
-            self.asm.alu(width, Alu::Add, Gpr::Rax, Gpr::Rax);
-            self.asm.jcc(Cc::E, fine);
-            if double {
-                let bias = self.shared(offset_of!(Shared, f64_bias));
-                self.asm.alu(B64, Alu::Cmp, Gpr::Rax, bias);
-            } else {
-                self.asm.alu_imm(B32, Alu::Cmp, Gpr::Rax, F32_BIAS as i32);
-            }
-            self.asm.jcc(Cc::B, slow);
-            self.asm.bind(fine);
+        if self.skip.is_none() {
+            self.fp_found = needed;
         }
-        match flush.result {
-            Tiny::Never => {}
-            Tiny::Product(n, m, least) => {
-                let fine = self.asm.label();
-                self.exponent(Gpr::Rax, double, n);
-                self.asm.jcc(Cc::E, fine);
-                self.exponent(Gpr::Rcx, double, m);
-                self.asm.jcc(Cc::E, fine);
-                self.asm.alu(B32, Alu::Add, Gpr::Rax, Gpr::Rcx);
-                self.asm.alu_imm(B32, Alu::Cmp, Gpr::Rax, least);
-                self.asm.jcc(Cc::L, slow);
-                self.asm.bind(fine);
-            }
-            Tiny::Quotient(n, m, least) => {
-                self.exponent(Gpr::Rax, double, n);
-                self.exponent(Gpr::Rcx, double, m);
-                self.asm.alu(B32, Alu::Sub, Gpr::Rax, Gpr::Rcx);
-                self.asm.alu_imm(B32, Alu::Cmp, Gpr::Rax, least);
-                self.asm.jcc(Cc::L, slow);
-            }
-            Tiny::Narrowed(m) => {
-                let fine = self.asm.label();
-                self.exponent(Gpr::Rax, true, m);
-                self.asm.jcc(Cc::E, fine);
-                self.asm.alu_imm(B32, Alu::Cmp, Gpr::Rax, NARROWED_EXPONENT);
-                self.asm.jcc(Cc::L, slow);
-                self.asm.bind(fine);
-            }
-        }
-        self.asm.jmp(back);
-    }
-
-    /// Leaves the biased exponent of a number in a register, and whether it is 0 in the host's
-    /// flags.
-    fn exponent(&mut self, to: Gpr, double: bool, number: u8) {
-        let mut from = self.fp(double, number);
-        let (shift, mask) = if double {
-            from.disp += 4;
-            (20, 0x7ff)
-        } else {
-            (23, 0xff)
-        };
-        self.asm.load(B32, to, from);
-        self.asm.shift(B32, Sh::Shr, to, shift);
-        self.asm.alu_imm(B32, Alu::And, to, mask);
     }
 
     fn core_to_word(&mut self, to_core: bool, word: Mem, rt: Reg) {
@@ -437,6 +346,41 @@ impl Translator<'_> {
             self.store_fp(reg, double, d);
         }
         self.asm.bind(done);
+    }
+
+    /// Two instructions that load or store the halves of a Q register: one access.
+    pub(super) fn halves(&mut self, rest: &[Step]) -> bool {
+        let [first, second, ..] = rest else {
+            return false;
+        };
+        let (write, d, rn, offset) = match first.decoded.insn {
+            Insn::Simd(Simd::Vldr { d, rn, offset, .. }) => (false, d, rn, offset),
+            Insn::Simd(Simd::Vstr { d, rn, offset, .. }) => (true, d, rn, offset),
+            _ => return false,
+        };
+        let (first, second) = (first.decoded, second.decoded);
+        self.merged = true;
+        self.emit_for(&[first.insn, second.insn], |translator| {
+            translator.check_fp();
+            let place = translator.vfp_place(rn, offset.into());
+            let reg = if write {
+                translator.vector_operand(true, d, X0)
+            } else {
+                translator.vector_target(true, d, X0)
+            };
+            let moved = Moved::Quad { write, reg };
+            // The slow path of the first goes on to that of the second.
+            let after_first = translator.single(&first, moved, place, (16, 4));
+            if !write {
+                translator.vector_store(reg, true, d);
+            }
+            let back = translator.asm.label();
+            translator.asm.bind(back);
+            let op = translator.op_behind(&first, &second);
+            translator.cold(after_first, Kind::Second { back, op });
+            false
+        });
+        true
     }
 
     fn vfp_place(&mut self, rn: Reg, offset: i32) -> Place {
@@ -496,14 +440,14 @@ impl Translator<'_> {
         }
         let done = self.asm.label();
         let slow = self.slow(decoded, done);
-        if length > 4 {
-            // All of it lies in one page.
-            self.asm.lea(Gpr::Rdx, Mem::at(Gpr::Rcx, length - 1));
-            self.asm.alu(B32, Alu::Xor, Gpr::Rdx, Gpr::Rcx);
-            self.asm.shift(B32, Sh::Shr, Gpr::Rdx, 12);
-            self.asm.jcc(Cc::Ne, slow);
-        }
-        self.look_up_aligned(write, Gpr::Rcx, 4, slow);
+        self.test_alignment(4, slow);
+        let span = Span {
+            bytes: length as u32,
+            align: 4,
+            element: 1,
+            at_once: count == 1,
+        };
+        self.look_up(write, span, slow);
         for n in 0..count {
             let memory = Mem::indexed(Gpr::Rdx, Gpr::Rcx, 0, i32::from(n) * size);
             self.vfp_move(write, double, d + n, memory);
@@ -515,52 +459,27 @@ impl Translator<'_> {
         Some(())
     }
 
-    /// Goes to the slow path for the results that the host may have wrong.
+    /// Goes to the slow path if a result is the smallest normal number, which may have been rounded up
+    /// from less, or a NaN. Uses X2.
     fn check_result(&mut self, double: bool, result: Xmm, slow: Label) {
-        let width = if double { B64 } else { B32 };
-        self.asm
-            .sse_gpr(Prefix::P66, double, op::TO_GPR, result.0, Gpr::Rax);
-        self.asm.alu(width, Alu::Add, Gpr::Rax, Gpr::Rax);
-        // Twice the smallest normal number, plus 1, wraps everything up to it to the top.
-        if double {
-            let bias = self.shared(offset_of!(Shared, f64_bias));
-            let limit = self.shared(offset_of!(Shared, f64_limit));
-            self.asm.alu(B64, Alu::Sub, Gpr::Rax, bias);
-            self.asm.alu(B64, Alu::Cmp, Gpr::Rax, limit);
+        let (magnitude, smallest, compare) = if double {
+            let magnitude = offset_of!(Shared, f64_magnitude);
+            (magnitude, offset_of!(Shared, f64_smallest), Prefix::P66)
         } else {
-            self.asm.alu_imm(B32, Alu::Sub, Gpr::Rax, F32_BIAS as i32);
-            self.asm.alu_imm(B32, Alu::Cmp, Gpr::Rax, F32_LIMIT as i32);
+            let magnitude = offset_of!(Shared, f32_magnitude);
+            (magnitude, offset_of!(Shared, f32_smallest), Prefix::None)
+        };
+        let magnitude = self.shared(magnitude);
+        if self.request.avx2 {
+            self.asm.avx(op::AND, double, X2, result, magnitude);
+        } else {
+            self.asm.sse(scalar(double), op::LOAD, X2, magnitude);
+            self.asm.sse(Prefix::None, op::AND, X2, result);
         }
-        let (special, back) = (self.asm.label(), self.asm.label());
-        self.asm.jcc(Cc::A, special);
-        self.asm.bind(back);
+        let smallest = self.shared(smallest);
+        self.asm.sse(compare, op::COMPARE_QUIET, X2, smallest);
+        self.asm.jcc(Cc::E, slow);
         self.form = Form::None;
-        self.cold(special, Kind::Special { back, slow, double });
-    }
-
-    /// Behind [`Translator::check_result`]: zero and what is below the smallest normal number is
-    /// right; RAX is twice the result, less the bias.
-    pub(super) fn place_special(&mut self, double: bool, back: Label, slow: Label) {
-        if double {
-            let bias = self.shared(offset_of!(Shared, f64_bias));
-            self.asm.alu(B64, Alu::Add, Gpr::Rax, bias);
-            // One below the bias: the smallest normal number itself.
-            self.asm.alu_imm(B64, Alu::Add, Gpr::Rax, 1);
-            self.asm.alu(B64, Alu::Cmp, Gpr::Rax, bias);
-        } else {
-            self.asm.alu_imm(B32, Alu::Add, Gpr::Rax, F32_BIAS as i32);
-            self.asm.alu_imm(B32, Alu::Add, Gpr::Rax, 1);
-            self.asm.alu_imm(B32, Alu::Cmp, Gpr::Rax, F32_BIAS as i32);
-        }
-        self.asm.jcc(Cc::Ae, slow);
-        // Twice the result, plus 1: zero is right in every mode, less than normal in the usual one.
-        let width = if double { B64 } else { B32 };
-        self.asm.alu_imm(width, Alu::Sub, Gpr::Rax, 1);
-        self.asm.jcc(Cc::E, back);
-        let mode = self.shared(offset_of!(Shared, mode));
-        self.asm.alu_imm(B8, Alu::Cmp, mode, i32::from(mode::USUAL));
-        self.asm.jcc(Cc::E, back);
-        self.asm.jmp(slow);
     }
 
     /// `to = -to`.
@@ -605,20 +524,7 @@ impl Translator<'_> {
         if fused.is_some() && !self.request.fma {
             return None;
         }
-        self.check_fp();
-        let done = self.asm.label();
-        let slow = self.slow(decoded, done);
-        let accumulates = simple.is_none();
-        let flush = Flush {
-            operands: [Some(n), Some(m), accumulates.then_some(d)],
-            result: match operation {
-                VfpOp::Vadd | VfpOp::Vsub => Tiny::Never,
-                VfpOp::Vdiv => Tiny::Quotient(n, m, if double { -1020 } else { -124 }),
-                _ if fused.is_some() => Tiny::Product(n, m, if double { 1076 } else { 152 }),
-                _ => Tiny::Product(n, m, if double { 1026 } else { 130 }),
-            },
-        };
-        self.check_mode(slow, double, flush);
+        let (slow, done) = self.begin_arithmetic(decoded);
         let prefix = scalar(double);
         let rm = self.operand_fp(double, m);
         // Memory keeps the operands until the result is found right.
@@ -629,7 +535,16 @@ impl Translator<'_> {
             }
             self.load_fp(to, double, n);
             self.asm.sse(prefix, opcode, to, rm);
-            self.check_result(double, to, slow);
+            if matches!(operation, VfpOp::Vadd | VfpOp::Vsub) {
+                // Sums that small are exact; but beside a NaN the host does not see a number below the
+                // normal ones.
+                let compare = if double { Prefix::P66 } else { Prefix::None };
+                self.asm.sse(compare, op::COMPARE_QUIET, to, to);
+                self.asm.jcc(Cc::P, slow);
+                self.form = Form::None;
+            } else {
+                self.check_result(double, to, slow);
+            }
             if operation == VfpOp::Vnmul {
                 self.negate(double, to);
             }
@@ -658,7 +573,6 @@ impl Translator<'_> {
                 _ => op::SUB,
             };
             self.asm.sse(prefix, opcode, to, X1);
-            self.check_result(double, to, slow);
         }
         self.store_fp(to, double, d);
         self.asm.bind(done);
@@ -666,19 +580,16 @@ impl Translator<'_> {
     }
 
     fn vfp_unary(&mut self, decoded: &Decoded, operation: VfpUnary, double: bool, d: u8, m: u8) {
-        self.check_fp();
         if operation == VfpUnary::Vsqrt {
-            let done = self.asm.label();
-            let slow = self.slow(decoded, done);
-            self.check_mode(slow, double, Flush::operand(m));
+            let (_, done) = self.begin_arithmetic(decoded);
             let from = self.operand_fp(double, m);
             self.asm.sse(Prefix::None, op::XOR, X0, X0);
             self.asm.sse(scalar(double), op::SQRT, X0, from);
-            self.check_result(double, X0, slow);
             self.store_fp(X0, double, d);
             self.asm.bind(done);
             return;
         }
+        self.check_fp();
         self.load_fp(X0, double, m);
         match operation {
             VfpUnary::Vabs => {
@@ -695,14 +606,7 @@ impl Translator<'_> {
     }
 
     fn vfp_compare(&mut self, decoded: &Decoded, signal: bool, double: bool, d: u8, m: Option<u8>) {
-        self.check_fp();
-        let done = self.asm.label();
-        let slow = self.slow(decoded, done);
-        let flush = Flush {
-            operands: [Some(d), m, None],
-            result: Tiny::Never,
-        };
-        self.check_mode(slow, double, flush);
+        let (slow, done) = self.begin_arithmetic(decoded);
         let prefix = if double { Prefix::P66 } else { Prefix::None };
         let opcode = if signal {
             op::COMPARE
@@ -743,19 +647,17 @@ impl Translator<'_> {
         d: u8,
         m: u8,
     ) {
-        self.check_fp();
-        let done = self.asm.label();
-        let slow = self.slow(decoded, done);
-        self.check_mode(slow, double, Flush::operand(m));
+        let (slow, done) = self.begin_arithmetic(decoded);
         let prefix = scalar(double);
         let opcode = if round {
             op::TO_INT
         } else {
             op::TO_INT_TRUNCATED
         };
+        let compare = if double { Prefix::P66 } else { Prefix::None };
         self.load_fp(X0, double, m);
         if unsigned {
-            // What is out of range must not leave the host's Inexact behind: it is not converted.
+            // The conversion is of 64 bits: what is out of range is the interpreter's.
             let limit = match (double, round) {
                 (true, false) => offset_of!(Shared, f64_two_to_32),
                 // Beyond, it may be rounded up to 2^32.
@@ -763,7 +665,6 @@ impl Translator<'_> {
                 (false, _) => offset_of!(Shared, f32_two_to_32),
             };
             let limit = self.shared(limit);
-            let compare = if double { Prefix::P66 } else { Prefix::None };
             self.asm.sse(compare, op::COMPARE_QUIET, X0, limit);
             self.asm.jcc(Cc::Ae, slow);
             self.asm.jcc(Cc::P, slow);
@@ -775,6 +676,8 @@ impl Translator<'_> {
             self.asm
                 .sse_gpr(prefix, true, opcode, Gpr::Rax as u8, gpr_of(X0));
         } else {
+            // Unlike the conversion, it finds numbers below the normal ones.
+            self.asm.sse(compare, op::COMPARE_QUIET, X0, X0);
             self.asm
                 .sse_gpr(prefix, false, opcode, Gpr::Rax as u8, gpr_of(X0));
             // The host's answer to what is out of range.
@@ -786,51 +689,6 @@ impl Translator<'_> {
         self.asm.store(B32, to, Gpr::Rax);
         self.asm.bind(done);
     }
-}
-
-/// What keeps an operation clear of flushing to zero.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Flush {
-    /// Registers that must not hold numbers below the normal ones.
-    operands: [Option<u8>; 3],
-    result: Tiny,
-}
-
-impl Flush {
-    fn operand(number: u8) -> Self {
-        Flush {
-            operands: [Some(number), None, None],
-            result: Tiny::Never,
-        }
-    }
-}
-
-/// When the result of an operation on normal numbers can come near the smallest normal number and
-/// be inexact.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-enum Tiny {
-    /// Never: sums that small are exact.
-    #[default]
-    Never,
-    /// If the sum of the exponents of two registers is less than this.
-    Product(u8, u8, i32),
-    /// If the difference of the exponents is less than this.
-    Quotient(u8, u8, i32),
-    /// When a double becomes a single.
-    Narrowed(u8),
-}
-
-/// The least biased exponent of a double that is clear of the smallest normal single.
-const NARROWED_EXPONENT: i32 = 1023 - 126 + 1;
-
-/// Values of [`Shared::mode`].
-pub mod mode {
-    /// The interpreter's.
-    pub const OTHER: u8 = 0;
-    /// Rounding to nearest, no flushing to zero, no vectors.
-    pub const USUAL: u8 = 1;
-    /// The same with flushing to zero.
-    pub const FLUSH: u8 = 2;
 }
 
 /// The base register of a load or store of several registers.
@@ -848,11 +706,32 @@ fn gpr_of(xmm: Xmm) -> Gpr {
     crate::asm::gpr(xmm.0)
 }
 
-/// Twice the bits of the smallest normal f32, plus 1.
-pub const F32_BIAS: u32 = 0x0100_0001;
-/// What is above it, less the bias, is a NaN or has wrapped.
-const F32_LIMIT: u32 = 0xff00_0000 - F32_BIAS;
-/// The same for f64.
-pub const F64_BIAS: u64 = 0x0020_0000_0000_0001;
-/// As [`F32_LIMIT`].
-pub const F64_LIMIT: u64 = 0xffe0_0000_0000_0000 - F64_BIAS;
+/// What a block needs of floating point, if nothing in it can change what is allowed.
+pub(super) fn needed(steps: &[Step]) -> u8 {
+    let need = |step: &Step| match step.decoded.insn {
+        Insn::Simd(
+            Simd::Vfp { .. }
+            | Simd::Vcmp { .. }
+            | Simd::VcvtPrecision { .. }
+            | Simd::VcvtFromInt { .. }
+            | Simd::VcvtToInt { .. }
+            | Simd::VcvtFixed { .. }
+            | Simd::Float { .. }
+            | Simd::FloatScalar { .. }
+            | Simd::Cvt { .. },
+        ) => fp::ON,
+        Insn::Simd(_) => fp::NO_ARITHMETIC,
+        _ => fp::OFF,
+    };
+    let most = |a: u8, b: u8| match (a, b) {
+        (fp::ON, _) | (_, fp::ON) => fp::ON,
+        (a, b) => a.max(b),
+    };
+    let changes = |step: &Step| {
+        effects(&step.decoded.insn).unknown && !matches!(step.decoded.insn, Insn::B { .. })
+    };
+    if steps.iter().any(changes) {
+        return fp::OFF;
+    }
+    steps.iter().map(need).fold(fp::OFF, most)
+}

@@ -5,7 +5,7 @@
 //! interpreter's; X5, X6, X7 are used as in [`Translator::check_operand`].
 
 use super::super::Translator;
-use super::{X0, X1, X2, X3, X4, X5, X6, X7, op, op38};
+use super::{Rounded, X0, X1, X2, X3, X4, X5, X6, X7, op, op38};
 use crate::asm::{Gpr, Label, Mem, Prefix, Width, Xmm};
 use crate::context::{STATE, Shared};
 use skep_arm::insn::Decoded;
@@ -65,7 +65,7 @@ impl Translator<'_> {
                 if !known {
                     return None;
                 }
-                self.check_fp();
+                let (slow, done) = self.begin_arithmetic(decoded);
                 self.vector_load(X1, q, n);
                 self.vector_load(X2, q, m);
                 if pairs {
@@ -73,49 +73,53 @@ impl Translator<'_> {
                     self.copy(X2, X1);
                     self.unzip(2);
                 }
-                let (slow, done) = self.begin_float(decoded);
+                self.begin_checks();
                 self.binary_float(op, slow);
                 self.vector_store(X1, q, d);
                 self.asm.bind(done);
             }
-            Simd::FloatUnary { op, q, d, m } => {
-                self.check_fp();
-                self.vector_load(X1, q, m);
-                match op {
-                    FloatUnary::Vabs => {
-                        self.constant(X0, offset_of!(Shared, f32_magnitude));
-                        self.sse(op::AND, X1, X0);
-                        self.vector_store(X1, q, d);
-                    }
-                    FloatUnary::Vneg => {
-                        self.splat(X0, 2, SIGN);
-                        self.sse(op::XOR, X1, X0);
-                        self.vector_store(X1, q, d);
-                    }
-                    FloatUnary::Vrecpe | FloatUnary::Vrsqrte => {
-                        let (slow, done) = self.begin_float(decoded);
-                        self.estimate(op == FloatUnary::Vrsqrte, q, slow);
-                        self.vector_store(X1, q, d);
-                        self.asm.bind(done);
-                    }
-                    _ => {
-                        let (slow, done) = self.begin_float(decoded);
-                        self.zero(X2);
-                        let operation = match op {
-                            FloatUnary::VceqZero => FloatOp::Vceq,
-                            FloatUnary::VcgeZero | FloatUnary::VcleZero => FloatOp::Vcge,
-                            _ => FloatOp::Vcgt,
-                        };
-                        if matches!(op, FloatUnary::VcleZero | FloatUnary::VcltZero) {
-                            self.copy(X2, X1);
-                            self.zero(X1);
-                        }
-                        self.binary_float(operation, slow);
-                        self.vector_store(X1, q, d);
-                        self.asm.bind(done);
-                    }
+            Simd::FloatUnary { op, q, d, m } => match op {
+                FloatUnary::Vabs => {
+                    self.check_fp();
+                    self.vector_load(X1, q, m);
+                    self.constant(X0, offset_of!(Shared, f32_magnitude));
+                    self.sse(op::AND, X1, X0);
+                    self.vector_store(X1, q, d);
                 }
-            }
+                FloatUnary::Vneg => {
+                    self.check_fp();
+                    self.vector_load(X1, q, m);
+                    self.splat(X0, 2, SIGN);
+                    self.sse(op::XOR, X1, X0);
+                    self.vector_store(X1, q, d);
+                }
+                FloatUnary::Vrecpe | FloatUnary::Vrsqrte => {
+                    let (slow, done) = self.begin_arithmetic(decoded);
+                    self.vector_load(X1, q, m);
+                    self.begin_checks();
+                    self.estimate(op == FloatUnary::Vrsqrte, q, slow);
+                    self.vector_store(X1, q, d);
+                    self.asm.bind(done);
+                }
+                _ => {
+                    let (slow, done) = self.begin_arithmetic(decoded);
+                    self.vector_load(X1, q, m);
+                    self.begin_checks();
+                    self.zero(X2);
+                    let operation = match op {
+                        FloatUnary::VceqZero => FloatOp::Vceq,
+                        FloatUnary::VcgeZero | FloatUnary::VcleZero => FloatOp::Vcge,
+                        _ => FloatOp::Vcgt,
+                    };
+                    if matches!(op, FloatUnary::VcleZero | FloatUnary::VcltZero) {
+                        self.copy(X2, X1);
+                        self.zero(X1);
+                    }
+                    self.binary_float(operation, slow);
+                    self.vector_store(X1, q, d);
+                    self.asm.bind(done);
+                }
+            },
             Simd::Cvt {
                 to_fixed,
                 q,
@@ -124,34 +128,32 @@ impl Translator<'_> {
                 d,
                 m,
             } => {
-                self.check_fp();
+                let (slow, done) = self.begin_arithmetic(decoded);
                 self.vector_load(X1, q, m);
                 let fraction = i32::from(fraction);
                 if to_fixed {
-                    let (slow, done) = self.begin_float(decoded);
+                    self.begin_checks();
                     self.float_vector_to_fixed(unsigned, fraction, slow);
-                    self.vector_store(X1, q, d);
-                    self.asm.bind(done);
                 } else {
                     self.fixed_vector_to_float(unsigned, fraction);
-                    self.vector_store(X1, q, d);
                 }
+                self.vector_store(X1, q, d);
+                self.asm.bind(done);
             }
             _ => return None,
         }
         Some(())
     }
 
-    /// The slow path, and the label that is to stand behind the instruction.
-    fn begin_float(&mut self, decoded: &Decoded) -> (Label, Label) {
-        let done = self.asm.label();
-        let slow = self.slow(decoded, done);
-        // The slow path's instruction has no address.
-        self.asm.mov_imm(Gpr::Rcx, 0);
+    /// X7 gathers what is wrong, X6 is the mask of all bits but the sign, X5 ones.
+    fn begin_checks(&mut self) {
         self.zero(X7);
         self.constant(X6, offset_of!(Shared, f32_magnitude));
         self.constant(X5, offset_of!(Shared, ones));
-        (slow, done)
+    }
+
+    fn leave_if_wrong(&mut self, slow: Label) {
+        self.leave_if_any(X7, slow);
     }
 
     /// An instruction on four numbers.
@@ -197,7 +199,6 @@ impl Translator<'_> {
             // Infinity times zero has a rule of its own.
             self.check_finite(X1);
             self.check_finite(X2);
-            self.check_product(offset_of!(Shared, f32_exponents));
         } else if !sums {
             self.copy(X3, X1);
             self.compare_packed(Relation::Unordered, X3, X2);
@@ -235,6 +236,7 @@ impl Translator<'_> {
             FloatOp::Vabd => self.packed(SUB, X1, X2),
             _ => {
                 self.packed(MUL, X1, X2);
+                self.wrong_elements(X7, X1, Rounded::Yes);
                 let rsqrt = operation == FloatOp::Vrsqrts;
                 self.splat(X0, 2, if rsqrt { THREE } else { TWO });
                 self.packed(SUB, X0, X1);
@@ -247,7 +249,8 @@ impl Translator<'_> {
             }
         }
         if sums || steps {
-            self.check_vector(X1);
+            self.wrong_elements(X3, X1, Rounded::No);
+            self.sse(op::OR, X7, X3);
             self.leave_if_wrong(slow);
         }
         if operation == FloatOp::Vabd {

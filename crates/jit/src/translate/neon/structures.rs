@@ -3,7 +3,7 @@
 use super::super::{Translator, pinned};
 use super::permute::{SHUFFLE_BYTES, UNPACK_HIGH, UNPACK_LOW};
 use super::{P66, X0, X1, X2, X3, X4, op, tables};
-use crate::asm::{Alu, Cc, Gpr, Label, Mem, Prefix, Width, Xmm};
+use crate::asm::{Alu, Gpr, Label, Mem, Prefix, Width, Xmm};
 use skep_arm::insn::simd::{Simd, Wback};
 use skep_arm::insn::{Decoded, Reg};
 
@@ -141,17 +141,9 @@ impl Translator<'_> {
         self.check_fp();
         let base = self.loc(place.rn);
         self.asm.load(Width::B32, Gpr::Rcx, base);
-        let length = i32::from(place.length);
-        if place.align <= 1 {
-            return Some(self.translate_span(decoded, place.write, length, 1 << place.size));
-        }
-        let done = self.asm.label();
-        let slow = self.slow(decoded, done);
-        self.asm.test_imm8(Gpr::Rcx, place.align - 1);
-        self.asm.jcc(Cc::Ne, slow);
-        self.within_page(length, slow);
-        self.look_up(place.write, slow);
-        Some(done)
+        let alignment = (place.align, 1 << place.size);
+        let length = (place.length.into(), false);
+        Some(self.reach_span(decoded, place.write, length, alignment))
     }
 
     fn leave_structure(&mut self, place: Place, done: Label) {

@@ -1,6 +1,6 @@
 //! VCVT between floating point and fixed point.
 
-use super::{Flush, X0, X1, gpr_of, op, scalar};
+use super::{X0, X1, gpr_of, op, scalar};
 use crate::asm::{Alu, Cc, Gpr, Prefix, Sh, Width};
 use crate::translate::{Form, Translator};
 use skep_arm::insn::Decoded;
@@ -36,15 +36,7 @@ impl Translator<'_> {
             word,
             fraction: i32::from(fraction),
         };
-        self.check_fp();
-        let done = self.asm.label();
-        let slow = self.slow(decoded, done);
-        let flush = if to_fixed {
-            Flush::operand(d)
-        } else {
-            Flush::default()
-        };
-        self.check_mode(slow, double, flush);
+        let (slow, done) = self.begin_arithmetic(decoded);
         self.load_fp(X0, double, d);
         self.asm
             .sse_gpr(Prefix::P66, double, op::TO_GPR, X0.0, Gpr::Rax);
@@ -76,6 +68,13 @@ impl Translator<'_> {
         self.asm
             .alu_imm(Width::B32, Alu::Cmp, Gpr::Rax, limit as i32);
         self.asm.jcc(Cc::Ae, slow);
+        // Unlike the conversion, it finds numbers below the normal ones.
+        let compare = if format.double {
+            Prefix::P66
+        } else {
+            Prefix::None
+        };
+        self.asm.sse(compare, op::COMPARE_QUIET, X0, X0);
         self.scale(format.double, format.fraction);
         self.asm.sse_gpr(
             scalar(format.double),
