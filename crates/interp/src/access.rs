@@ -294,6 +294,19 @@ impl<M: Machine> Core<M> {
         ))
     }
 
+    fn page(privileged: bool, translation: &Translation, direct: crate::Direct) -> Page {
+        let allowed = |access| translation.permissions.allow(access, privileged);
+        Page {
+            offset: direct.offset,
+            read: allowed(Access::Read),
+            write: allowed(Access::Write) && direct.writable,
+            execute: allowed(Access::Execute),
+            mapping_shift: translation.page_shift,
+            unaligned: translation.attributes.memory_type().allows_unaligned(),
+            non_global: translation.non_global,
+        }
+    }
+
     fn remember(
         &mut self,
         context: Context,
@@ -301,27 +314,32 @@ impl<M: Machine> Core<M> {
         privileged: bool,
         translation: &Translation,
         direct: crate::Direct,
-    ) -> Page {
-        let allowed = |access| translation.permissions.allow(access, privileged);
-        let page = Page {
-            offset: direct.offset,
-            read: allowed(Access::Read),
-            write: allowed(Access::Write) && direct.writable,
-            execute: allowed(Access::Execute),
-            mapping_shift: translation.page_shift,
-            unaligned: translation.attributes.memory_type().allows_unaligned(),
-        };
-        self.tlb.insert(context, va, page);
-        page
+    ) {
+        let page = Self::page(privileged, translation, direct);
+        if context.takes(&page) {
+            self.tlb.insert(context, va, page);
+        } else {
+            // Privileged code touches what is a process's own.
+            let key = self.context_key(privileged);
+            self.tlb.part(key);
+            self.context_changed();
+            let context = self.tlb.context(key);
+            self.tlb.insert(context, va, page);
+        }
     }
 
     /// Walks the translation tables for the page that holds `va`, and remembers it; None if the
-    /// mode's own loads may not read it, or find no memory there.
+    /// mode's own loads may not read it, find no memory there, or the current context cannot have it.
     pub fn find_page(&mut self, va: u32) -> Option<Page> {
         let privileged = self.state.privileged();
+        let context = self.tlb.fetch;
         let translation = self.walk(va, Access::Read, privileged).ok()?;
         let direct = self.machine.direct(translation.pa)?;
-        Some(self.remember(self.tlb.fetch, va, privileged, &translation, direct))
+        let page = Self::page(privileged, &translation, direct);
+        context.takes(&page).then(|| {
+            self.tlb.insert(context, va, page);
+            page
+        })
     }
 
     fn walk(&mut self, va: u32, access: Access, privileged: bool) -> Result<Translation, Fault> {
@@ -465,15 +483,24 @@ impl<M: Machine> Core<M> {
                 op,
                 inner_shareable,
             } => {
+                let context = self.tlb.fetch;
                 self.tlb.maintain(op);
                 if inner_shareable && !self.cluster.alone() {
                     self.log_wanted = self
                         .cluster
                         .broadcast(usize::from(self.state.index), Request::Tlb(op));
                 }
+                // A block goes on if this was about another page than its own: fetches from its page, which
+                // alone the operation might change before an ISB (manual B3.10.1), find what they did before.
+                if self.tlb.fetch == context
+                    && op.va().is_some_and(|va| (va ^ self.pc) & !0xfff != 0)
+                {
+                    return Ok(crate::core::Step::Next);
+                }
             }
+            Effect::CacheOp => return Ok(crate::core::Step::Next),
             // Decoded code follows memory: only the block under way may be old.
-            Effect::InstructionCache | Effect::CacheOp => {}
+            Effect::InstructionCache => {}
             Effect::Barrier(op) => return Ok(self.barrier(op, len)),
             Effect::CoprocessorAccess => {}
             Effect::Wfi => return Ok(self.wait_for_interrupt(len)),

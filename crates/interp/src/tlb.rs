@@ -4,6 +4,13 @@
 //! was made with. Contexts get small numbers, and an entry's tag holds the number, so that a change
 //! of context (a process switch, the kernel opening user memory through DACR, an exception) costs
 //! one look-up in a short list and forgets nothing.
+//!
+//! Privileged code that touches nothing but global pages has one context for all ASIDs: a global
+//! translation is every process's (manual B3.9.1), and maintenance by ASID is not about it (B4.2.3);
+//! maintenance of everything or by address is. A kernel whose DACR keeps it from user memory is
+//! of that kind, and finds its translations again after a process switch, in a new process, and
+//! after maintenance by ASID. Such a context takes no page that is not global: when it is
+//! offered one, privileged code with that DACR gets a context for each ASID.
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -15,6 +22,10 @@ const ENTRIES: usize = 4096;
 pub const CONTEXTS: usize = 64;
 /// A packed key that no context has.
 const NO_KEY: u64 = u64::MAX;
+/// The number of a context that has to get another one.
+const NO_NUMBER: u32 = 0;
+/// The bit of a packed key for a context that all ASIDs share.
+const SHARED: u64 = 1 << 41;
 const PAGE_MASK: u32 = 0xffff_f000;
 /// A tag that no access has.
 const INVALID: u64 = u64::MAX;
@@ -31,6 +42,16 @@ impl ContextKey {
     fn packed(self) -> u64 {
         u64::from(self.dacr) << 9 | u64::from(self.asid) << 1 | u64::from(self.privileged)
     }
+
+    /// The same for a context that all ASIDs share.
+    fn packed_shared(self) -> u64 {
+        ContextKey { asid: 0, ..self }.packed() | SHARED
+    }
+
+    /// The bit of [`Tlb::apart`] for the domain access control.
+    fn apart(self) -> u64 {
+        1 << (self.dacr.wrapping_mul(0x9e37_79b9) >> 26)
+    }
 }
 
 /// A context: one of [`CONTEXTS`] slots, and the number that it has in tags. A slot that is used for
@@ -38,6 +59,8 @@ impl ContextKey {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Context {
     slot: u8,
+    /// All ASIDs share it: it has global pages only.
+    shared: bool,
     /// The number, in the upper half.
     tag: u64,
 }
@@ -46,6 +69,7 @@ impl Context {
     /// No entry has it: every access takes the slow path.
     pub const NONE: Context = Context {
         slot: CONTEXTS as u8,
+        shared: false,
         tag: 0xffff_ffff << 32,
     };
 
@@ -53,6 +77,7 @@ impl Context {
     pub fn at(slot: u8, number: u32) -> Self {
         Context {
             slot,
+            shared: false,
             tag: u64::from(number) << 32,
         }
     }
@@ -65,6 +90,16 @@ impl Context {
     /// The number, never used for a slot's earlier contents.
     pub fn number(self) -> u32 {
         (self.tag >> 32) as u32
+    }
+
+    /// Whether the context can have a page: a shared one has global pages only.
+    pub fn takes(self, page: &Page) -> bool {
+        !(self.shared && page.non_global)
+    }
+
+    /// All ASIDs share it: it has global pages only.
+    pub fn is_shared(self) -> bool {
+        self.shared
     }
 
     /// The tag that an access of `size` bytes needs: an unaligned one matches no entry.
@@ -87,9 +122,16 @@ struct Entry {
     /// Offset in direct memory minus virtual address.
     addend: u32,
     addend_high: u16,
-    /// Unaligned accesses are allowed.
-    unaligned: bool,
+    /// [`Page::mapping_shift`], [`UNALIGNED`] and [`NON_GLOBAL`].
+    attributes: u8,
 }
+
+/// In [`Entry::attributes`]: unaligned accesses are allowed.
+const UNALIGNED: u8 = 0x40;
+/// The page is the ASID's only.
+const NON_GLOBAL: u8 = 0x80;
+/// The rest of it.
+const SHIFT: u8 = 0x3f;
 
 const EMPTY: Entry = Entry {
     read: INVALID,
@@ -97,7 +139,7 @@ const EMPTY: Entry = Entry {
     execute: INVALID,
     addend: 0,
     addend_high: 0,
-    unaligned: false,
+    attributes: 0,
 };
 
 impl Entry {
@@ -121,19 +163,37 @@ pub struct Page {
     pub execute: bool,
     /// Unaligned accesses are allowed (normal memory).
     pub unaligned: bool,
+    /// It is the current ASID's only.
+    pub non_global: bool,
     /// The size of the mapping that the page belongs to, as a power of two.
     pub mapping_shift: u8,
 }
 
-/// What an engine that keeps translations of its own must forget: see [`Tlb::take_dropped`].
+/// What an engine that keeps translations of its own must forget: see [`Tlb::dropped`].
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Dropped {
-    /// Addresses whose pages are to be forgotten, in every context.
-    pub pages: Vec<u32>,
+    /// Addresses whose pages are to be forgotten, in contexts whose slots have their bit set. The others
+    /// had nothing, or get a new number before they are used.
+    pub pages: Vec<(u32, u64)>,
     /// Pages of direct memory that stores no longer reach directly, because they hold code.
     pub protected: Vec<u32>,
     /// There were more than fit: everything is to be forgotten.
     pub all: bool,
+}
+
+impl Dropped {
+    /// There is nothing to forget.
+    #[inline(always)]
+    pub fn is_empty(&self) -> bool {
+        !self.all && self.pages.is_empty() && self.protected.is_empty()
+    }
+
+    /// It was done.
+    pub fn clear(&mut self) {
+        self.pages.clear();
+        self.protected.clear();
+        self.all = false;
+    }
 }
 
 /// Entries kept in each list of [`Dropped`].
@@ -151,16 +211,22 @@ pub struct Tlb {
     /// Packed keys by slot.
     keys: [u64; CONTEXTS],
     numbers: [u32; CONTEXTS],
+    /// Bits of the slots whose contexts may have entries.
+    live: u64,
     /// When a slot was last looked up.
     used: [u32; CONTEXTS],
     lookups: u32,
     /// Slots where keys were last found, by the keys' hash.
     hints: [u8; 16],
     next_number: u32,
+    /// Bits for domain access controls ([`ContextKey::apart`]) with which privileged code has touched
+    /// pages that are not global.
+    apart: u64,
     /// The first and the last address of the mappings larger than a page that entries belong to:
     /// an operation on any address of a mapping is on the whole of it (manual B3.10.1).
     large: Option<(u32, u32)>,
-    dropped: Dropped,
+    /// What was forgotten since it was last cleared, apart from contexts that got new numbers.
+    pub dropped: Dropped,
 }
 
 impl Tlb {
@@ -171,11 +237,13 @@ impl Tlb {
             current: None,
             entries: vec![EMPTY; ENTRIES].into_boxed_slice(),
             keys: [NO_KEY; CONTEXTS],
-            numbers: [0; CONTEXTS],
+            numbers: [NO_NUMBER; CONTEXTS],
+            live: 0,
             used: [0; CONTEXTS],
             lookups: 0,
             hints: [0; 16],
             next_number: 1,
+            apart: 0,
             large: None,
             dropped: Dropped::default(),
         }
@@ -195,13 +263,19 @@ impl Tlb {
 
     /// The context for a key.
     pub(crate) fn context(&mut self, key: ContextKey) -> Context {
-        let packed = key.packed();
+        let shared = key.privileged && self.apart & key.apart() == 0;
+        let packed = if shared {
+            key.packed_shared()
+        } else {
+            key.packed()
+        };
         let hash = (packed ^ packed >> 9 ^ packed >> 13 ^ packed >> 32) as usize % 16;
         let hint = usize::from(self.hints[hash]) % CONTEXTS;
-        let slot = if self.keys[hint] == packed {
+        let usable = |slot: usize| self.keys[slot] == packed && self.numbers[slot] != NO_NUMBER;
+        let slot = if usable(hint) {
             hint
         } else {
-            let known = self.keys.iter().position(|known| *known == packed);
+            let known = (0..CONTEXTS).find(|slot| usable(*slot));
             let slot = known.unwrap_or_else(|| self.new_context(packed));
             self.hints[hash] = slot as u8;
             slot
@@ -210,8 +284,15 @@ impl Tlb {
         self.used[slot] = self.lookups;
         Context {
             slot: slot as u8,
+            shared,
             tag: u64::from(self.numbers[slot]) << 32,
         }
+    }
+
+    /// Gives privileged code a context for each ASID from now on, with this key's domain access
+    /// control. What contexts that are shared have stays right.
+    pub(crate) fn part(&mut self, key: ContextKey) {
+        self.apart |= key.apart();
     }
 
     #[cold]
@@ -220,30 +301,26 @@ impl Tlb {
         if self.next_number >= 0x1000_0000 {
             self.entries.fill(EMPTY);
             self.keys = [NO_KEY; CONTEXTS];
+            self.live = 0;
             self.next_number = 1;
             self.dropped.all = true;
         }
+        let known = self.keys.iter().position(|known| *known == packed);
+        let slot = known.unwrap_or_else(|| self.free_slot());
+        self.keys[slot] = packed;
+        self.numbers[slot] = self.next_number;
+        self.live |= 1 << slot;
+        self.next_number += 1;
+        slot
+    }
+
+    fn free_slot(&self) -> usize {
         let free = self.keys.iter().position(|key| *key == NO_KEY);
         let oldest = || {
             let age = |slot: &usize| self.lookups.wrapping_sub(self.used[*slot]);
             (0..CONTEXTS).max_by_key(age).unwrap_or(0)
         };
-        let slot = free.unwrap_or_else(oldest);
-        self.keys[slot] = packed;
-        self.numbers[slot] = self.next_number;
-        self.next_number += 1;
-        slot
-    }
-
-    /// What was forgotten since this was last called, apart from contexts that got new numbers.
-    pub fn take_dropped(&mut self) -> Dropped {
-        core::mem::take(&mut self.dropped)
-    }
-
-    /// There is something for [`Tlb::take_dropped`].
-    #[inline(always)]
-    pub fn has_dropped(&self) -> bool {
-        self.dropped.all || !self.dropped.pages.is_empty() || !self.dropped.protected.is_empty()
+        free.unwrap_or_else(oldest)
     }
 
     /// What is remembered of the page that holds `va`.
@@ -255,8 +332,9 @@ impl Tlb {
             read: entry.read == tag,
             write: entry.write == tag,
             execute: entry.execute == tag,
-            mapping_shift: 12,
-            unaligned: entry.unaligned,
+            mapping_shift: entry.attributes & SHIFT,
+            unaligned: entry.attributes & UNALIGNED != 0,
+            non_global: entry.attributes & NON_GLOBAL != 0,
         };
         (page.read || page.write || page.execute).then_some(page)
     }
@@ -284,12 +362,12 @@ impl Tlb {
 
     /// Whether a page that one of the above found allows unaligned accesses.
     pub(crate) fn allows_unaligned(&self, context: Context, va: u32) -> bool {
-        self.entries[context.index(va)].unaligned
+        self.entries[context.index(va)].attributes & UNALIGNED != 0
     }
 
-    /// Remembers a page.
+    /// Remembers a page, if the context can have it.
     pub(crate) fn insert(&mut self, context: Context, va: u32, page: Page) {
-        if context == Context::NONE {
+        if context == Context::NONE || !context.takes(&page) {
             return;
         }
         let tag = context.tag(va & PAGE_MASK, 1);
@@ -301,7 +379,9 @@ impl Tlb {
             execute: allowed(page.execute),
             addend: addend as u32,
             addend_high: (addend >> 32) as u16,
-            unaligned: page.unaligned,
+            attributes: page.mapping_shift & SHIFT
+                | if page.unaligned { UNALIGNED } else { 0 }
+                | if page.non_global { NON_GLOBAL } else { 0 },
         };
         if page.mapping_shift > 12 {
             let offset = 1u32
@@ -316,12 +396,19 @@ impl Tlb {
     /// Forgets everything.
     pub(crate) fn flush(&mut self) {
         self.large = None;
-        // New numbers: no entry matches any more.
-        self.keys = [NO_KEY; CONTEXTS];
+        self.live = 0;
+        // New numbers: no entry matches any more. A context that all ASIDs share keeps its slot, for who
+        // keeps by slots what helps to find translations again.
+        for (key, number) in self.keys.iter_mut().zip(&mut self.numbers) {
+            *number = NO_NUMBER;
+            if *key & SHARED == 0 {
+                *key = NO_KEY;
+            }
+        }
         self.enter_again();
     }
 
-    /// Forgets everything, and what [`Tlb::take_dropped`] would have told.
+    /// Forgets everything, with what [`Tlb::dropped`] would have told.
     pub(crate) fn flush_all(&mut self) {
         self.flush();
         self.dropped.all = true;
@@ -349,9 +436,12 @@ impl Tlb {
         match op {
             TlbOp::All => self.flush(),
             TlbOp::Asid(asid) => {
-                for key in &mut self.keys {
-                    if *key != NO_KEY && (*key >> 1) as u8 == asid {
+                // Shared contexts stay: the operation is on entries that are not global (manual
+                // B4.2.3), and all of theirs are.
+                for (slot, key) in self.keys.iter_mut().enumerate() {
+                    if *key & SHARED == 0 && (*key >> 1) as u8 == asid {
                         *key = NO_KEY;
+                        self.live &= !(1 << slot);
                     }
                 }
                 self.enter_again();
@@ -365,9 +455,10 @@ impl Tlb {
                     self.flush();
                     return;
                 }
-                for slot in 0..CONTEXTS {
+                for slot in (0..CONTEXTS).filter(|slot| self.live >> slot & 1 != 0) {
                     let context = Context {
                         slot: slot as u8,
+                        shared: false,
                         tag: u64::from(self.numbers[slot]) << 32,
                     };
                     let entry = &mut self.entries[context.index(va)];
@@ -379,7 +470,7 @@ impl Tlb {
                     }
                 }
                 if self.dropped.pages.len() < DROPPED {
-                    self.dropped.pages.push(va);
+                    self.dropped.pages.push((va, self.live));
                 } else {
                     self.dropped.all = true;
                 }
@@ -400,6 +491,7 @@ mod tests {
             execute: true,
             unaligned: true,
             mapping_shift,
+            non_global: false,
         }
     }
 
@@ -435,5 +527,72 @@ mod tests {
         tlb.maintain(TlbOp::VaAllAsids(0x4000_4000));
         let context = tlb.context(key);
         assert_eq!(tlb.read(context, 0x4000_3004, 4), Some(0x5004));
+    }
+
+    fn key(asid: u8, privileged: bool) -> ContextKey {
+        ContextKey {
+            asid,
+            dacr: 0x55,
+            privileged,
+        }
+    }
+
+    const VA: u32 = 0xc000_3000;
+
+    #[test]
+    fn global_pages_of_privileged_code_are_every_asids() {
+        let mut tlb = Tlb::new();
+        let context = tlb.context(key(1, true));
+        assert!(context.takes(&page(20)));
+        tlb.insert(context, VA, page(20));
+        let other = tlb.context(key(2, true));
+        assert_eq!(tlb.read(other, VA, 4), Some(0x5000));
+        let user = tlb.context(key(1, false));
+        assert_eq!(tlb.read(user, VA, 4), None);
+        let domains = ContextKey {
+            dacr: 0x51,
+            ..key(1, true)
+        };
+        let domains = tlb.context(domains);
+        assert_eq!(tlb.read(domains, VA, 4), None);
+        for (op, kept) in [
+            (TlbOp::Asid(1), true),
+            // What a shared context has in place of an ASID.
+            (TlbOp::Asid(0), true),
+            (TlbOp::VaAllAsids(VA), false),
+        ] {
+            tlb.maintain(op);
+            let context = tlb.context(key(2, true));
+            assert_eq!(tlb.read(context, VA, 4).is_some(), kept, "{op:?}");
+        }
+        tlb.insert(context, VA, page(12));
+        tlb.maintain(TlbOp::All);
+        let context = tlb.context(key(2, true));
+        assert_eq!(tlb.read(context, VA, 4), None);
+    }
+
+    #[test]
+    fn a_page_of_one_asid_is_no_other_ones() {
+        let mut tlb = Tlb::new();
+        let own = Page {
+            non_global: true,
+            ..page(12)
+        };
+        let shared = tlb.context(key(1, true));
+        assert!(!shared.takes(&own));
+        tlb.insert(shared, VA, own);
+        assert_eq!(tlb.read(shared, VA, 4), None);
+        tlb.part(key(1, true));
+        let first = tlb.context(key(1, true));
+        assert!(first.takes(&own));
+        tlb.insert(first, VA, own);
+        assert_eq!(tlb.page(first, VA), Some(own));
+        let second = tlb.context(key(2, true));
+        assert_eq!(tlb.read(second, VA, 4), None);
+        tlb.insert(second, VA, own);
+        tlb.maintain(TlbOp::Asid(1));
+        let first = tlb.context(key(1, true));
+        assert_eq!(tlb.read(first, VA, 4), None);
+        assert_eq!(tlb.read(second, VA, 4), Some(0x5000));
     }
 }

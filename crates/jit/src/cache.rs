@@ -45,6 +45,11 @@ impl Key {
         let code = offset as u64 | u64::from(t32);
         Key(u64::from(window) << 63 | code << 20 | u64::from(va >> 12))
     }
+
+    /// The address of its first instruction, with bit 0 set for T32.
+    fn target(self) -> u32 {
+        (self.0 as u32) << 12 | (self.0 >> 20) as u32 & 0xfff
+    }
 }
 
 /// A translated block.
@@ -122,6 +127,9 @@ pub struct Cache {
     second_pages: NumberMap<u64, u32>,
     /// Blocks whose code was written, by key: a new translation takes over the jumps to them.
     dead: NumberMap<u64, Block>,
+    /// Addresses of blocks that were dropped because their code was written (bit 0 = T32), for who
+    /// remembers where their code is.
+    pub dropped: Vec<u32>,
     /// Instructions for the interpreter, by number.
     pub ops: Vec<Op>,
     /// Where the host may raise exceptions, in the order of the code.
@@ -161,6 +169,7 @@ impl Cache {
             pages: NumberMap::default(),
             second_pages: NumberMap::default(),
             dead: NumberMap::default(),
+            dropped: Vec::new(),
             ops: Vec::new(),
             sites: Vec::new(),
             avoided: Vec::new(),
@@ -204,6 +213,7 @@ impl Cache {
         self.pages.clear();
         self.second_pages.clear();
         self.dead.clear();
+        self.dropped.clear();
         self.ops.clear();
         self.sites.clear();
         self.avoided.clear();
@@ -356,6 +366,7 @@ impl Cache {
         };
         for (key, block) in std::mem::take(&mut info.blocks) {
             self.invalidated += 1;
+            self.dropped.push(key.target());
             self.blocks.remove(&key.0);
             // The block's own exit for the case that its page is not mapped is right behind a jump's
             // length before the checked entry.

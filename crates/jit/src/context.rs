@@ -2,12 +2,15 @@
 
 use crate::asm::Gpr;
 
-/// Entries of the jump cache.
-pub const JUMPS: usize = 4096;
+/// Entries of the jump cache: a kernel's path through a system call has thousands of returns.
+pub const JUMPS: usize = 1 << 14;
+/// The bits of an address that select an entry, which is 4 times as large as their value. T32's bit 1
+/// is not among them: half of the entries would have no use for A32 code.
+pub const JUMP_MASK: u32 = (JUMPS as u32 - 1) << 2;
 
-/// A block by its address, for indirect branches.
+/// A block by its address, for indirect branches. No cache line ends in one.
 #[derive(Clone, Copy)]
-#[repr(C)]
+#[repr(C, align(16))]
 pub struct Jump {
     /// The address, with bit 0 set for T32; [`NO_TARGET`] if there is none.
     pub target: u64,
@@ -91,7 +94,7 @@ pub struct Shared {
     pub recip_estimates: [u8; 256],
     /// The same for VRSQRTE, by the upper bits of the fraction and above them the exponent's last.
     pub rsqrt_estimates: [u8; 256],
-    /// Jump cache, by bits 12:1 of the address.
+    /// Jump cache, by [`JUMP_MASK`] of the address.
     pub jumps: [Jump; JUMPS],
 }
 
@@ -130,6 +133,20 @@ pub struct Layout {
     pub tpidrprw: i32,
     /// DACR.
     pub dacr: i32,
+    /// TTBR0's lower word.
+    pub ttbr0: i32,
+    /// CONTEXTIDR.
+    pub contextidr: i32,
+    /// DFSR.
+    pub dfsr: i32,
+    /// IFSR.
+    pub ifsr: i32,
+    /// DFAR.
+    pub dfar: i32,
+    /// IFAR.
+    pub ifar: i32,
+    /// The event register: a byte.
+    pub event: i32,
     /// [`Shared`].
     pub shared: i32,
     /// The vCPU's inputs, if they are near.

@@ -15,6 +15,7 @@ pub mod asm;
 mod cache;
 mod context;
 mod fault;
+mod known;
 mod listing;
 mod memory;
 mod mxcsr;
@@ -25,7 +26,7 @@ mod window;
 
 use asm::Asm;
 use cache::{Cache, Key, Op};
-use context::{JUMPS, Jump, Layout, Leave, NO_TARGET, Shared, fp};
+use context::{JUMP_MASK, JUMPS, Jump, Layout, Leave, NO_TARGET, Shared, fp};
 use listing::Listing;
 use skep_arm::decode::{self, ItState, rows};
 use skep_arm::state::{CpuState, Exclusive, psr};
@@ -400,6 +401,13 @@ where
             tpidruro: from_base(&raw const state.state.cp15.tpidruro as i64),
             tpidrprw: from_base(&raw const state.state.cp15.tpidrprw as i64),
             dacr: from_base(&raw const state.state.cp15.dacr as i64),
+            ttbr0: from_base(&raw const state.state.cp15.ttbr0 as i64),
+            contextidr: from_base(&raw const state.state.cp15.contextidr as i64),
+            dfsr: from_base(&raw const state.state.cp15.dfsr as i64),
+            ifsr: from_base(&raw const state.state.cp15.ifsr as i64),
+            dfar: from_base(&raw const state.state.cp15.dfar as i64),
+            ifar: from_base(&raw const state.state.cp15.ifar as i64),
+            event: from_base(&raw const state.state.event as i64),
             shared: from_base(&raw const self.shared as i64),
             control: i32::try_from((self.shared.control as i64).wrapping_sub(base)).ok(),
         };
@@ -420,12 +428,9 @@ where
                 if flags & control::CODE != 0 {
                     core.control.take(control::CODE);
                     let code = core.machine.code();
-                    let before = self.cache.invalidated;
                     self.cache
                         .invalidate_written(|page| code.generation(page as usize * 4096));
-                    if self.cache.invalidated != before {
-                        self.forget_jumps();
-                    }
+                    self.forget_dropped_jumps();
                 }
                 let core = self.vcpu.core();
                 if flags & control::TICK != 0 {
@@ -454,21 +459,21 @@ where
 
     /// Forgets what the interpreter's translations no longer have.
     fn forget(&mut self) {
-        let core = self.vcpu.core();
-        if !core.tlb.has_dropped() {
+        let dropped = &mut self.vcpu.core().tlb.dropped;
+        if dropped.is_empty() {
             return;
         }
-        let dropped = core.tlb.take_dropped();
         if dropped.all {
             self.tables.clear_all();
-            return;
+        } else {
+            for (va, slots) in &dropped.pages {
+                self.tables.forget(*va, *slots);
+            }
+            for page in &dropped.protected {
+                self.tables.protect(*page as usize, self.host);
+            }
         }
-        for va in dropped.pages {
-            self.tables.forget(va);
-        }
-        for page in dropped.protected {
-            self.tables.protect(page as usize, self.host);
-        }
+        dropped.clear();
     }
 
     /// Executes from the PC: generated code, or a block in the interpreter.
@@ -500,7 +505,7 @@ where
 
     /// The block that the jump cache has for an address, if its page is known to be where it was.
     fn jump_to(&mut self, target: u32) -> Option<u64> {
-        let index = (target & 0x1ffe) as usize / 2;
+        let index = (target & JUMP_MASK) as usize / 4;
         let jump = self.shared.jumps.get(index)?;
         if jump.target != u64::from(target) {
             return None;
@@ -515,7 +520,7 @@ where
 
     /// Remembers a block for jumps to its address.
     fn note_jump(&mut self, target: u32, number: u32, code: u64) {
-        let index = (target & 0x1ffe) as usize / 2;
+        let index = (target & JUMP_MASK) as usize / 4;
         if let (Some(jump), Some(held)) = (
             self.shared.jumps.get_mut(index),
             self.jump_numbers.get_mut(index),
@@ -715,12 +720,18 @@ where
             engine.shared.instructions += 1 + u64::from(op.before);
             core.stats.instructions = engine.shared.instructions;
         }
-        let step = core.execute(&op.decoded);
+        let context = core.tlb.data;
+        let mut step = core.execute(&op.decoded);
+        if step == Step::Next && core.tlb.data != context {
+            // Another context's tables are to be used from now on.
+            step = core.resync(op.decoded.len);
+        }
         if step == Step::Next {
             if it.in_block() {
                 core.state.set_it_state(ItState(0));
             }
             engine.unpack();
+            engine.forget();
             engine.remember_accessed(va);
             return 0;
         }
@@ -756,8 +767,7 @@ where
             let core = self.vcpu.core();
             let context = core.tlb.data;
             if let Some(page) = core.tlb.page(context, va) {
-                let holds_code = core.machine.code().holds_code(page.offset);
-                self.tables.fill(context, va, &page, self.host, holds_code);
+                self.fill(context, va, &page);
             }
         }
     }
@@ -877,11 +887,8 @@ where
             return true;
         }
         let generation = core.begin_code(offset);
-        let before = self.cache.invalidated;
         self.cache.note_page(page, generation);
-        if self.cache.invalidated != before {
-            self.forget_jumps();
-        }
+        self.forget_dropped_jumps();
         false
     }
 
@@ -892,8 +899,7 @@ where
         if !self.tables.executes(context, va, number) {
             let core = self.vcpu.core();
             if let Some(page) = core.tlb.page(context, va) {
-                let holds_code = core.machine.code().holds_code(page.offset);
-                self.tables.fill(context, va, &page, self.host, holds_code);
+                self.fill(context, va, &page);
             }
         }
     }
@@ -991,6 +997,18 @@ where
             });
         }
         Some(block.checked)
+    }
+
+    /// Forgets jumps to blocks that were dropped.
+    fn forget_dropped_jumps(&mut self) {
+        for target in self.cache.dropped.drain(..) {
+            let index = (target & JUMP_MASK) as usize / 4;
+            if let Some(jump) = self.shared.jumps.get_mut(index)
+                && jump.target == u64::from(target)
+            {
+                jump.target = NO_TARGET;
+            }
+        }
     }
 
     fn forget_jumps(&mut self) {

@@ -171,6 +171,13 @@ impl Names {
             (layout.tpidruro, "tpidruro"),
             (layout.tpidrprw, "tpidrprw"),
             (layout.dacr, "dacr"),
+            (layout.ttbr0, "ttbr0"),
+            (layout.contextidr, "contextidr"),
+            (layout.dfsr, "dfsr"),
+            (layout.ifsr, "ifsr"),
+            (layout.dfar, "dfar"),
+            (layout.ifar, "ifar"),
+            (layout.event, "event"),
         ];
         if let Some((begin, name)) = registers.iter().find(|(begin, _)| within(*begin, 4)) {
             return (*begin, format!("guest.{name}"));

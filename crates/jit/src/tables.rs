@@ -13,6 +13,7 @@
 //! is mapped there when an access does not find it ([`Tables::open`]), and only if the tables have
 //! entries for it that allow the same.
 
+use crate::known::{Known, Pages};
 use crate::memory::Sparse;
 use skep_interp::tlb::{CONTEXTS, Context, Page};
 use std::os::fd::BorrowedFd;
@@ -39,6 +40,8 @@ const STRIDE: usize = 8 << 30;
 const FEW: usize = 8192;
 /// Records of writable pages kept before everything is forgotten.
 const MAX_WRITERS: usize = 1 << 17;
+/// Records of a page that are looked at before another is added.
+const LOOK_BACK: usize = 4;
 
 /// In [`MAPPED`]: the page can be read.
 const CAN_READ: u8 = 1;
@@ -91,12 +94,37 @@ pub struct Tables {
     most: u32,
 }
 
+/// A bit for each MiB of the address space.
+struct Parts([u64; PAGES / 256 / 64]);
+
+impl Default for Parts {
+    fn default() -> Self {
+        Parts([0; PAGES / 256 / 64])
+    }
+}
+
+impl Parts {
+    fn set(&mut self, page: usize) {
+        if let Some(word) = self.0.get_mut(page >> 14) {
+            *word |= 1 << (page >> 8 & 63);
+        }
+    }
+
+    fn has(&self, page: usize) -> bool {
+        let word = self.0.get(page >> 14);
+        word.is_some_and(|word| word >> (page >> 8 & 63) & 1 != 0)
+    }
+}
+
 #[derive(Default)]
 struct Slot {
     /// The context's number.
     number: u32,
     /// Pages that have entries.
     filled: Vec<u32>,
+    /// Bits for parts of 1 MiB that have such pages. The tables of others have no memory, perhaps, and
+    /// none is provided to look at them.
+    parts: Parts,
     /// Times that the context was executing when the clock ticked, without a window.
     ticks: i32,
     /// It has a window.
@@ -107,6 +135,9 @@ struct Slot {
     closed: u32,
     /// Mappings made in the window since it was empty, and parts of them that were changed.
     mappings: u32,
+    /// What the context used of large mappings, if all ASIDs share it: the others are forgotten with their
+    /// number.
+    known: Option<Known>,
 }
 
 /// A page of direct memory can be written through an entry.
@@ -151,6 +182,9 @@ impl Tables {
             held.number = context.number();
             held.ticks = 0;
             held.closed = 0;
+            if !context.is_shared() {
+                held.known = None;
+            }
             self.clear(slot);
             self.set_window(slot, self.patience == Some(0) && !self.strict);
         }
@@ -201,8 +235,12 @@ impl Tables {
         let Some(held) = self.slots.get_mut(slot) else {
             return;
         };
+        if let Some(known) = held.known.as_mut().filter(|_| !held.filled.is_empty()) {
+            known.restart();
+        }
         let base = slot * STRIDE;
-        if held.mappings > 0 {
+        let mapped = held.mappings > 0;
+        if mapped {
             self.kept -= held.mappings;
             held.mappings = 0;
             self.memory.unmap(base + WINDOW as usize, PAGES << 12);
@@ -211,10 +249,11 @@ impl Tables {
             self.memory.discard(slot);
         } else {
             for &page in &held.filled {
-                forget(&mut self.memory, base, page as usize);
+                forget(&mut self.memory, base, page as usize, mapped);
             }
         }
         held.filled.clear();
+        held.parts = Parts::default();
     }
 
     /// Forgets everything.
@@ -226,18 +265,19 @@ impl Tables {
         self.writers.clear();
     }
 
-    /// Forgets the page that holds `va`, in all contexts.
-    pub fn forget(&mut self, va: u32) {
+    /// Forgets the page that holds `va`, in the contexts of these slots.
+    pub fn forget(&mut self, va: u32, slots: u64) {
         let page = (va >> 12) as usize;
-        for slot in 0..CONTEXTS {
-            let Some(held) = self.slots.get(slot).filter(|held| !held.filled.is_empty()) else {
+        for slot in (0..CONTEXTS).filter(|slot| slots >> slot & 1 != 0) {
+            let Some(held) = self.slots.get(slot).filter(|held| held.parts.has(page)) else {
                 continue;
             };
             let base = slot * STRIDE;
-            if held.mappings > 0 && self.memory.get8(base + MAPPED + page) != 0 {
+            let mapped = held.mappings > 0;
+            if mapped && self.memory.get8(base + MAPPED + page) != 0 {
                 self.restrict(slot, page, false);
             }
-            forget(&mut self.memory, base, page);
+            forget(&mut self.memory, base, page, mapped);
         }
     }
 
@@ -250,7 +290,7 @@ impl Tables {
         let Some(held) = self.slots.get_mut(slot).filter(|_| slot < CONTEXTS) else {
             return;
         };
-        if held.number != context.number() {
+        if held.number != context.number() || !context.takes(page) {
             return;
         }
         let window = held.window;
@@ -274,6 +314,7 @@ impl Tables {
         }
         self.fills += 1;
         held.filled.push(index as u32);
+        held.parts.set(index);
         if window && self.memory.get8(base + MAPPED + index) != 0 {
             let less = |before: u64, now: u64| before != 0 && before != now;
             if less(read_before, read) || less(write_before, write) {
@@ -289,7 +330,32 @@ impl Tables {
         }
     }
 
+    /// Notes that a context uses the page that holds `va`, which is part of a mapping of at least 1 MiB.
+    /// The first time since the context was emptied: the pages of the same MiB that it used before.
+    pub fn ask(&mut self, context: Context, va: u32) -> Option<Pages> {
+        let held = self.slots.get_mut(context.slot())?;
+        let known = context.is_shared() && held.number == context.number();
+        if !known {
+            return None;
+        }
+        held.known.get_or_insert_with(Known::new).ask(va)
+    }
+
     fn note_writer(&mut self, slot: usize, page: usize, direct_page: usize) {
+        // It may be known since the context was last emptied.
+        let mut at = self.heads.get(direct_page).copied().unwrap_or(0);
+        for _ in 0..LOOK_BACK {
+            let Some(writer) = (at as usize)
+                .checked_sub(1)
+                .and_then(|i| self.writers.get(i))
+            else {
+                break;
+            };
+            if usize::from(writer.slot) == slot && writer.page as usize == page {
+                return;
+            }
+            at = writer.next;
+        }
         if self.writers.len() >= MAX_WRITERS {
             self.clear_all();
             return;
@@ -302,6 +368,14 @@ impl Tables {
             });
             *head = self.writers.len() as u32;
         }
+    }
+
+    /// Whether a context that was entered has entries for the page that holds `va`.
+    pub fn has(&self, context: Context, va: u32) -> bool {
+        let base = context.slot() * STRIDE;
+        let page = (va >> 12) as usize;
+        self.memory.get64(base + READ as usize + page * 8) != 0
+            || self.memory.get32(base + EXECUTE as usize + page * 4) != 0
     }
 
     /// Whether a context that was entered has an entry for loads from the page that holds `va`.
@@ -448,8 +522,9 @@ impl Tables {
     }
 }
 
-/// Writes only where something is: the rest of the tables has no memory yet.
-fn forget(memory: &mut Sparse<STRIDE, TABLES>, base: usize, page: usize) {
+/// Writes only where something is: the rest of the tables has no memory yet. Pages are in the window
+/// only if some are `mapped`.
+fn forget(memory: &mut Sparse<STRIDE, TABLES>, base: usize, page: usize, mapped: bool) {
     for addend in [READ, WRITE].map(|table| base + table as usize + page * 8) {
         if memory.get64(addend) != 0 {
             memory.set64(addend, 0);
@@ -459,7 +534,7 @@ fn forget(memory: &mut Sparse<STRIDE, TABLES>, base: usize, page: usize) {
     if memory.get32(execute) != 0 {
         memory.set32(execute, 0);
     }
-    if memory.get8(base + MAPPED + page) != 0 {
+    if mapped && memory.get8(base + MAPPED + page) != 0 {
         memory.set8(base + MAPPED + page, 0);
     }
 }
@@ -487,6 +562,7 @@ mod tests {
             execute: false,
             unaligned: true,
             mapping_shift: 12,
+            non_global: false,
         }
     }
 
@@ -578,7 +654,9 @@ mod tests {
         // Neighbours that lie side by side come with one mapping.
         assert!(tables.open(context, VA + 0x1000, true, direct));
         assert_eq!(tables.mappings, 1);
-        tables.forget(VA);
+        tables.forget(VA, !(1 << 3));
+        assert!(tables.can_read(context, VA), "another context");
+        tables.forget(VA, 1 << 3);
         // The page holds code from now on.
         tables.protect(6, HOST);
         // It is another page now.

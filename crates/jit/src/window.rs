@@ -4,9 +4,9 @@
 use crate::cache::{Site, SiteKind};
 use crate::fault::Fault;
 use crate::tables::WINDOW;
-use crate::{Engine, HostMemory};
-use skep_interp::Machine;
+use crate::{Engine, HostMemory, known};
 use skep_interp::tlb::{Context, Page};
+use skep_interp::{Direct, Machine};
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -118,26 +118,44 @@ where
 
     /// Makes the tables' entries of a page, and of those around it that belong to the same mapping.
     fn fill_mapping(&mut self, context: Context, va: u32, page: &Page) {
-        let machine = self.vcpu.core().machine.clone();
-        let code = machine.code();
         let around = 1u32 << page.mapping_shift.clamp(12, 20);
         let first = va & !(around - 1);
         for at in (first..=first + (around - 1)).step_by(4096) {
-            let offset = page
-                .offset
-                .wrapping_add_signed(at.wrapping_sub(va & !0xfff) as i32 as isize);
-            let pa = machine.physical(page.offset);
-            let pa = pa
-                .wrapping_add(offset as u64)
-                .wrapping_sub(page.offset as u64);
-            if machine
-                .direct(pa)
-                .is_some_and(|direct| direct.offset == offset)
-            {
-                let page = Page { offset, ..*page };
-                let holds_code = code.holds_code(offset);
-                self.tables.fill(context, at, &page, self.host, holds_code);
+            self.fill_part(context, at, va, page);
+        }
+    }
+
+    /// Makes the tables' entries of a page, and, if it belongs to a large mapping, of those that
+    /// the context used of the same MiB before it was emptied. That is what a TLB does whose entry is
+    /// the whole mapping, and no more is known of it than the walk for this page told.
+    pub(crate) fn fill(&mut self, context: Context, va: u32, page: &Page) {
+        let holds_code = self.vcpu.core().machine.code().holds_code(page.offset);
+        self.tables.fill(context, va, page, self.host, holds_code);
+        if page.mapping_shift >= 20
+            && let Some(known) = self.tables.ask(context, va)
+        {
+            for at in known::addresses(va, known) {
+                if !self.tables.has(context, at) {
+                    self.fill_part(context, at, va, page);
+                }
             }
+        }
+    }
+
+    /// Makes the entries of the page at `at`, of the same mapping as the page that holds `va`, if it is
+    /// memory as that is.
+    fn fill_part(&mut self, context: Context, at: u32, va: u32, page: &Page) {
+        let machine = &self.vcpu.core().machine;
+        let distance = at.wrapping_sub(va & !0xfff) as i32;
+        let offset = page.offset.wrapping_add_signed(distance as isize);
+        let pa = machine
+            .physical(page.offset)
+            .wrapping_add_signed(distance.into());
+        let same = |direct: Direct| direct.offset == offset && (direct.writable || !page.write);
+        if machine.direct(pa).is_some_and(same) {
+            let page = Page { offset, ..*page };
+            let holds_code = machine.code().holds_code(offset);
+            self.tables.fill(context, at, &page, self.host, holds_code);
         }
     }
 }

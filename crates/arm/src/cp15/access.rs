@@ -89,6 +89,33 @@ fn set_slot(file: &mut [u32], n: u8, value: u32) -> Result<(), Undefined> {
     Ok(())
 }
 
+/// A write to a register that has no effect where memory is all that an engine executes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Maintenance {
+    /// [`Effect::CacheOp`].
+    Data,
+    /// [`Effect::InstructionCache`].
+    Instructions,
+}
+
+/// What cache maintenance an MCR is, if that is all that it is, in privileged modes. In User mode it
+/// is UNDEFINED.
+pub fn maintenance(reg: CpReg) -> Option<Maintenance> {
+    let row = table::find(reg)?;
+    match row.kind {
+        _ if row.pl0 != Pl0::No || row.pl1 == Pl1::ReadOnly => None,
+        Kind::CacheOp => Some(Maintenance::Data),
+        Kind::ICache => Some(Maintenance::Instructions),
+        _ => None,
+    }
+}
+
+/// Whether an access to a register looks at the counters of [`Inputs`]: those of performance
+/// monitors (CRn 9) and timers (CRn 14) only.
+pub fn looks_at_counters(reg: CpReg) -> bool {
+    matches!(reg.crn, 9 | 14)
+}
+
 /// MRC: the value of a register, or why there is none.
 pub fn read(state: &CpuState, reg: CpReg, inputs: &Inputs) -> Result<u32, Undefined> {
     let row = check(state, reg, false)?;

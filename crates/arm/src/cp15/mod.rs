@@ -17,7 +17,7 @@ pub mod table;
 mod tests;
 pub mod timer;
 
-pub use access::{name, read, read64, write, write64};
+pub use access::{Maintenance, looks_at_counters, maintenance, name, read, read64, write, write64};
 pub use pmu::Pmu;
 pub use timer::Timer;
 
@@ -105,6 +105,16 @@ pub enum TlbOp {
     },
     /// Those that translate an address, whatever their ASID.
     VaAllAsids(u32),
+}
+
+impl TlbOp {
+    /// The address that it is about, if it is about one.
+    pub fn va(self) -> Option<u32> {
+        match self {
+            TlbOp::Va { va, .. } | TlbOp::VaAllAsids(va) => Some(va),
+            TlbOp::All | TlbOp::Asid(_) => None,
+        }
+    }
 }
 
 /// System control registers, performance monitors and CP14.

@@ -4,7 +4,7 @@
 use crate::Exit;
 use crate::control;
 use crate::core::{Core, Raised, Step};
-use crate::machine::Machine;
+use crate::machine::{Counters, Machine};
 use skep_arm::cp15::{self, Inputs};
 use skep_arm::exception::{Exception, Fault, FaultKind};
 use skep_arm::insn::{Barrier, CpReg, Hint, Insn, Reg};
@@ -116,7 +116,7 @@ impl<M: Machine> Core<M> {
                 crm,
                 two: false,
             } => {
-                let inputs = self.inputs();
+                let inputs = self.inputs(true);
                 match cp15::read64(&self.state, coproc, opc1, crm, &inputs) {
                     Ok(value) => {
                         self.set_reg(rt, value as u32);
@@ -214,9 +214,14 @@ impl<M: Machine> Core<M> {
         }
     }
 
-    /// What system registers show of the world around.
-    fn inputs(&self) -> Inputs {
-        let counters = self.machine.counters();
+    /// What system registers show of the world around. To read the host's clock takes as long as the
+    /// rest of an access, and few want it: without `counters`, they are 0.
+    fn inputs(&self, counters: bool) -> Inputs {
+        let counters = if counters {
+            self.machine.counters()
+        } else {
+            Counters::default()
+        };
         let flags = self.control.flags();
         Inputs {
             physical: counters.physical,
@@ -227,7 +232,7 @@ impl<M: Machine> Core<M> {
     }
 
     fn mcr(&mut self, reg: CpReg, value: u32, len: u8) -> Result<Step, Raised> {
-        let inputs = self.inputs();
+        let inputs = self.inputs(cp15::looks_at_counters(reg));
         match cp15::write(&mut self.state, reg, value, &inputs) {
             Ok(effect) => self.apply(effect, len),
             Err(_) => Err(self.undefined()),
@@ -235,7 +240,7 @@ impl<M: Machine> Core<M> {
     }
 
     fn mrc(&mut self, reg: CpReg, rt: Reg) -> Result<Step, Raised> {
-        let inputs = self.inputs();
+        let inputs = self.inputs(cp15::looks_at_counters(reg));
         match cp15::read(&self.state, reg, &inputs) {
             Ok(value) if rt.is_pc() => {
                 self.state.cpsr = self.state.cpsr & 0x0fff_ffff | value & 0xf000_0000;

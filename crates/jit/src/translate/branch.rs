@@ -6,7 +6,7 @@ use super::memory::Span;
 use super::steps::{Step, Test};
 use super::{AT_START, Translator};
 use crate::asm::{Alu, Cc, Gpr, Label, Loc, Mem, Width};
-use crate::context::{STATE, Shared};
+use crate::context::{JUMP_MASK, STATE, Shared};
 use skep_arm::decode::ItState;
 use skep_arm::insn::{Cond, Decoded, DpOp, Insn, Reg};
 use skep_arm::state::psr;
@@ -404,11 +404,11 @@ impl Translator<'_> {
         self.settle_flags(flag::ALL);
         let indirect = self.asm.label();
         self.check_inputs(indirect);
-        // The index of bits 12:1, times the size of an entry.
         self.asm.store(Width::B32, Gpr::Rdx, Gpr::Rcx);
-        self.asm.alu_imm(Width::B32, Alu::And, Gpr::Rdx, 0x1ffe);
+        self.asm
+            .alu_imm(Width::B32, Alu::And, Gpr::Rdx, JUMP_MASK as i32);
         let jumps = self.layout.shared(offset_of!(Shared, jumps));
-        let entry = |disp| Mem::indexed(STATE, Gpr::Rdx, 3, jumps + disp);
+        let entry = |disp| Mem::indexed(STATE, Gpr::Rdx, 2, jumps + disp);
         self.asm.alu_to(Width::B64, Alu::Cmp, entry(0), Gpr::Rcx);
         self.asm.jcc(Cc::Ne, indirect);
         self.asm.jmp_ind(entry(8));

@@ -4,8 +4,9 @@ use super::Translator;
 use super::analysis::Form;
 use super::cold::{Kind, To};
 use super::flags::{NOT_C, NZ, V};
-use crate::asm::{Alu, Cc, Gpr, Mem, Sh, Width};
+use crate::asm::{Alu, Cc, Gpr, Label, Mem, Sh, Width};
 use crate::context::{STATE, Shared};
+use skep_arm::cp15::{self, Maintenance};
 use skep_arm::insn::{Barrier, CpReg, Decoded, ExSize, Hint, Insn, Reg};
 use skep_arm::state::psr;
 use std::mem::offset_of;
@@ -23,12 +24,25 @@ impl Translator<'_> {
                 op: Hint::Nop | Hint::Dbg,
                 ..
             } => {}
+            // Nobody else waits for the event, or has something to do meanwhile.
+            Insn::Hint { op: Hint::Sev, .. } if self.request.alone => {
+                let event = Mem::at(STATE, self.layout.event);
+                self.asm.mov_imm8(event, 1);
+            }
+            Insn::Hint {
+                op: Hint::Yield, ..
+            } if self.request.alone => {}
             Insn::Barrier { op, .. } => self.barrier(op, decoded.len)?,
             Insn::Mrc {
                 reg,
                 rt,
                 two: false,
             } if !rt.is_pc() => self.read_register(decoded, reg, rt)?,
+            Insn::Mcr {
+                reg,
+                rt,
+                two: false,
+            } if !rt.is_pc() => self.write_register(decoded, reg, rt)?,
             Insn::Mrs { spsr: false, rd } if !rd.is_pc() => self.read_cpsr(rd),
             Insn::MsrReg {
                 spsr: false,
@@ -164,22 +178,71 @@ impl Translator<'_> {
             (13, 0, 3) => (self.layout.tpidruro, false),
             (13, 0, 4) => (self.layout.tpidrprw, true),
             (3, 0, 0) => (self.layout.dacr, true),
+            (2, 0, 0) => (self.layout.ttbr0, true),
+            (13, 0, 1) => (self.layout.contextidr, true),
+            (5, 0, 0) => (self.layout.dfsr, true),
+            (5, 0, 1) => (self.layout.ifsr, true),
+            (6, 0, 0) => (self.layout.dfar, true),
+            (6, 0, 2) => (self.layout.ifar, true),
             _ => return None,
         };
         let done = self.asm.label();
         if privileged {
-            let slow = self.slow(decoded, done);
-            // User mode is the one whose low bits are 0.
-            let mode = Mem::at(STATE, self.layout.cpsr);
-            self.asm.test_imm8(mode, 15);
-            self.asm.jcc(Cc::E, slow);
-            self.form = Form::None;
+            self.require_privilege(decoded, done);
         }
         let host = super::pinned(rt).unwrap_or(Gpr::Rax);
         self.asm.load(B32, host, Mem::at(STATE, disp));
         self.set(rt, host);
         self.asm.bind(done);
         Some(())
+    }
+
+    /// MCR of registers that are plain variables, and of cache maintenance: code follows memory, so
+    /// that there is nothing to do but to look whether code was written.
+    fn write_register(&mut self, decoded: &Decoded, reg: CpReg, rt: Reg) -> Option<()> {
+        let variable = match reg {
+            CpReg {
+                coproc: 15,
+                opc1: 0,
+                crn: 13,
+                crm: 0,
+                opc2,
+            } => match opc2 {
+                2 => Some(self.layout.tpidrurw),
+                3 => Some(self.layout.tpidruro),
+                4 => Some(self.layout.tpidrprw),
+                _ => None,
+            },
+            _ => None,
+        };
+        let maintenance = cp15::maintenance(reg);
+        if variable.is_none() && maintenance.is_none() {
+            return None;
+        }
+        let done = self.asm.label();
+        if variable != Some(self.layout.tpidrurw) {
+            self.require_privilege(decoded, done);
+        }
+        if let Some(disp) = variable {
+            let from = super::pinned(rt).unwrap_or(Gpr::Rax);
+            self.get(from, rt);
+            self.asm.store(B32, Mem::at(STATE, disp), from);
+        }
+        if maintenance == Some(Maintenance::Instructions) {
+            self.leave_if_asked(decoded.len);
+        }
+        self.asm.bind(done);
+        Some(())
+    }
+
+    /// Has the interpreter execute an instruction in User mode.
+    fn require_privilege(&mut self, decoded: &Decoded, done: Label) {
+        let slow = self.slow(decoded, done);
+        // User mode is the one whose low bits are 0.
+        let mode = Mem::at(STATE, self.layout.cpsr);
+        self.asm.test_imm8(mode, 15);
+        self.asm.jcc(Cc::E, slow);
+        self.form = Form::None;
     }
 
     fn load_exclusive(

@@ -16,8 +16,10 @@ use skep_arm::insn::simd::{Simd, UnaryOp, Wback};
 const CPSR: i32 = 0x1000;
 const D: i32 = 0x2000;
 const SHARED: i32 = 0x10_0000;
-/// FPSCR and the system registers that generated code reads.
-const REGISTERS: [i32; 5] = [0x3000, 0x3010, 0x3020, 0x3030, 0x3040];
+/// FPSCR, the system registers that generated code accesses, and the event register.
+const REGISTERS: [i32; 12] = [
+    0x3000, 0x3010, 0x3020, 0x3030, 0x3040, 0x3050, 0x3060, 0x3070, 0x3080, 0x3090, 0x30a0, 0x30b0,
+];
 const ORIGIN: u64 = 0x7000_0000;
 
 fn thunks() -> Thunks {
@@ -84,6 +86,13 @@ fn layout() -> Layout {
         tpidruro: REGISTERS[2],
         tpidrprw: REGISTERS[3],
         dacr: REGISTERS[4],
+        ttbr0: REGISTERS[5],
+        contextidr: REGISTERS[6],
+        dfsr: REGISTERS[7],
+        ifsr: REGISTERS[8],
+        dfar: REGISTERS[9],
+        ifar: REGISTERS[10],
+        event: REGISTERS[11],
         shared: SHARED,
         control: None,
     }
@@ -219,7 +228,7 @@ fn check(code: &[u8], va: u32) -> usize {
                 (Register::RBP, Register::RDX) => {
                     let jumps = SHARED + offset_of!(Shared, jumps) as i32;
                     assert!([jumps, jumps + 8].contains(&disp), "{place} at {disp:#x}");
-                    assert!(!writes && insn.memory_index_scale() == 8, "{place}");
+                    assert!(!writes && insn.memory_index_scale() == 4, "{place}");
                 }
                 // Estimates, by a byte.
                 (Register::RBP, Register::RAX) => {
