@@ -152,6 +152,20 @@ fn numbers_below_the_normal_ones_again_and_again() {
 }
 
 #[test]
+fn flags_outlive_floating_point_that_the_interpreter_executes() {
+    let words = [
+        0xee01_0a90, // VMOV S3, R0
+        0xeeb4_1a41, // VCMP.F32 S2, S2
+        0xe1b0_5a27, // MOVS R5, R7, LSR #20
+        0xeeb1_1ae1, // VSQRT.F32 S2, S3
+        0x03a0_6001, // MOVEQ R6, #1
+    ];
+    // Of -1.
+    let end = a32(&words, &[(0, 0xbf80_0000), (7, 0x0020_0000)]);
+    assert_eq!((end.regs[5], end.regs[6], end.fpscr), (2, 0, 1));
+}
+
+#[test]
 fn an_abort_raises_no_floating_point_exception() {
     // VLD4.32 {D25, D27, D29, D31}, [R3]
     let end = a32(&[0xf463_918f], &[(3, HOLE)]);

@@ -283,6 +283,8 @@ impl Translator<'_> {
         let done = self.asm.label();
         let slow = self.slow(decoded, done);
         self.site(slow, SiteKind::Float);
+        // The host's flags are others behind the slow path.
+        self.form = Form::None;
         (slow, done)
     }
 
