@@ -15,6 +15,7 @@ pub mod asm;
 mod cache;
 mod context;
 mod fault;
+mod jumps;
 mod known;
 mod listing;
 mod memory;
@@ -26,7 +27,7 @@ mod window;
 
 use asm::Asm;
 use cache::{Cache, Key, Op};
-use context::{JUMP_MASK, JUMPS, Jump, Layout, Leave, NO_TARGET, Shared, fp};
+use context::{JUMPS, Jump, Layout, Leave, NO_TARGET, Shared, fp};
 use listing::Listing;
 use skep_arm::decode::{self, ItState, rows};
 use skep_arm::state::{CpuState, Exclusive, psr};
@@ -503,36 +504,6 @@ where
         }
     }
 
-    /// The block that the jump cache has for an address, if its page is known to be where it was.
-    fn jump_to(&mut self, target: u32) -> Option<u64> {
-        let index = (target & JUMP_MASK) as usize / 4;
-        let jump = self.shared.jumps.get(index)?;
-        if jump.target != u64::from(target) {
-            return None;
-        }
-        let (code, number) = (jump.code, *self.jump_numbers.get(index)?);
-        let context = self.vcpu.core().tlb.fetch;
-        self.tables.enter(context);
-        self.tables
-            .executes(context, target, number)
-            .then_some(code)
-    }
-
-    /// Remembers a block for jumps to its address.
-    fn note_jump(&mut self, target: u32, number: u32, code: u64) {
-        let index = (target & JUMP_MASK) as usize / 4;
-        if let (Some(jump), Some(held)) = (
-            self.shared.jumps.get_mut(index),
-            self.jump_numbers.get_mut(index),
-        ) {
-            *jump = Jump {
-                target: u64::from(target),
-                code,
-            };
-            *held = number;
-        }
-    }
-
     /// Has the interpreter execute the block at the PC.
     fn interpret_block(&mut self) -> Option<Exit> {
         let before = self.vcpu.core().stats.instructions;
@@ -997,24 +968,5 @@ where
             });
         }
         Some(block.checked)
-    }
-
-    /// Forgets jumps to blocks that were dropped.
-    fn forget_dropped_jumps(&mut self) {
-        for target in self.cache.dropped.drain(..) {
-            let index = (target & JUMP_MASK) as usize / 4;
-            if let Some(jump) = self.shared.jumps.get_mut(index)
-                && jump.target == u64::from(target)
-            {
-                jump.target = NO_TARGET;
-            }
-        }
-    }
-
-    fn forget_jumps(&mut self) {
-        self.shared.jumps.fill(Jump {
-            target: NO_TARGET,
-            code: 0,
-        });
     }
 }
