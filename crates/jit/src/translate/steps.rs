@@ -86,6 +86,7 @@ impl Step {
 }
 
 impl Translator<'_> {
+    /// The instruction at an address in the block's page, if it is all there.
     pub(super) fn fetch(&self, va: u32, it: ItState) -> Option<Decoded> {
         let at = (va & 0xfff) as usize;
         if self.request.t32 {
