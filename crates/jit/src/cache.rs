@@ -134,6 +134,8 @@ pub struct Cache {
     pub ops: Vec<Op>,
     /// Where the host may raise exceptions, in the order of the code.
     sites: Vec<Site>,
+    /// Floating-point sites that a jump replaces for now, and what it was written over.
+    avoided: Vec<(usize, [u8; JUMP])>,
     /// Blocks translated so far.
     pub translated: u64,
     /// Blocks dropped because their code was written.
@@ -148,6 +150,10 @@ const BLOCK_ROOM: usize = 64 << 10;
 const MAX_OPS: usize = 1 << 19;
 /// An access is no longer made through the window when it missed so often.
 const MISSES: u8 = 8;
+/// Nor floating point by the host when it raised so many exceptions since it was last given a chance.
+const EXCEPTIONS: u8 = 64;
+/// Bytes of a jump.
+const JUMP: usize = 5;
 
 impl Cache {
     /// An empty cache of `len` bytes; `anonymous`: see [`CodeMemory::new`].
@@ -166,6 +172,7 @@ impl Cache {
             dropped: Vec::new(),
             ops: Vec::new(),
             sites: Vec::new(),
+            avoided: Vec::new(),
             translated: 0,
             invalidated: 0,
             flushes: 0,
@@ -209,6 +216,7 @@ impl Cache {
         self.dropped.clear();
         self.ops.clear();
         self.sites.clear();
+        self.avoided.clear();
         self.flushes += 1;
     }
 
@@ -289,16 +297,37 @@ impl Cache {
         (at < site.end).then_some((number, site))
     }
 
-    /// Notes that a site had to be done otherwise; after some times, an access is at once.
+    /// Notes that a site had to be done otherwise; after some times, it is at once.
     pub fn missed(&mut self, number: usize) {
         let Some(site) = self.sites.get_mut(number) else {
             return;
         };
         site.misses = site.misses.saturating_add(1);
-        if site.kind != SiteKind::Float && site.misses == MISSES {
-            let origin = self.memory.origin();
-            let (from, to) = (site.start, site.otherwise);
-            self.redirect(origin + u64::from(from), origin + u64::from(to));
+        let site = *site;
+        let most = match site.kind {
+            SiteKind::Load | SiteKind::Store => MISSES,
+            SiteKind::Float => EXCEPTIONS,
+        };
+        if site.misses == most {
+            let (start, origin) = (site.start as usize, self.memory.origin());
+            if site.kind == SiteKind::Float {
+                let mut code = [0; JUMP];
+                self.memory.read(start, &mut code);
+                self.avoided.push((number, code));
+            }
+            let otherwise = origin + u64::from(site.otherwise);
+            self.redirect(origin + u64::from(site.start), otherwise);
+        }
+    }
+
+    /// Gives floating point that raised many exceptions another chance: a program may have left the
+    /// numbers behind that did.
+    pub fn try_again(&mut self) {
+        for (number, code) in std::mem::take(&mut self.avoided) {
+            if let Some(site) = self.sites.get_mut(number) {
+                site.misses = 0;
+                self.memory.write(site.start as usize, &code);
+            }
         }
     }
 
@@ -350,3 +379,65 @@ impl Cache {
 
 /// How far before its checked entry a block has code that leaves for the block's own address.
 pub const EXIT_BEFORE: u64 = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A cache with one block of NOPs with a site in it, whose code goes on at offset 32.
+    fn with_site(kind: SiteKind) -> Cache {
+        let mut cache = Cache::new(1 << 20, false).expect("the host has memory");
+        let mut asm = Asm::new(0);
+        asm.code.resize(64, 0x90);
+        let site = Site {
+            start: 8,
+            end: 24,
+            otherwise: 32,
+            kind,
+            misses: 0,
+        };
+        let key = Key::new(0, 0, false, false);
+        cache.add(key, 0, &asm, (0, 0), std::iter::once(site));
+        cache
+    }
+
+    fn code(cache: &Cache) -> [u8; JUMP] {
+        let mut code = [0; JUMP];
+        cache.memory.read(8, &mut code);
+        code
+    }
+
+    #[test]
+    fn floating_point_that_raises_many_exceptions_has_another_chance() {
+        let mut cache = with_site(SiteKind::Float);
+        let (number, _) = cache.site(cache.memory.origin() + 23).expect("it is there");
+        assert!(cache.site(cache.memory.origin() + 24).is_none());
+        for _ in 1..EXCEPTIONS {
+            cache.missed(number);
+        }
+        assert_eq!(code(&cache), [0x90; JUMP]);
+        for _ in 0..2 {
+            cache.missed(number);
+            // JMP to the other code, 19 bytes behind it.
+            assert_eq!(code(&cache), [0xe9, 19, 0, 0, 0]);
+        }
+        cache.try_again();
+        assert_eq!(code(&cache), [0x90; JUMP]);
+        assert_eq!(
+            cache
+                .site(cache.memory.origin() + 8)
+                .map(|(_, site)| site.misses),
+            Some(0)
+        );
+    }
+
+    #[test]
+    fn an_access_that_misses_its_window_does_not() {
+        let mut cache = with_site(SiteKind::Load);
+        for _ in 0..MISSES {
+            cache.missed(0);
+        }
+        cache.try_again();
+        assert_eq!(code(&cache), [0xe9, 19, 0, 0, 0]);
+    }
+}

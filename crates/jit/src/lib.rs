@@ -191,12 +191,16 @@ struct Engine<M: Machine> {
     leaves: [u64; 5],
     window_faults: u64,
     float_exceptions: u64,
+    /// Times that [`control::TICK`] was set.
+    ticks: u64,
     observer: Option<Observer>,
     /// A panic under generated code.
     panic: Option<Box<dyn Any + Send>>,
 }
 
 const HEAT: usize = 1 << 16;
+/// Ticks after which floating point that raised many exceptions of the host has another chance.
+const CHANCES: u64 = 64;
 
 /// Bytes that an instruction accesses at most, of those that look up two pages: 16 registers.
 const LONGEST_ACCESS: u32 = 64;
@@ -296,6 +300,7 @@ where
             leaves: [0; 5],
             window_faults: 0,
             float_exceptions: 0,
+            ticks: 0,
             observer: None,
             panic: None,
         });
@@ -430,6 +435,10 @@ where
                 }
                 let core = self.vcpu.core();
                 if flags & control::TICK != 0 {
+                    self.ticks += 1;
+                    if self.ticks.is_multiple_of(CHANCES) {
+                        self.cache.try_again();
+                    }
                     self.tables.enter(core.tlb.data);
                     self.tables.tick(core.tlb.data, core.state.privileged());
                 }

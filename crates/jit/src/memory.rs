@@ -86,6 +86,20 @@ impl CodeMemory {
         self.execute.base.as_ptr() as u64
     }
 
+    /// Reads code at an offset; what there is none of stays as it is.
+    pub fn read(&self, offset: usize, code: &mut [u8]) {
+        if offset
+            .checked_add(code.len())
+            .is_some_and(|end| end <= self.len())
+        {
+            // SAFETY: within the mapping, which only this value writes.
+            unsafe {
+                let from = self.write.base.as_ptr().add(offset);
+                std::ptr::copy_nonoverlapping(from, code.as_mut_ptr(), code.len());
+            }
+        }
+    }
+
     /// Writes code at an offset; what does not fit is not written.
     pub fn write(&mut self, offset: usize, code: &[u8]) {
         if offset
