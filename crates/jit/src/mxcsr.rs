@@ -7,26 +7,27 @@
 //! anything that FPSCR has not.
 
 use std::arch::asm;
+use std::cell::Cell;
 
 /// All exceptions masked, none raised, rounding to nearest: what Rust expects.
 const USUAL: u32 = 0x1f80;
 /// IE, DE, ZE, OE, UE, PE.
 const RAISED: u32 = 0x3f;
-/// PE.
-const INEXACT: u32 = 1 << 5;
 /// The mask of PE.
 const INEXACT_MASKED: u32 = 1 << 12;
 /// FPSCR.IXC.
 const IXC: u32 = 1 << 4;
 
-fn read() -> u32 {
-    let mut value = 0u32;
-    // SAFETY: stores the register to the variable.
-    unsafe { asm!("stmxcsr [{}]", in(reg) &raw mut value, options(nostack)) };
-    value
+thread_local! {
+    /// What the thread's register was last set to, but for what was raised since: to read it takes
+    /// longer than all else that is done between two blocks.
+    static SET: Cell<u32> = const { Cell::new(USUAL) };
 }
 
 fn write(value: u32) {
+    if SET.replace(value) == value {
+        return;
+    }
     // SAFETY: the value is one that the processor accepts. Between `arm` and `disarm` what the
     // compiler makes of Rust may raise exceptions: the handler masks them, and it goes on as ever.
     unsafe { asm!("ldmxcsr [{}]", in(reg) &raw const value, options(nostack)) };
@@ -35,17 +36,12 @@ fn write(value: u32) {
 /// Has exceptions raised as generated code needs it, with FPSCR as it is now.
 pub fn arm(fpscr: u32) {
     let wanted = if fpscr & IXC != 0 { INEXACT_MASKED } else { 0 };
-    // To read it is cheap, to write another value is not.
-    if (read() ^ wanted) & !INEXACT != 0 {
-        write(wanted);
-    }
+    write(wanted);
 }
 
 /// The opposite.
 pub fn disarm() {
-    if read() != USUAL {
-        write(USUAL);
-    }
+    write(USUAL);
 }
 
 /// The register of a thread that an exception stopped in generated code, for what comes instead.
@@ -55,5 +51,7 @@ pub fn without_raised(value: u32) -> u32 {
 
 /// The register of one that was stopped elsewhere, and is to go on.
 pub fn masked(value: u32) -> u32 {
-    value & !RAISED | USUAL
+    let value = value & !RAISED | USUAL;
+    SET.set(value);
+    value
 }
