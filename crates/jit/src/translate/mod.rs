@@ -338,10 +338,15 @@ impl<'a> Translator<'a> {
             self.pc = self.request.va;
             self.fp_found = self.fp_at_start;
             self.count_block();
-            for (i, Step { decoded, it, .. }) in head.iter().enumerate() {
+            for (i, step) in head.iter().enumerate() {
+                let Step { decoded, it, .. } = step;
                 self.at = i;
                 self.it = *it;
-                self.body(decoded, Liveness::default());
+                let merged = std::mem::take(&mut self.merged)
+                    || step.halves && self.halves(head.get(i..).unwrap_or_default());
+                if !merged {
+                    self.body(decoded, Liveness::default());
+                }
                 let insn = &decoded.insn;
                 self.pending = self
                     .pending
