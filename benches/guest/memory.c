@@ -167,6 +167,72 @@ static void self_modifying(uint32_t n)
 	}
 }
 
+#ifdef __arm__
+/* A page of code: 1000 instructions, a branch after each eight. */
+extern const char fresh_code[], fresh_code_end[];
+__asm__(".syntax unified\n"
+	".section .rodata.fresh_code, \"a\"\n"
+	".balign 4\n"
+	"fresh_code:\n"
+	".rept 111\n"
+	"	ldr r2, [r0]\n"
+	"	adds r1, r1, r2\n"
+	"	eors r2, r2, r1\n"
+	"	str r2, [r0, #4]\n"
+	"	lsrs r3, r2, #3\n"
+	"	cmp r3, r1\n"
+	"	orrs r1, r1, r3\n"
+	"	adds r2, r2, #1\n"
+	"	b 1f\n"
+	"1:\n"
+	".endr\n"
+	"	bx lr\n"
+	"fresh_code_end:\n"
+	".text\n");
+
+#define FRESH_PAGES 4096
+static char *fresh;
+
+static void fresh_prepare(void)
+{
+	if (!fresh)
+		fresh = mmap(0, FRESH_PAGES * 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (fresh == MAP_FAILED) {
+		perror("fresh code");
+		exit(1);
+	}
+}
+
+/* Pages of code that were never executed before, or so long ago that nobody remembers. */
+static void fresh_code_called(uint32_t n, unsigned calls)
+{
+	static uint32_t next, memory[2];
+	while (n--) {
+		char *at = fresh + next++ % FRESH_PAGES * 4096;
+		size_t size = fresh_code_end - fresh_code;
+		memcpy(at, fresh_code, size);
+		__builtin___clear_cache(at, at + size);
+		uintptr_t entry = (uintptr_t)at;
+#ifdef __thumb__
+		entry |= 1;
+#endif
+		for (unsigned i = 0; i < calls; i++)
+			((void (*)(uint32_t *, uint32_t))entry)(memory, n);
+	}
+}
+
+static void code_once(uint32_t n)
+{
+	fresh_code_called(n, 1);
+}
+
+static void code_4_times(uint32_t n)
+{
+	fresh_code_called(n, 4);
+}
+#endif
+
 static void atomic(uint32_t n)
 {
 	static uint32_t counter;
@@ -208,6 +274,10 @@ static const struct row rows[] = {
 	{ "frame-across", frame_across_pages, 0 },
 #endif
 	{ "self-modifying", self_modifying, self_modifying_prepare },
+#ifdef __arm__
+	{ "code-once", code_once, fresh_prepare },
+	{ "code-4-times", code_4_times, fresh_prepare },
+#endif
 	{ "atomic", atomic, 0 },
 	{ "atomic-64", atomic_wide, 0 },
 	{ "lock", lock, 0 },
