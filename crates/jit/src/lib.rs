@@ -170,6 +170,8 @@ struct Engine<M: Machine> {
     host: u64,
     /// What the last instruction of the interpreter's ended with.
     step: Step,
+    /// The number of instructions with which the budget is used up.
+    end: u64,
     asm: Asm,
     buffers: Buffers,
     config: Config,
@@ -285,6 +287,7 @@ where
             layout: Layout::default(),
             host,
             step: Step::Next,
+            end: 0,
             asm: Asm::new(0),
             buffers: Buffers::default(),
             config,
@@ -413,14 +416,14 @@ where
             control: i32::try_from((self.shared.control as i64).wrapping_sub(base)).ok(),
         };
         let engine = &raw mut *self as u64;
-        let helper: extern "sysv64" fn(*mut Self, u32, u32) -> u32 = Self::interpret_one;
+        let helper: extern "sysv64" fn(*mut Self, u32, u32) -> u64 = Self::interpret_one;
         self.asm.restart(self.cache.next());
         self.thunks = thunks::assemble(&mut self.asm, self.layout, engine, helper as usize as u64);
         self.cache.add_fixed(&self.asm);
     }
 
     fn run(&mut self, budget: u64) -> Exit {
-        let end = self.vcpu.core().stats.instructions.saturating_add(budget);
+        self.end = self.vcpu.core().stats.instructions.saturating_add(budget);
         loop {
             let core = self.vcpu.core();
             self.tables.strict = core.state.strict_alignment();
@@ -447,7 +450,7 @@ where
                 }
             }
             let core = self.vcpu.core();
-            if core.stats.instructions >= end {
+            if core.stats.instructions >= self.end {
                 return Exit::Budget;
             }
             self.forget();
@@ -648,26 +651,27 @@ where
     }
 
     /// Executes an instruction that generated code has no template for, or whose access takes the
-    /// slow path; `va` is the address accessed, if there is one. 0 if execution goes on behind it.
-    extern "sysv64" fn interpret_one(engine: *mut Self, number: u32, va: u32) -> u32 {
+    /// slow path; `va` is the address accessed, if there is one. See [`thunks::assemble`] for what it
+    /// returns.
+    extern "sysv64" fn interpret_one(engine: *mut Self, number: u32, va: u32) -> u64 {
         // SAFETY: generated code passes the engine that it was assembled for, which waits in `call`
         // and holds no reference meanwhile.
         let engine = unsafe { &mut *engine };
         // Generated code has no frames that a panic could unwind: it goes around them.
-        let leave = match catch_unwind(AssertUnwindSafe(|| Self::interpret(engine, number, va))) {
-            Ok(leave) => leave,
+        let next = match catch_unwind(AssertUnwindSafe(|| Self::interpret(engine, number, va))) {
+            Ok(next) => next,
             Err(panic) => {
                 engine.panic = Some(panic);
-                1
+                thunks::STEP
             }
         };
         engine.arm();
-        leave
+        next
     }
 
-    fn interpret(engine: &mut Self, number: u32, va: u32) -> u32 {
+    fn interpret(engine: &mut Self, number: u32, va: u32) -> u64 {
         let Some(op) = engine.cache.ops.get(number as usize).copied() else {
-            return 0;
+            return thunks::BEHIND;
         };
         engine.pack();
         engine.handed_over += 1;
@@ -704,10 +708,10 @@ where
             engine.unpack();
             engine.forget();
             engine.remember_accessed(va);
-            return 0;
+            return thunks::BEHIND;
         }
         if step == Step::Jump && engine.goes_on(&op) {
-            return 0;
+            return thunks::BEHIND;
         }
         let core = engine.vcpu.core();
         if engine.config.count {
@@ -721,9 +725,42 @@ where
             Step::Raise => op.pc,
             Step::Next | Step::Jump | Step::Exit => core.next_pc,
         };
+        if step == Step::Raise {
+            step = Step::Jump;
+            if let Some(exit) = core.deliver() {
+                core.exit = Some(exit);
+                step = Step::Exit;
+            }
+        }
+        let next = (step == Step::Jump)
+            .then(|| engine.block_behind())
+            .flatten();
         engine.unpack();
         engine.step = step;
-        1
+        next.unwrap_or(thunks::STEP)
+    }
+
+    /// The block at the PC behind an exception, or a return from one, if it is known and nothing else is
+    /// to be done first.
+    fn block_behind(&mut self) -> Option<u64> {
+        let core = self.vcpu.core();
+        let cpsr = core.state.cpsr;
+        if core.control.flags() != 0
+            || core.stats.instructions >= self.end
+            || cpsr & (psr::IT | psr::E) != 0
+        {
+            return None;
+        }
+        let target = core.state.regs[15] | u32::from(cpsr & psr::T != 0);
+        let strict = core.state.strict_alignment();
+        self.tables.strict = strict;
+        self.shared.strict_alignment = u8::from(strict);
+        self.forget();
+        let code = self.jump_to(target)?;
+        let context = self.vcpu.core().tlb.data;
+        self.shared.tables = self.tables.enter(context);
+        self.window = self.tables.has_window(context);
+        Some(code)
     }
 
     /// Makes the tables' entries of the pages that an instruction accessed at an address, if it is not 0.

@@ -61,10 +61,15 @@ fn reload(asm: &mut Asm) {
     }
 }
 
+/// The instruction that the helper executed is followed by the next one.
+pub const BEHIND: u64 = 0;
+/// By what the loop has to find out.
+pub const STEP: u64 = 1;
+
 const SAVED: [Gpr; 6] = [Gpr::Rbx, Gpr::Rbp, Gpr::R12, Gpr::R13, Gpr::R14, Gpr::R15];
 
-/// Assembles the fixed pieces. `helper` is `extern "sysv64" fn(engine, instruction, va) -> u32`,
-/// 0 to go on.
+/// Assembles the fixed pieces. `helper` is `extern "sysv64" fn(engine, instruction, va) -> u64`: to
+/// go on behind the instruction is [`BEHIND`], to leave [`STEP`], all else is the code to go on with.
 pub fn assemble(asm: &mut Asm, layout: Layout, engine: u64, helper: u64) -> Thunks {
     let mut thunks = Thunks {
         enter: asm.here(),
@@ -114,16 +119,21 @@ pub fn assemble(asm: &mut Asm, layout: Layout, engine: u64, helper: u64) -> Thun
     asm.alu_imm(Width::B64, Alu::Sub, Gpr::Rsp, 8);
     asm.call_ind(Loc::Reg(Gpr::Rax));
     asm.alu_imm(Width::B64, Alu::Add, Gpr::Rsp, 8);
-    asm.test(Width::B32, Gpr::Rax, Gpr::Rax);
-    let not_next = asm.label();
-    asm.jcc(Cc::Ne, not_next);
+    let (step, behind) = (asm.label(), asm.label());
+    asm.alu_imm(Width::B64, Alu::Cmp, Gpr::Rax, STEP as i32);
+    asm.jcc(Cc::E, step);
     reload(asm);
     // The instruction may have changed the context.
     let tables = Mem::at(STATE, layout.shared(offset_of!(Shared, tables)));
     asm.load(Width::B64, TABLES, tables);
-    asm.ret();
-    asm.bind(not_next);
+    asm.test(Width::B64, Gpr::Rax, Gpr::Rax);
+    asm.jcc(Cc::E, behind);
     // The return address goes.
+    asm.alu_imm(Width::B64, Alu::Add, Gpr::Rsp, 8);
+    asm.jmp_ind(Gpr::Rax);
+    asm.bind(behind);
+    asm.ret();
+    asm.bind(step);
     asm.alu_imm(Width::B64, Alu::Add, Gpr::Rsp, 8);
     asm.mov_imm(Gpr::Rax, Leave::Step as u32);
     asm.jmp(spilled);
