@@ -56,61 +56,55 @@ impl ContextKey {
 
 /// A context: one of [`CONTEXTS`] slots, and the number that it has in tags. A slot that is used for
 /// another context, or again after its translations were forgotten, gets a new number.
+///
+/// One word, since contexts are passed around with each exception: the number in the upper half, the
+/// slot in the lowest byte, and [`Context::SHARED`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Context {
-    slot: u8,
-    /// All ASIDs share it: it has global pages only.
-    shared: bool,
-    /// The number, in the upper half.
-    tag: u64,
-}
+pub struct Context(u64);
 
 impl Context {
     /// No entry has it: every access takes the slow path.
-    pub const NONE: Context = Context {
-        slot: CONTEXTS as u8,
-        shared: false,
-        tag: 0xffff_ffff << 32,
-    };
+    pub const NONE: Context = Context::at(CONTEXTS as u8, u32::MAX);
+
+    /// All ASIDs share it: it has global pages only.
+    const SHARED: u64 = 1 << 8;
 
     /// The context with this number in a slot; for tests of what is kept by contexts.
-    pub fn at(slot: u8, number: u32) -> Self {
-        Context {
-            slot,
-            shared: false,
-            tag: u64::from(number) << 32,
-        }
+    pub const fn at(slot: u8, number: u32) -> Self {
+        Context((number as u64) << 32 | slot as u64)
     }
 
     /// The slot, below [`CONTEXTS`], or that for [`Context::NONE`].
+    #[inline(always)]
     pub fn slot(self) -> usize {
-        usize::from(self.slot)
+        self.0 as u8 as usize
     }
 
     /// The number, never used for a slot's earlier contents.
+    #[inline(always)]
     pub fn number(self) -> u32 {
-        (self.tag >> 32) as u32
+        (self.0 >> 32) as u32
     }
 
     /// Whether the context can have a page: a shared one has global pages only.
     pub fn takes(self, page: &Page) -> bool {
-        !(self.shared && page.non_global)
+        !(self.is_shared() && page.non_global)
     }
 
     /// All ASIDs share it: it has global pages only.
     pub fn is_shared(self) -> bool {
-        self.shared
+        self.0 & Self::SHARED != 0
     }
 
     /// The tag that an access of `size` bytes needs: an unaligned one matches no entry.
     #[inline(always)]
     fn tag(self, va: u32, size: u32) -> u64 {
-        self.tag | u64::from(va & (PAGE_MASK | (size - 1)))
+        u64::from(self.number()) << 32 | u64::from(va & (PAGE_MASK | (size - 1)))
     }
 
     #[inline(always)]
     fn index(self, va: u32) -> usize {
-        ((va >> 12) as usize ^ (self.tag >> 28) as usize) % ENTRIES
+        ((va >> 12) as usize ^ (self.number() as usize) << 4) % ENTRIES
     }
 }
 
@@ -196,6 +190,15 @@ impl Dropped {
     }
 }
 
+/// The numbers of the bits that are set, from the lowest.
+pub fn bits(mut set: u64) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let bit = (set != 0).then(|| set.trailing_zeros() as usize)?;
+        set &= set - 1;
+        Some(bit)
+    })
+}
+
 /// Entries kept in each list of [`Dropped`].
 const DROPPED: usize = 32;
 
@@ -219,6 +222,8 @@ pub struct Tlb {
     /// Slots where keys were last found, by the keys' hash.
     hints: [u8; 16],
     next_number: u32,
+    /// What was last looked up, unprivileged and privileged: exceptions change between the two.
+    recent: [Option<(ContextKey, Context)>; 2],
     /// Bits for domain access controls ([`ContextKey::apart`]) with which privileged code has touched
     /// pages that are not global.
     apart: u64,
@@ -243,6 +248,7 @@ impl Tlb {
             lookups: 0,
             hints: [0; 16],
             next_number: 1,
+            recent: [None; 2],
             apart: 0,
             large: None,
             dropped: Dropped::default(),
@@ -263,6 +269,18 @@ impl Tlb {
 
     /// The context for a key.
     pub(crate) fn context(&mut self, key: ContextKey) -> Context {
+        let context = match self.recent[usize::from(key.privileged)] {
+            Some((known, context)) if known == key => context,
+            _ => self.find_context(key),
+        };
+        self.lookups = self.lookups.wrapping_add(1);
+        if let Some(used) = self.used.get_mut(context.slot()) {
+            *used = self.lookups;
+        }
+        context
+    }
+
+    fn find_context(&mut self, key: ContextKey) -> Context {
         let shared = key.privileged && self.apart & key.apart() == 0;
         let packed = if shared {
             key.packed_shared()
@@ -280,19 +298,17 @@ impl Tlb {
             self.hints[hash] = slot as u8;
             slot
         };
-        self.lookups = self.lookups.wrapping_add(1);
-        self.used[slot] = self.lookups;
-        Context {
-            slot: slot as u8,
-            shared,
-            tag: u64::from(self.numbers[slot]) << 32,
-        }
+        let context = Context::at(slot as u8, self.numbers[slot]);
+        let context = Context(context.0 | if shared { Context::SHARED } else { 0 });
+        self.recent[usize::from(key.privileged)] = Some((key, context));
+        context
     }
 
     /// Gives privileged code a context for each ASID from now on, with this key's domain access
     /// control. What contexts that are shared have stays right.
     pub(crate) fn part(&mut self, key: ContextKey) {
         self.apart |= key.apart();
+        self.recent = [None; 2];
     }
 
     #[cold]
@@ -307,6 +323,7 @@ impl Tlb {
         }
         let known = self.keys.iter().position(|known| *known == packed);
         let slot = known.unwrap_or_else(|| self.free_slot());
+        self.recent = [None; 2];
         self.keys[slot] = packed;
         self.numbers[slot] = self.next_number;
         self.live |= 1 << slot;
@@ -397,6 +414,7 @@ impl Tlb {
     pub(crate) fn flush(&mut self) {
         self.large = None;
         self.live = 0;
+        self.recent = [None; 2];
         // New numbers: no entry matches any more. A context that all ASIDs share keeps its slot, for who
         // keeps by slots what helps to find translations again.
         for (key, number) in self.keys.iter_mut().zip(&mut self.numbers) {
@@ -436,6 +454,7 @@ impl Tlb {
         match op {
             TlbOp::All => self.flush(),
             TlbOp::Asid(asid) => {
+                self.recent = [None; 2];
                 // Shared contexts stay: the operation is on entries that are not global (manual
                 // B4.2.3), and all of theirs are.
                 for (slot, key) in self.keys.iter_mut().enumerate() {
@@ -455,16 +474,13 @@ impl Tlb {
                     self.flush();
                     return;
                 }
-                for slot in (0..CONTEXTS).filter(|slot| self.live >> slot & 1 != 0) {
-                    let context = Context {
-                        slot: slot as u8,
-                        shared: false,
-                        tag: u64::from(self.numbers[slot]) << 32,
-                    };
+                for slot in bits(self.live) {
+                    let context = Context::at(slot as u8, self.numbers[slot]);
+                    let number = u64::from(context.number());
                     let entry = &mut self.entries[context.index(va)];
-                    if entry.read >> 32 == context.tag >> 32
-                        || entry.write >> 32 == context.tag >> 32
-                        || entry.execute >> 32 == context.tag >> 32
+                    if [entry.read, entry.write, entry.execute]
+                        .iter()
+                        .any(|tag| tag >> 32 == number)
                     {
                         *entry = EMPTY;
                     }

@@ -4,6 +4,8 @@
 //! all translations, of its own code and data as well. A section of 1 MiB is one descriptor,
 //! so that one walk brings back what was used of it before.
 
+use skep_interp::tlb::bits;
+
 /// Sections of 1 MiB in the address space.
 const SECTIONS: usize = 4096;
 /// What was used is forgotten after so many times that the context was emptied, so that it does not
@@ -61,12 +63,8 @@ impl Known {
 /// The addresses of pages of the section that holds `va`.
 pub fn addresses(va: u32, pages: Pages) -> impl Iterator<Item = u32> {
     let first = va & 0xfff0_0000;
-    (0..).zip(pages).flat_map(move |(word, mut bits)| {
-        std::iter::from_fn(move || {
-            let page = (bits != 0).then(|| bits.trailing_zeros())?;
-            bits &= bits - 1;
-            Some(first + (word << 18) + (page << 12))
-        })
+    (0..).zip(pages).flat_map(move |(word, set)| {
+        bits(set).map(move |bit| first + (word << 18) + ((bit as u32) << 12))
     })
 }
 

@@ -15,7 +15,7 @@
 
 use crate::known::{Known, Pages};
 use crate::memory::Sparse;
-use skep_interp::tlb::{CONTEXTS, Context, Page};
+use skep_interp::tlb::{CONTEXTS, Context, Page, bits};
 use std::os::fd::BorrowedFd;
 
 /// Entries of a table.
@@ -174,11 +174,19 @@ impl Tables {
     }
 
     /// Address of a context's tables, empty if the context is new.
+    #[inline(always)]
     pub fn enter(&mut self, context: Context) -> u64 {
         let slot = context.slot().min(CONTEXTS);
-        if let Some(held) = self.slots.get_mut(slot)
-            && held.number != context.number()
-        {
+        let known = |held: &Slot| held.number == context.number();
+        if !self.slots.get(slot).is_some_and(known) {
+            self.enter_new(context, slot);
+        }
+        self.memory.base() + (slot * STRIDE) as u64
+    }
+
+    #[cold]
+    fn enter_new(&mut self, context: Context, slot: usize) {
+        if let Some(held) = self.slots.get_mut(slot) {
             held.number = context.number();
             held.ticks = 0;
             held.closed = 0;
@@ -188,7 +196,6 @@ impl Tables {
             self.clear(slot);
             self.set_window(slot, self.patience == Some(0) && !self.strict);
         }
-        self.memory.base() + (slot * STRIDE) as u64
     }
 
     /// Whether a context that was entered has a window.
@@ -268,7 +275,7 @@ impl Tables {
     /// Forgets the page that holds `va`, in the contexts of these slots.
     pub fn forget(&mut self, va: u32, slots: u64) {
         let page = (va >> 12) as usize;
-        for slot in (0..CONTEXTS).filter(|slot| slots >> slot & 1 != 0) {
+        for slot in bits(slots) {
             let Some(held) = self.slots.get(slot).filter(|held| held.parts.has(page)) else {
                 continue;
             };
