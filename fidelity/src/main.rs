@@ -264,9 +264,10 @@ fn compare_blocks(args: &BlocksArgs) -> std::io::Result<bool> {
     );
     for stats in bench.stats() {
         println!(
-            "  translator: {} blocks, {} dropped, {} flushes, {} instructions handed over, {} \
+            "  translator: {} blocks, {} copied, {} dropped, {} flushes, {} instructions handed over, {} \
              interpreted, {} windows with {} mappings, leaves {:?}",
             stats.translated,
+            stats.copied,
             stats.invalidated,
             stats.flushes,
             stats.handed_over,

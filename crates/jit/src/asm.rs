@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod tests;
 
+use crate::moves::{Fix, Part};
+
 /// A general-purpose register.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -187,6 +189,12 @@ pub enum Prefix {
 
 /// Code under construction.
 pub struct Asm {
+    /// What is to be changed in the code if it is moved.
+    pub fixes: Vec<Fix>,
+    /// The code can be moved: all that would change is among the fixes.
+    pub movable: bool,
+    /// Where the last displacement of four bytes is.
+    displacement: Option<usize>,
     /// The bytes so far.
     pub code: Vec<u8>,
     /// Address of the first byte when the code runs.
@@ -200,6 +208,9 @@ impl Asm {
     /// Code that will run at `origin`.
     pub fn new(origin: u64) -> Self {
         Asm {
+            fixes: Vec::new(),
+            movable: true,
+            displacement: None,
             code: Vec::with_capacity(1024),
             origin,
             labels: Vec::new(),
@@ -212,6 +223,9 @@ impl Asm {
         self.code.clear();
         self.labels.clear();
         self.fixups.clear();
+        self.fixes.clear();
+        self.movable = true;
+        self.displacement = None;
         self.origin = origin;
     }
 
@@ -246,6 +260,25 @@ impl Asm {
         self.fixups.clear();
     }
 
+    /// Notes what the last four bytes are, for code that is moved.
+    pub fn note(&mut self, part: Part) {
+        self.note_at(self.code.len().wrapping_sub(4), part);
+    }
+
+    /// Notes what the displacement of the last instruction is.
+    pub fn note_displacement(&mut self, part: Part) {
+        let at = self.displacement.unwrap_or(usize::MAX);
+        self.note_at(at, part);
+    }
+
+    /// Notes a place in the code.
+    pub fn note_at(&mut self, at: usize, part: Part) {
+        match u16::try_from(at) {
+            Ok(at) => self.fixes.push(Fix { at, part }),
+            Err(_) => self.movable = false,
+        }
+    }
+
     fn byte(&mut self, byte: u8) {
         self.code.push(byte);
     }
@@ -256,6 +289,7 @@ impl Asm {
 
     /// The legacy prefix, REX, opcode, ModRM, SIB and displacement of an instruction.
     fn modrm(&mut self, prefix: Prefix, rex_w: bool, rex: bool, opcode: &[u8], reg: u8, rm: Loc) {
+        self.displacement = None;
         match prefix {
             Prefix::None => {}
             Prefix::P66 => self.byte(0x66),
@@ -297,7 +331,10 @@ impl Asm {
                 match (mode, short) {
                     (0x00, _) => {}
                     (0x40, Ok(disp)) => self.byte(disp as u8),
-                    _ => self.imm32(m.disp as u32),
+                    _ => {
+                        self.displacement = Some(self.code.len());
+                        self.imm32(m.disp as u32);
+                    }
                 }
             }
         }
@@ -339,6 +376,12 @@ impl Asm {
             dst => self.general(Width::B32, 0xc7, 0, dst),
         }
         self.imm32(imm);
+    }
+
+    /// `mov dst, va`: an address of the guest's.
+    pub fn mov_address(&mut self, dst: impl Into<Loc>, va: u32) {
+        self.mov_imm(dst, va);
+        self.note(Part::Address);
     }
 
     /// `mov byte dst, imm`.
@@ -602,6 +645,7 @@ impl Asm {
     fn rel32(&mut self, target: u64) {
         let rel = target.wrapping_sub(self.here() + 4);
         self.imm32(rel as u32);
+        self.note(Part::Outside);
     }
 
     /// `jmp` to where a register or memory says.

@@ -1,7 +1,9 @@
 //! Translated blocks: where they are, and which to drop when code is written.
 
 use crate::asm::Asm;
+use crate::copies::Copies;
 use crate::memory::CodeMemory;
+use crate::moves::zone;
 use skep_arm::insn::Decoded;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -31,7 +33,8 @@ impl Hasher for NumberHasher {
     }
 }
 
-type NumberMap<K, V> = HashMap<K, V, BuildHasherDefault<NumberHasher>>;
+/// A map by numbers.
+pub type NumberMap<K, V> = HashMap<K, V, BuildHasherDefault<NumberHasher>>;
 
 /// What a block was translated from: where the code lies in direct memory, at which address it
 /// executes, and in which state.
@@ -44,6 +47,12 @@ impl Key {
     pub fn new(offset: usize, va: u32, t32: bool, window: bool) -> Self {
         let code = offset as u64 | u64::from(t32);
         Key(u64::from(window) << 63 | code << 20 | u64::from(va >> 12))
+    }
+
+    /// What it has in common with the keys of the same code at all addresses that it can be copied to.
+    pub fn anywhere(self) -> Option<u64> {
+        let zone = zone(self.target())?;
+        Some(self.0 & !0xf_ffff | u64::from(zone))
     }
 
     /// The address of its first instruction, with bit 0 set for T32.
@@ -78,6 +87,13 @@ pub struct Site {
     pub misses: u8,
 }
 
+impl Site {
+    /// Has a jump to the other code been written over it, or was it for a time?
+    pub fn is_replaced(&self) -> bool {
+        self.misses >= self.kind.most()
+    }
+}
+
 /// What a [`Site`] is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SiteKind {
@@ -87,6 +103,16 @@ pub enum SiteKind {
     Store,
     /// Floating point.
     Float,
+}
+
+impl SiteKind {
+    /// How often it is done otherwise before it is so at once.
+    fn most(self) -> u8 {
+        match self {
+            SiteKind::Load | SiteKind::Store => MISSES,
+            SiteKind::Float => EXCEPTIONS,
+        }
+    }
 }
 
 /// An instruction that generated code can hand to the interpreter.
@@ -133,11 +159,13 @@ pub struct Cache {
     /// Instructions for the interpreter, by number.
     pub ops: Vec<Op>,
     /// Where the host may raise exceptions, in the order of the code.
-    sites: Vec<Site>,
+    pub(crate) sites: Vec<Site>,
+    /// Blocks that can be copied.
+    pub copies: Copies,
     /// Floating-point sites that a jump replaces for now, and what it was written over.
     avoided: Vec<(usize, [u8; JUMP])>,
-    /// Blocks translated so far.
-    pub translated: u64,
+    /// Blocks added so far.
+    pub added: u64,
     /// Blocks dropped because their code was written.
     pub invalidated: u64,
     /// Times that everything was dropped because memory was full.
@@ -172,8 +200,9 @@ impl Cache {
             dropped: Vec::new(),
             ops: Vec::new(),
             sites: Vec::new(),
+            copies: Copies::default(),
             avoided: Vec::new(),
-            translated: 0,
+            added: 0,
             invalidated: 0,
             flushes: 0,
         })
@@ -216,6 +245,7 @@ impl Cache {
         self.dropped.clear();
         self.ops.clear();
         self.sites.clear();
+        self.copies.clear();
         self.avoided.clear();
         self.flushes += 1;
     }
@@ -274,7 +304,7 @@ impl Cache {
         };
         self.memory.write(self.used, &asm.code);
         self.used = (self.used + asm.code.len()).next_multiple_of(16);
-        self.translated += 1;
+        self.added += 1;
         self.blocks.insert(key.0, block);
         self.pages
             .entry(page)
@@ -286,6 +316,11 @@ impl Cache {
             self.redirect(dead.direct, block.direct);
         }
         block
+    }
+
+    /// How many sites there are.
+    pub fn site_count(&self) -> usize {
+        self.sites.len()
     }
 
     /// The site that an address is in, and its number.
@@ -304,11 +339,7 @@ impl Cache {
         };
         site.misses = site.misses.saturating_add(1);
         let site = *site;
-        let most = match site.kind {
-            SiteKind::Load | SiteKind::Store => MISSES,
-            SiteKind::Float => EXCEPTIONS,
-        };
-        if site.misses == most {
+        if site.misses == site.kind.most() {
             let (start, origin) = (site.start as usize, self.memory.origin());
             if site.kind == SiteKind::Float {
                 let mut code = [0; JUMP];
@@ -368,6 +399,7 @@ impl Cache {
             self.invalidated += 1;
             self.dropped.push(key.target());
             self.blocks.remove(&key.0);
+            self.copies.forget(key);
             // The block's own exit for the case that its page is not mapped is right behind a jump's
             // length before the checked entry.
             self.redirect(block.checked, block.checked - EXIT_BEFORE);

@@ -14,11 +14,13 @@
 pub mod asm;
 mod cache;
 mod context;
+mod copies;
 mod fault;
 mod jumps;
 mod known;
 mod listing;
 mod memory;
+mod moves;
 mod mxcsr;
 mod tables;
 mod thunks;
@@ -28,6 +30,7 @@ mod window;
 use asm::Asm;
 use cache::{Cache, Key, Op};
 use context::{JUMPS, Jump, Layout, Leave, NO_TARGET, Shared, fp};
+use copies::Original;
 use listing::Listing;
 use skep_arm::decode::{self, ItState, rows};
 use skep_arm::state::{CpuState, Exclusive, psr};
@@ -102,6 +105,8 @@ pub struct Stats {
     pub translated: u64,
     /// Instructions in them.
     pub translated_instructions: u64,
+    /// Blocks that were copied from those of the same code at another address.
+    pub copied: u64,
     /// Bytes of code in the cache.
     pub code: u64,
     /// Blocks dropped because their code was written.
@@ -134,18 +139,20 @@ pub struct Translated<'a> {
     pub t32: bool,
     /// Address of its host code.
     pub address: u64,
-    listing: Listing<'a>,
+    /// Bytes of host code.
+    pub host_len: usize,
+    /// None of a copy.
+    listing: Option<Listing<'a>>,
 }
 
 impl Translated<'_> {
-    /// Bytes of host code.
-    pub fn host_len(&self) -> usize {
-        self.listing.code.len()
-    }
-
-    /// Its guest instructions, and the host code of each, for people.
+    /// Its guest instructions, and the host code of each, for people. Of a block that was copied from one
+    /// of the same code at another address, only that.
     pub fn text(&self) -> String {
-        self.listing.text(0)
+        self.listing.as_ref().map_or_else(
+            || "; as the block of the same code at another address\n".to_owned(),
+            |listing| listing.text(0),
+        )
     }
 }
 
@@ -187,6 +194,7 @@ struct Engine<M: Machine> {
     heat: Box<[Heat]>,
     interpreted: u64,
     translated_instructions: u64,
+    copied: u64,
     handed_over: u64,
     /// The same, by the encodings' rows in the decoder's table.
     handed_over_by_row: Box<[u64]>,
@@ -298,6 +306,7 @@ where
             heat: vec![Heat::default(); HEAT].into_boxed_slice(),
             interpreted: 0,
             translated_instructions: 0,
+            copied: 0,
             handed_over: 0,
             handed_over_by_row: vec![0; rows().len()].into_boxed_slice(),
             leaves: [0; 5],
@@ -345,8 +354,9 @@ where
             common: engine.vcpu.stats(),
             interpreted: engine.interpreted,
             handed_over: engine.handed_over,
-            translated: engine.cache.translated,
+            translated: engine.cache.added - engine.copied,
             translated_instructions: engine.translated_instructions,
+            copied: engine.copied,
             code: engine.cache.used() as u64,
             invalidated: engine.cache.invalidated,
             flushes: engine.cache.flushes,
@@ -929,6 +939,13 @@ where
         let page = (offset / 4096) as u32;
         let machine = self.vcpu.core().machine.clone();
         self.know_page(offset);
+        let key = Key::new(offset, va, t32, window);
+        if next.is_none()
+            && let Some(code) = self.copy(key, va, page, t32)
+        {
+            return Some(code);
+        }
+        let first = (self.cache.ops.len(), self.cache.site_count());
         if let Some(next) = next {
             self.know_page(next);
         }
@@ -976,23 +993,37 @@ where
             // Written meanwhile.
             return None;
         }
-        let key = Key::new(offset, va, t32, window);
         let at = (entries.checked, entries.direct);
         let sites = self.buffers.sites(&self.asm);
+        let start = self.cache.used();
         let block = self.cache.add(key, page, &self.asm, at, sites);
+        let steps = self.buffers.steps();
+        let guest_len = steps.iter().map(|step| u32::from(step.decoded.len)).sum();
+        if self.asm.movable && !self.vcpu.core().state.privileged() {
+            let fixes = self.cache.copies.add_fixes(&self.asm.fixes);
+            let original = Original {
+                va,
+                guest_len,
+                code: start..start + self.asm.code.len(),
+                entries: at,
+                ops: first.0..self.cache.ops.len(),
+                sites: first.1..self.cache.site_count(),
+                fixes,
+            };
+            self.cache.copies.keep(key, original);
+        }
         if let Some(next) = request.next_page {
             self.cache.add_second_page(key, block, next);
         }
         if let Some(observer) = &mut self.observer {
-            let steps = self.buffers.steps();
-            let lengths = steps.iter().map(|step| u32::from(step.decoded.len));
             let address = block.checked - entries.checked as u64;
             observer(&Translated {
                 va,
-                guest_len: lengths.sum(),
+                guest_len,
                 t32,
                 address,
-                listing: Listing {
+                host_len: self.asm.code.len(),
+                listing: Some(Listing {
                     code: &self.asm.code,
                     origin: address,
                     entries,
@@ -1001,7 +1032,32 @@ where
                     va,
                     layout: self.layout,
                     thunks: self.thunks,
-                },
+                }),
+            });
+        }
+        Some(block.checked)
+    }
+
+    /// Copies the block of the same code at another address.
+    fn copy(&mut self, key: Key, va: u32, page: u32, t32: bool) -> Option<u64> {
+        let original = self.cache.copies.find(key)?.clone();
+        self.asm.restart(self.cache.next());
+        let Some(sites) = self.cache.copy(&original, va, &mut self.asm.code) else {
+            // The next one is to be copied from what is translated now.
+            self.cache.copies.forget(key);
+            return None;
+        };
+        let (at, sites) = (original.entries, sites.into_iter());
+        let block = self.cache.add(key, page, &self.asm, at, sites);
+        self.copied += 1;
+        if let Some(observer) = &mut self.observer {
+            observer(&Translated {
+                va,
+                guest_len: original.guest_len,
+                t32,
+                address: block.checked - at.0 as u64,
+                host_len: self.asm.code.len(),
+                listing: None,
             });
         }
         Some(block.checked)

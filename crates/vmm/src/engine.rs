@@ -36,6 +36,8 @@ pub struct TranslatorStats {
     pub counts: bool,
     /// Blocks translated, and the guest instructions in them.
     pub blocks: (u64, u64),
+    /// Blocks copied from those of the same code at another address.
+    pub copied: u64,
     /// Bytes of host code in the cache.
     pub code_bytes: u64,
     /// Times that the cache was full and was emptied.
@@ -182,6 +184,7 @@ impl Vcpu {
                     translator: Some(TranslatorStats {
                         counts: vcpu.counts(),
                         blocks: (stats.translated, stats.translated_instructions),
+                        copied: stats.copied,
                         code_bytes: stats.code,
                         flushes: stats.flushes,
                         invalidated: stats.invalidated,

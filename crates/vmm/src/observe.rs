@@ -89,7 +89,7 @@ fn observe(
     }
     vcpu.observe(Box::new(move |block| {
         if let Some(map) = &map {
-            let (address, len) = (block.address, block.host_len());
+            let (address, len) = (block.address, block.host_len);
             let line = format!("{address:x} {len:x} guest:{:#010x}\n", block.va);
             write(map, &line);
         }
@@ -102,7 +102,7 @@ fn observe(
             let text = format!(
                 "CPU {index}, {set} block at {va:#010x}, host code at {:#x}, {} bytes\n{}\n",
                 block.address,
-                block.host_len(),
+                block.host_len,
                 block.text()
             );
             write(sink, &text);

@@ -207,6 +207,21 @@ impl Bench {
         config: usize,
         tally: &mut Tally,
     ) -> Option<(End, End)> {
+        let difference = self.difference_of_one(case, config, tally);
+        if difference.is_some() || !case.again {
+            return difference;
+        }
+        let mut case = case.clone();
+        case.state.regs[15] += map::COPY;
+        self.difference_of_one(&case, config, tally)
+    }
+
+    fn difference_of_one(
+        &mut self,
+        case: &Case,
+        config: usize,
+        tally: &mut Tally,
+    ) -> Option<(End, End)> {
         let mut theirs = self.interpret(case, tally)?;
         let mut ours = self.translate(case, config);
         if case.storm {
@@ -227,6 +242,7 @@ impl Bench {
         for change in [
             |case: &mut Case| case.irq = false,
             |case: &mut Case| case.fiq = false,
+            |case: &mut Case| case.again = false,
             |case: &mut Case| case.data.fill(0),
             |case: &mut Case| case.state.simd.d = [0; 32],
             |case: &mut Case| case.state.simd.fpscr = 0,
@@ -311,8 +327,9 @@ pub fn explain(case: &Case, ours: &End, theirs: &End) -> String {
     let start = &case.state;
     let _ = writeln!(
         text,
-        "starts at {:08x} with cpsr {:08x} fpscr {:08x} fpexc {:08x} sctlr {:08x}{}{}",
+        "starts at {:08x}{} with cpsr {:08x} fpscr {:08x} fpexc {:08x} sctlr {:08x}{}{}",
         start.regs[15],
+        if case.again { " and again" } else { "" },
         start.cpsr,
         start.simd.fpscr,
         start.simd.fpexc,

@@ -29,6 +29,8 @@ pub struct Case {
     /// The handler of FIQ leaves no trace, and FIQs come at any time: wherever each engine takes them,
     /// the program ends the same.
     pub storm: bool,
+    /// The same is run once more at other addresses, [`map::COPY`] behind: the translator copies blocks.
+    pub again: bool,
 }
 
 /// Makes cases.
@@ -203,7 +205,7 @@ impl Generator {
         state.regs[15] = if alias {
             map::CODE_ALIAS + ((program.start - map::CODE) ^ 0x2000)
         } else {
-            program.start
+            program.start + if rng.one_in(8) { map::COPY } else { 0 }
         };
         if t32 {
             state.cpsr |= psr::T;
@@ -217,6 +219,7 @@ impl Generator {
             irq: rng.one_in(4),
             fiq: rng.one_in(8) || storm && rng.one_in(2),
             storm,
+            again: rng.one_in(3),
         })
     }
 }
@@ -455,7 +458,8 @@ impl Maker<'_> {
                     Part::Word(0xe12f_ff30 | ADDRESS)
                 };
                 self.calls.push((unit, 0, t32));
-                self.push(vec![Part::Address(ADDRESS, unit + 1, 0, true), blx]);
+                let at = self.rng.pick(&[0, map::COPY]);
+                self.push(vec![Part::Address(ADDRESS, unit + 1, at, true), blx]);
             }
             _ => {
                 let jump = if other { Jump::Blx } else { Jump::Bl };

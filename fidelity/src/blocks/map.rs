@@ -1,7 +1,7 @@
 //! The memory map of the machine that programs run on.
 //!
-//! Two levels of tables map two MiB: vectors, code and tables in domain 0; data in domain 1, with
-//! every kind of permission, aliases, and pages that differ between two address spaces.
+//! Two levels of tables map two MiB: vectors, code and tables in domain 0, at three addresses; data in
+//! domain 1, with every kind of permission, aliases, and pages that differ between two address spaces.
 
 use super::machine::Board;
 use skep_arm::state::CpuState;
@@ -30,9 +30,12 @@ pub const DEVICE_PA: u32 = 0x8_0000;
 /// The exception vectors.
 pub const VECTORS: u32 = 0x10_0000;
 /// Code: readable by all, never writable.
-pub const CODE: u32 = 0x11_0000;
+pub const CODE: u32 = 0xa1_0000;
 /// The same pages in another order.
-pub const CODE_ALIAS: u32 = 0x12_0000;
+pub const CODE_ALIAS: u32 = 0xa2_0000;
+/// All that is mapped in the MiB of [`CODE`] is mapped so far behind it, too: code there has the
+/// translator copy blocks.
+pub const COPY: u32 = 0x20_0000;
 /// The same pages as [`CODE`], writable, not executable. Far away, so that only what means to
 /// rewrite code does: the rest would do so without maintenance.
 pub const CODE_WRITABLE: u32 = 0x1d_0000;
@@ -139,7 +142,9 @@ pub fn build(board: &Board, pads: [u32; 4], storm: bool) {
     let low = TABLES_PA + 0x400;
     for space in 0..2 {
         let level1 = TABLES_PA + space * 0x80;
-        put(level1 + 4, low | 1);
+        for at in [VECTORS, CODE, CODE + COPY] {
+            put(level1 + (at >> 20) * 4, low | 1);
+        }
         let level2 = TABLES_PA + DATA_TABLES[space as usize];
         put(level1 + 8, level2 | 1 << 5 | 1);
         for index in 0..16 {

@@ -274,4 +274,4 @@ impl Program {
 }
 
 /// The distance from code to where it can be written.
-pub const TO_WRITABLE: u32 = CODE_WRITABLE - CODE;
+pub const TO_WRITABLE: u32 = CODE_WRITABLE.wrapping_sub(CODE);

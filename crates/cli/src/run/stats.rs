@@ -140,6 +140,7 @@ fn describe_translator(
         "blocks translated",
         format!("{blocks}, {translated} instructions"),
     );
+    line("blocks copied", translator.copied.to_string());
     line("code", format!("{} KiB", translator.code_bytes >> 10));
     line("interpreted in blocks", share(translator.interpreted));
     line("interpreted one by one", share(translator.handed_over));
@@ -236,6 +237,7 @@ fn translator_json(translator: &TranslatorStats) -> Value {
     json!({
         "blocks": blocks,
         "block_instructions": instructions,
+        "copied": translator.copied,
         "code_bytes": translator.code_bytes,
         "flushes": translator.flushes,
         "invalidated": translator.invalidated,

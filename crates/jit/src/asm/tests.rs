@@ -711,6 +711,35 @@ fn a_label_is_where_it_was_bound() {
     assert_eq!(asm.offset(unbound), None);
 }
 
+#[test]
+fn what_is_to_be_changed_when_code_moves_is_where_it_was_noted() {
+    let mut asm = Asm::new(0x1000);
+    asm.mov_address(Gpr::R9, 0x1234_5678);
+    asm.mov_address(Mem::at(Gpr::Rbp, 8), 0x1234_5678);
+    asm.alu_imm(Width::B32, Alu::Cmp, Mem::at(Gpr::R15, 0x5678_9abc), 5);
+    asm.note_displacement(Part::Word);
+    asm.mov_imm(Gpr::Rax, 7);
+    asm.note(Part::Op);
+    asm.call_to(0x2000);
+    let words = [0x1234_5678, 0x1234_5678, 0x5678_9abc, 7];
+    assert_eq!(asm.fixes.len(), 5);
+    for (fix, word) in asm.fixes.iter().zip(words) {
+        let at = usize::from(fix.at);
+        assert_eq!(asm.code[at..at + 4], u32::to_le_bytes(word), "{fix:?}");
+    }
+    let parts: Vec<Part> = asm.fixes.iter().map(|fix| fix.part).collect();
+    use Part::{Address, Op, Outside, Word};
+    assert_eq!(parts, [Address, Address, Word, Op, Outside]);
+    assert!(asm.movable);
+    // A displacement of one byte has no room for another address's.
+    asm.load(Width::B32, Gpr::Rax, Mem::at(Gpr::R15, 8));
+    asm.note_displacement(Part::Word);
+    assert!(!asm.movable);
+    asm.restart(0);
+    asm.note_at(0x1_0000, Part::Link);
+    assert!(!asm.movable && asm.fixes.is_empty());
+}
+
 /// A function that is added to the assembler is checked here.
 #[test]
 fn no_function_is_left_out() {

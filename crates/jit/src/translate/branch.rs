@@ -7,6 +7,7 @@ use super::steps::{Step, Test};
 use super::{AT_START, Translator};
 use crate::asm::{Alu, Cc, Gpr, Label, Loc, Mem, Width};
 use crate::context::{JUMP_MASK, STATE, Shared};
+use crate::moves::{FURTHEST, Part};
 use skep_arm::decode::ItState;
 use skep_arm::insn::{Cond, Decoded, DpOp, Insn, Reg};
 use skep_arm::state::psr;
@@ -109,6 +110,10 @@ impl Translator<'_> {
 
     /// Goes on at an address, in the same instruction set.
     fn jump_direct(&mut self, target: u32) {
+        let distance = target.wrapping_sub(self.pc) as i32;
+        if distance < 0 && distance.unsigned_abs() > FURTHEST {
+            self.asm.movable = false;
+        }
         if self.is_backward(target) {
             let repeats = target == self.request.va && self.skip.is_none();
             let leave = self.asm.label();
@@ -280,23 +285,23 @@ impl Translator<'_> {
             Insn::Bl { offset } => {
                 let target = self.pc_value().wrapping_add_signed(offset);
                 let lr = self.loc(Reg::LR);
-                self.asm.mov_imm(lr, next);
+                self.asm.mov_address(lr, next);
                 self.jump_direct(target);
             }
             Insn::BlxImm { offset } => {
                 let target = (self.pc_value() & !3).wrapping_add_signed(offset);
                 let lr = self.loc(Reg::LR);
-                self.asm.mov_imm(lr, next);
+                self.asm.mov_address(lr, next);
                 let cpsr = Mem::at(STATE, self.layout.cpsr);
                 self.asm.alu_imm(Width::B32, Alu::Xor, cpsr, psr::T as i32);
                 let target = if t32 { target & !3 } else { target | 1 };
-                self.asm.mov_imm(Gpr::Rcx, target);
+                self.asm.mov_address(Gpr::Rcx, target);
                 self.jump_known_state();
             }
             Insn::Blx { rm } if !rm.is_pc() => {
                 self.get(Gpr::Rcx, rm);
                 let lr = self.loc(Reg::LR);
-                self.asm.mov_imm(lr, next);
+                self.asm.mov_address(lr, next);
                 self.jump_to_ecx(true);
             }
             // How stubs of T32 code get to A32.
@@ -305,7 +310,7 @@ impl Translator<'_> {
                 let cpsr = Mem::at(STATE, self.layout.cpsr);
                 self.asm.alu_imm(Width::B32, Alu::Xor, cpsr, psr::T as i32);
                 let target = self.pc_value();
-                self.asm.mov_imm(Gpr::Rcx, target);
+                self.asm.mov_address(Gpr::Rcx, target);
                 self.jump_known_state();
             }
             Insn::Bx { rm } | Insn::Bxj { rm } if !rm.is_pc() => {
@@ -364,7 +369,7 @@ impl Translator<'_> {
                 let scale = u8::from(half);
                 if rn.is_pc() {
                     let base = self.pc_value();
-                    self.asm.mov_imm(Gpr::Rcx, base);
+                    self.asm.mov_address(Gpr::Rcx, base);
                 } else {
                     self.get(Gpr::Rcx, rn);
                 }
@@ -390,6 +395,7 @@ impl Translator<'_> {
                     Gpr::Rcx,
                     Mem::indexed(Gpr::Rcx, Gpr::Rcx, 0, base.wrapping_add(1)),
                 );
+                self.asm.note_displacement(Part::Address);
                 self.jump_known_state();
                 // The interpreter leaves by itself.
                 self.asm.bind(done);

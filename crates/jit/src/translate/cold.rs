@@ -5,6 +5,7 @@ use super::flags::Recipe;
 use super::memory::{Moved, Place, Span};
 use crate::asm::{Alu, Cc, Gpr, Label, Mem, Width};
 use crate::context::{STATE, Shared};
+use crate::moves::Part;
 use crate::thunks;
 use skep_arm::decode::ItState;
 use skep_arm::insn::Decoded;
@@ -156,12 +157,13 @@ impl Translator<'_> {
     }
 
     fn place(&mut self, kind: Kind, recipe: Option<Recipe>, held: u8) {
+        let here = self.asm.code.len();
         match kind {
             Kind::Leave { pc, it, to } => {
                 self.place_flags(recipe);
                 self.set_it(it);
                 let slot = self.shared(offset_of!(Shared, pc));
-                self.asm.mov_imm(slot, pc);
+                self.asm.mov_address(slot, pc);
                 self.asm.jmp_to(match to {
                     To::Loop => self.thunks.leave,
                     To::Interpreter => self.thunks.interpret,
@@ -174,7 +176,7 @@ impl Translator<'_> {
             } => {
                 // Dead where it leads, but an interrupt may be taken first.
                 self.place_flags(recipe);
-                self.place_link(pc, site, same_page);
+                self.place_link(pc, (site, here), same_page);
             }
             Kind::Edge {
                 pc,
@@ -188,7 +190,7 @@ impl Translator<'_> {
                 self.asm.jmp(link);
                 let site = self.asm.code.len() - 4;
                 self.asm.bind(link);
-                self.place_link(pc, site, same_page);
+                self.place_link(pc, (site, site + 4), same_page);
             }
             Kind::Over { count, back } => {
                 self.uncount(count);
@@ -198,12 +200,14 @@ impl Translator<'_> {
                 self.place_flags(recipe);
                 self.place_address(address);
                 self.asm.mov_imm(Gpr::Rax, op);
+                self.asm.note(Part::Op);
                 self.asm.call_to(self.thunks.slow);
                 self.load_held(held);
                 self.asm.jmp(back);
             }
             Kind::Second { back, op } => {
                 self.asm.mov_imm(Gpr::Rax, op);
+                self.asm.note(Part::Op);
                 self.asm.alu(Width::B32, Alu::Xor, Gpr::Rcx, Gpr::Rcx);
                 self.asm.call_to(self.thunks.slow);
                 self.load_held(held);
@@ -276,13 +280,17 @@ impl Translator<'_> {
         }
     }
 
-    /// Leaves for an address, and tells the loop which jump to link with what is found there.
-    fn place_link(&mut self, pc: u32, site: usize, same_page: bool) {
+    /// Leaves for an address, and tells the loop which jump to link with what is found there. `unlinked`
+    /// is where the jump leads so far.
+    fn place_link(&mut self, pc: u32, (site, unlinked): (usize, usize), same_page: bool) {
+        self.asm.note_at(site, Part::Link);
+        self.asm.note_at(unlinked, Part::Unlinked);
         let slot = self.shared(offset_of!(Shared, pc));
-        self.asm.mov_imm(slot, pc);
+        self.asm.mov_address(slot, pc);
         let site = (self.request.offset + site as u32) << 1 | u32::from(same_page);
         let slot = self.shared(offset_of!(Shared, site));
         self.asm.mov_imm(slot, site);
+        self.asm.note(Part::Site);
         self.asm.jmp_to(self.thunks.link);
     }
 }

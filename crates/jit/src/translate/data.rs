@@ -5,6 +5,7 @@ use super::flags::{NOT_C, Operation, Recipe, Value};
 use super::{Translator, pinned};
 use crate::asm::{Alu, Cc, Gpr, Loc, Mem, Prefix, Sh, Width, Xmm};
 use crate::context::STATE;
+use crate::moves::Part;
 use skep_arm::insn::{BitOp, DpOp, Extend, Insn, MulLong, ParOp, ParPrefix, Reg, Shift};
 use skep_arm::state::psr;
 
@@ -14,6 +15,8 @@ use Width::{B8, B16, B32, B64};
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Operand {
     Imm(u32),
+    /// What the PC reads as.
+    Address(u32),
     Loc(Loc),
 }
 
@@ -82,7 +85,7 @@ impl Translator<'_> {
                     return true;
                 }
                 let operand = if rm.is_pc() && amount == 0 {
-                    Operand::Imm(self.pc_value())
+                    Operand::Address(self.pc_value())
                 } else if amount == 0 {
                     Operand::Loc(self.loc(rm))
                 } else {
@@ -115,7 +118,7 @@ impl Translator<'_> {
             Insn::Adr { rd, offset } if !rd.is_pc() => {
                 let value = (self.pc_value() & !3).wrapping_add_signed(offset);
                 let loc = self.loc(rd);
-                self.asm.mov_imm(loc, value);
+                self.asm.mov_address(loc, value);
             }
             Insn::Movw { rd, imm } if !rd.is_pc() => {
                 let loc = self.loc(rd);
@@ -339,7 +342,7 @@ impl Translator<'_> {
             DpOp::Rsb | DpOp::Rsc => {
                 self.operand(Gpr::Rdx, b);
                 let a = if rn.is_pc() {
-                    Operand::Imm(self.pc_value())
+                    Operand::Address(self.pc_value())
                 } else {
                     Operand::Loc(self.loc(rn))
                 };
@@ -364,6 +367,10 @@ impl Translator<'_> {
     fn inverted(&mut self, b: Operand) -> Operand {
         match b {
             Operand::Imm(imm) => Operand::Imm(!imm),
+            Operand::Address(va) => {
+                self.asm.movable = false;
+                Operand::Imm(!va)
+            }
             Operand::Loc(loc) => {
                 self.asm.load(B32, Gpr::Rcx, loc);
                 self.asm.not(Gpr::Rcx);
@@ -375,6 +382,7 @@ impl Translator<'_> {
     fn operand(&mut self, to: Gpr, b: Operand) {
         match b {
             Operand::Imm(imm) => self.asm.mov_imm(to, imm),
+            Operand::Address(va) => self.asm.mov_address(to, va),
             Operand::Loc(loc) if loc != Loc::Reg(to) => self.asm.load(B32, to, loc),
             Operand::Loc(_) => {}
         }
@@ -383,13 +391,17 @@ impl Translator<'_> {
     fn apply(&mut self, op: Alu, to: Gpr, b: Operand) {
         match b {
             Operand::Imm(imm) => self.asm.alu_imm(B32, op, to, imm as i32),
+            Operand::Address(va) => {
+                self.asm.alu_imm(B32, op, to, va as i32);
+                self.asm.note(Part::Address);
+            }
             Operand::Loc(loc) => self.asm.alu(B32, op, to, loc),
         }
     }
 
     fn move_operand(&mut self, invert: bool, s: bool, rd: Reg, b: Operand) {
         let b = match b {
-            Operand::Imm(imm) if invert => Operand::Imm(!imm),
+            Operand::Imm(_) | Operand::Address(_) if invert => self.inverted(b),
             b => b,
         };
         let to = pinned(rd);
@@ -397,6 +409,10 @@ impl Translator<'_> {
             (Operand::Imm(imm), _) => {
                 let loc = self.loc(rd);
                 self.asm.mov_imm(loc, imm);
+            }
+            (Operand::Address(va), _) => {
+                let loc = self.loc(rd);
+                self.asm.mov_address(loc, va);
             }
             (Operand::Loc(from), Some(to)) => {
                 if from != Loc::Reg(to) {
@@ -443,6 +459,14 @@ impl Translator<'_> {
                 self.asm.mov_imm(Gpr::Rcx, imm);
                 self.asm.test(B32, a, Gpr::Rcx);
             }
+            (Operand::Address(va), false) => {
+                self.asm.alu_imm(B32, Alu::Cmp, a, va as i32);
+                self.asm.note(Part::Address);
+            }
+            (Operand::Address(va), true) => {
+                self.asm.mov_address(Gpr::Rcx, va);
+                self.asm.test(B32, a, Gpr::Rcx);
+            }
             (Operand::Loc(b), false) => match (a, b) {
                 (Loc::Reg(a), b) => self.asm.alu(B32, Alu::Cmp, a, b),
                 (a, Loc::Reg(b)) => self.asm.alu_to(B32, Alu::Cmp, a, b),
@@ -469,7 +493,7 @@ impl Translator<'_> {
             if let Operand::Imm(imm) = b {
                 let value = self.pc_value().wrapping_add(imm);
                 let loc = self.loc(rd);
-                return self.asm.mov_imm(loc, value);
+                return self.asm.mov_address(loc, value);
             }
         }
         let (to, from) = (pinned(rd), pinned(rn));
@@ -482,6 +506,12 @@ impl Translator<'_> {
             (_, Some(from), Operand::Imm(imm)) => {
                 let to = to.unwrap_or(Gpr::Rax);
                 self.asm.lea(to, Mem::at(from, imm as i32));
+                self.set(rd, to);
+            }
+            (_, Some(from), Operand::Address(va)) => {
+                let to = to.unwrap_or(Gpr::Rax);
+                self.asm.lea(to, Mem::at(from, va as i32));
+                self.asm.note_displacement(Part::Address);
                 self.set(rd, to);
             }
             (_, Some(from), Operand::Loc(Loc::Reg(b))) => {

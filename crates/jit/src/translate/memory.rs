@@ -7,6 +7,7 @@ use super::{HostSite, Translator, pinned};
 use crate::asm::{Alu, Cc, Gpr, Label, Loc, Mem, Prefix, Sh, Width, Xmm};
 use crate::cache::SiteKind;
 use crate::context::TABLES;
+use crate::moves::Part;
 use crate::tables;
 use skep_arm::insn::{Data, Decoded, Index, Insn, Offset, Reg, Shift, Size, Transfer};
 
@@ -66,7 +67,7 @@ impl Span {
 }
 
 /// Below this address a place in the window can be named by a displacement.
-const NEAR: u32 = 0x7000_0000;
+pub const NEAR: u32 = 0x7000_0000;
 
 impl Translator<'_> {
     /// Translates a load or store; None if it is none, or one for the interpreter. True if it
@@ -217,6 +218,7 @@ impl Translator<'_> {
             Place::Literal(va) if aligned && !moved.write() => {
                 let entry = Mem::at(TABLES, tables::READ + (va >> 12) as i32 * 8);
                 self.asm.load(B64, Gpr::Rdx, entry);
+                self.asm.note_displacement(Part::Doubleword);
                 self.asm.test(B64, Gpr::Rdx, Gpr::Rdx);
                 self.asm.jcc(Cc::E, slow);
             }
@@ -274,6 +276,9 @@ impl Translator<'_> {
         let slow = self.slow_at(decoded, done, address);
         self.site(look_up, access_kind(moved.write()));
         self.emit(moved, memory);
+        if let Place::Literal(_) = place {
+            self.asm.note_displacement(Part::Address);
+        }
         self.asm.bind(back);
         let access = Kind::LookUp {
             write: moved.write(),
@@ -309,7 +314,7 @@ impl Translator<'_> {
         match place {
             Place::At(base, 0) => return base,
             Place::At(base, disp) => self.asm.lea(Gpr::Rcx, Mem::at(base, disp)),
-            Place::Literal(va) => self.asm.mov_imm(Gpr::Rcx, va),
+            Place::Literal(va) => self.asm.mov_address(Gpr::Rcx, va),
         }
         Gpr::Rcx
     }

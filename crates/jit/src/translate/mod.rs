@@ -24,6 +24,7 @@ pub mod vfp;
 use crate::asm::{Alu, Asm, Cc, Gpr, Label, Loc, Mem, Width};
 use crate::cache::{EXIT_BEFORE, Op, Site, SiteKind};
 use crate::context::{Layout, PINNED, STATE, Shared, TABLES, fp};
+use crate::moves::Part;
 use crate::tables;
 use crate::thunks::{Thunks, register};
 pub use branch::ends_block;
@@ -32,6 +33,7 @@ use analysis::{Form, Liveness, cond_reads, effects, flag, liveness, moved, writt
 use cold::Cold;
 use flags::Recipe;
 use keep::takes_host_carry;
+pub use memory::NEAR;
 use skep_arm::decode::ItState;
 use skep_arm::insn::{Cond, Decoded, Insn, Reg};
 use std::mem::offset_of;
@@ -401,7 +403,7 @@ impl<'a> Translator<'a> {
     fn prologue(&mut self, count: usize) -> Entries {
         let va = self.request.va | u32::from(self.request.t32);
         let pc = self.shared(offset_of!(Shared, pc));
-        self.asm.mov_imm(pc, va);
+        self.asm.mov_address(pc, va);
         self.asm.jmp_to(self.thunks.leave);
         // Padding up to the checked entry.
         while (self.asm.code.len() as u64) < EXIT_BEFORE {
@@ -414,10 +416,13 @@ impl<'a> Translator<'a> {
         let number = |page| tables::fetch_number(page, window) as i32;
         self.asm
             .alu_imm(Width::B32, Alu::Cmp, page, number(self.request.page));
+        self.asm.note_displacement(Part::Word);
         self.asm.jcc(Cc::Ne, elsewhere);
         self.leave_from(elsewhere, va);
         let direct = self.asm.code.len();
         if let Some(next) = self.request.next_page {
+            // Which page follows depends on the address.
+            self.asm.movable = false;
             let index = (self.request.va >> 12).wrapping_add(1) & 0xf_ffff;
             let page = Mem::at(TABLES, tables::EXECUTE + index as i32 * 4);
             self.asm.alu_imm(Width::B32, Alu::Cmp, page, number(next));
@@ -586,6 +591,7 @@ impl<'a> Translator<'a> {
         self.settle_flags(flag::ALL);
         let op = self.op(decoded);
         self.asm.mov_imm(Gpr::Rax, op);
+        self.asm.note(Part::Op);
         self.asm.alu(Width::B32, Alu::Xor, Gpr::Rcx, Gpr::Rcx);
         self.asm.call_to(self.thunks.slow);
         self.form = Form::None;
@@ -639,7 +645,7 @@ impl<'a> Translator<'a> {
     fn get(&mut self, to: Gpr, reg: Reg) {
         if reg.is_pc() {
             let value = self.pc_value();
-            self.asm.mov_imm(to, value);
+            self.asm.mov_address(to, value);
         } else {
             let loc = self.loc(reg);
             if loc != Loc::Reg(to) {

@@ -5,6 +5,7 @@ mod golden;
 
 use super::*;
 use crate::cache::{Site, SiteKind};
+use crate::moves::{Move, zone};
 use crate::tables::{EXECUTE, READ, UNALIGNED, WINDOW, WRITE};
 use iced_x86::{
     Code, Decoder, DecoderOptions, FlowControl, InstructionInfoFactory, MemorySize, Mnemonic,
@@ -121,9 +122,20 @@ fn translate_into(
     halfword: &dyn Fn(usize) -> u16,
     request: Request,
 ) -> Option<Entries> {
-    asm.restart(ORIGIN);
-    let (source, mut ops) = (Source { halfword }, Vec::new());
-    Translator::new(asm, layout(), thunks(), &mut ops, source, request, buffers).translate()
+    translate_behind(&mut Vec::new(), asm, buffers, halfword, request)
+}
+
+/// Translates a block, behind others that have left these instructions for the interpreter.
+fn translate_behind(
+    ops: &mut Vec<Op>,
+    asm: &mut Asm,
+    buffers: &mut Buffers,
+    halfword: &dyn Fn(usize) -> u16,
+    request: Request,
+) -> Option<Entries> {
+    asm.restart(ORIGIN + u64::from(request.offset));
+    let source = Source { halfword };
+    Translator::new(asm, layout(), thunks(), ops, source, request, buffers).translate()
 }
 
 fn translate(
@@ -400,6 +412,61 @@ fn generated_code_reaches_memory_through_the_tables_only() {
     );
     assert!(accesses > 10_000 && windows > 5000, "{accesses}, {windows}");
     assert!(calculations > 1000, "{calculations}");
+}
+
+/// Blocks of random instructions are the same as those that are translated at another address, once
+/// they are moved there.
+#[test]
+fn a_block_that_is_moved_is_what_is_translated_there() {
+    let mut random = Random(3);
+    let (mut moved, mut unmovable, mut fixes) = (0, 0, 0);
+    let mut buffers = Buffers::default();
+    let (mut here, mut there) = (Asm::new(0), Asm::new(0));
+    for round in 0..64 {
+        let t32 = round % 2 == 1;
+        let bytes = page(&mut random, t32);
+        let halfword = |at: usize| {
+            let byte = |at: usize| u16::from(bytes.get(at).copied().unwrap_or(0));
+            byte(at) | byte(at + 1) << 8
+        };
+        for at in (0..0x1000).step_by(if t32 { 6 } else { 12 }) {
+            let mut place = || random.next() as u32 & 0xffff_f000 | at;
+            let (from, to) = (place(), place());
+            if zone(from).is_none() || zone(from) != zone(to) {
+                continue;
+            }
+            let request = |va, offset| Request {
+                offset,
+                alone: round % 4 < 2,
+                window: round % 8 < 4,
+                count: round % 16 < 8,
+                ..request(va, t32)
+            };
+            let (mut ops_here, mut ops_there) = (Vec::new(), Vec::new());
+            let (a, b) = (request(from, 0x1000), request(to, 0x7_3450));
+            let first = translate_behind(&mut ops_here, &mut here, &mut buffers, &halfword, a);
+            if first.is_none() || !here.movable {
+                unmovable += usize::from(first.is_some());
+                continue;
+            }
+            let ops = ops_here.len() as u32;
+            ops_there.clone_from(&ops_here);
+            translate_behind(&mut ops_there, &mut there, &mut buffers, &halfword, b)
+                .expect("it could be translated elsewhere");
+            let by = Move {
+                pages: (to >> 12).wrapping_sub(from >> 12),
+                host: b.offset - a.offset,
+                ops,
+            };
+            by.apply(&mut here.code, &here.fixes);
+            assert!(here.code == there.code, "{from:#x} to {to:#x}, {round}");
+            moved += 1;
+            fixes += here.fixes.len();
+        }
+    }
+    assert!(moved > 10_000, "{moved}, and {unmovable} not");
+    assert!(unmovable < moved / 50, "{unmovable} of {moved}");
+    assert!(fixes > moved * 10, "{fixes}");
 }
 
 /// Asserts that all that may raise floating-point exceptions is in one of the sites. Returns how many
