@@ -753,6 +753,13 @@ impl Asm {
         self.vex((1, u8::from(double)), false, opcode, dst, a, b.into());
     }
 
+    /// `vpbroadcast` (AVX2): all elements of a vector of `1 << size` bytes (1, 2 or 4) each are the first one
+    /// of another, or what is in memory.
+    pub fn broadcast(&mut self, size: u8, dst: Xmm, src: impl Into<XmmLoc>) {
+        let opcode = [0x78, 0x79, 0x58][usize::from(size % 3)];
+        self.vex((2, 1), false, opcode, dst, Xmm(0), src.into());
+    }
+
     /// An instruction with a VEX prefix, by its map and the number of its other prefix.
     fn vex(&mut self, (map, pp): (u8, u8), w: bool, opcode: u8, dst: Xmm, a: Xmm, b: XmmLoc) {
         let low = |reg: Gpr| gpr(reg as u8 & 7);

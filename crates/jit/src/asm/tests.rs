@@ -682,6 +682,20 @@ fn fused_multiplications() {
 }
 
 #[test]
+fn broadcasts() {
+    let mut checker = Checker::new();
+    for (size, letter, memory) in [(0, 'b', "byte"), (1, 'w', "word"), (2, 'd', "dword")] {
+        for dst in 0..16 {
+            for src in checker.vectors() {
+                let text = vector(memory, src);
+                let wanted = format!("vpbroadcast{letter} xmm{dst}, {text}");
+                checker.check(&wanted, |asm| asm.broadcast(size, Xmm(dst), src));
+            }
+        }
+    }
+}
+
+#[test]
 fn instructions_with_three_operands() {
     let mut checker = Checker::new();
     for (opcode, mnemonic) in [(0x54, "vandp"), (0x58, "vaddp")] {

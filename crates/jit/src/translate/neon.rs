@@ -311,6 +311,10 @@ impl Translator<'_> {
 
     /// All elements of X0 are what is in the low bits of EAX.
     fn replicate(&mut self, size: u8) {
+        if self.request.avx2 {
+            self.asm.sse_gpr(P66, false, op::FROM_GPR, X0.0, Gpr::Rax);
+            return self.asm.broadcast(size, X0, X0);
+        }
         match size {
             0 => {
                 self.asm.load_zx(B8, Gpr::Rax, Gpr::Rax);
@@ -336,6 +340,9 @@ impl Translator<'_> {
     fn broadcast(&mut self, to: Xmm, size: u8, m: u8, index: u8) {
         let mut from = self.fp(true, m);
         from.disp += i32::from(index) << size;
+        if self.request.avx2 {
+            return self.asm.broadcast(size, to, from);
+        }
         match size {
             0 => self.asm.load_zx(B8, Gpr::Rax, from),
             1 => self.asm.load_zx(B16, Gpr::Rax, from),

@@ -29,7 +29,7 @@ impl Translator<'_> {
                 self.check_fp();
                 self.vector_load(X1, false, n);
                 self.vector_load(X2, false, m);
-                self.long_result(operation, unsigned, size, d)?;
+                self.long_result(operation, unsigned, size, d, false)?;
             }
             Simd::LongScalar {
                 op:
@@ -49,7 +49,7 @@ impl Translator<'_> {
                 self.check_fp();
                 self.broadcast(X2, size, m, index);
                 self.vector_load(X1, false, n);
-                self.long_result(operation, unsigned, size, d)?;
+                self.long_result(operation, unsigned, size, d, true)?;
             }
             Simd::HighNarrow {
                 subtract,
@@ -79,8 +79,15 @@ impl Translator<'_> {
         Some(())
     }
 
-    /// The operands are in the lower halves of X1 and X2.
-    fn long_result(&mut self, operation: LongOp, unsigned: bool, size: u8, d: u8) -> Option<()> {
+    /// The operands are in the lower halves of X1 and X2; those in X2 are all the same if `scalar`.
+    fn long_result(
+        &mut self,
+        operation: LongOp,
+        unsigned: bool,
+        size: u8,
+        d: u8,
+        scalar: bool,
+    ) -> Option<()> {
         let wide = size + 1;
         let doubles = matches!(
             operation,
@@ -99,7 +106,10 @@ impl Translator<'_> {
             }
             _ => {
                 self.lengthen(X1, unsigned, size);
-                self.lengthen(X2, unsigned, size);
+                // Products of doublewords are those of their lower halves.
+                if !(scalar && size == 2) {
+                    self.lengthen(X2, unsigned, size);
+                }
                 match (size, unsigned) {
                     // PMULUDQ.
                     (2, true) => self.sse(0xf4, X1, X2),
