@@ -32,6 +32,7 @@ use cache::{Cache, Key, Op};
 use context::{JUMPS, Jump, Layout, Leave, NO_TARGET, Shared, fp};
 use copies::Original;
 use listing::Listing;
+use mxcsr::Mxcsr;
 use skep_arm::decode::{self, ItState, rows};
 use skep_arm::state::{CpuState, Exclusive, psr};
 use skep_interp::tlb::Context;
@@ -175,6 +176,7 @@ struct Engine<M: Machine> {
     thunks: Thunks,
     layout: Layout,
     host: u64,
+    mxcsr: Mxcsr,
     /// What the last instruction of the interpreter's ended with.
     step: Step,
     /// The number of instructions with which the budget is used up.
@@ -294,6 +296,7 @@ where
             thunks: Thunks::default(),
             layout: Layout::default(),
             host,
+            mxcsr: Mxcsr::new(),
             step: Step::Next,
             end: 0,
             asm: Asm::new(0),
@@ -391,7 +394,7 @@ where
         let engine: *mut Engine<M> = &raw mut *self.engine;
         let asked = fault::Asked::new(engine.cast(), Engine::<M>::answer_fault);
         let exit = self.engine.run(budget);
-        mxcsr::disarm();
+        self.engine.mxcsr.disarm();
         drop(asked);
         self.engine.vcpu.core().leave();
         exit
@@ -528,7 +531,7 @@ where
     /// Has the host raise floating-point exceptions where the interpreter is needed.
     fn arm(&mut self) {
         if self.shared.fp != fp::OFF {
-            mxcsr::arm(self.vcpu.core().state.simd.fpscr);
+            self.mxcsr.arm(self.vcpu.core().state.simd.fpscr);
         }
     }
 

@@ -7,7 +7,7 @@
 //! anything that FPSCR has not.
 
 use std::arch::asm;
-use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// All exceptions masked, none raised, rounding to nearest: what Rust expects.
 const USUAL: u32 = 0x1f80;
@@ -18,30 +18,48 @@ const INEXACT_MASKED: u32 = 1 << 12;
 /// FPSCR.IXC.
 const IXC: u32 = 1 << 4;
 
-thread_local! {
-    /// What the thread's register was last set to, but for what was raised since: to read it takes
-    /// longer than all else that is done between two blocks.
-    static SET: Cell<u32> = const { Cell::new(USUAL) };
+/// How often the handler has set the register of some thread to what the engine does not know.
+static CHANGED: AtomicU32 = AtomicU32::new(0);
+
+/// The register of the thread that executes an engine, as the engine has set it.
+pub struct Mxcsr {
+    /// What it was set to, but for what was raised since: to read it takes longer than all else that is
+    /// done between two blocks.
+    set: u32,
+    /// [`CHANGED`] then.
+    changed: u32,
 }
 
-fn write(value: u32) {
-    if SET.replace(value) == value {
-        return;
+impl Mxcsr {
+    /// As Rust has it.
+    pub fn new() -> Self {
+        Mxcsr {
+            set: USUAL,
+            changed: CHANGED.load(Relaxed),
+        }
     }
-    // SAFETY: the value is one that the processor accepts. Between `arm` and `disarm` what the
-    // compiler makes of Rust may raise exceptions: the handler masks them, and it goes on as ever.
-    unsafe { asm!("ldmxcsr [{}]", in(reg) &raw const value, options(nostack)) };
-}
 
-/// Has exceptions raised as generated code needs it, with FPSCR as it is now.
-pub fn arm(fpscr: u32) {
-    let wanted = if fpscr & IXC != 0 { INEXACT_MASKED } else { 0 };
-    write(wanted);
-}
+    /// Has exceptions raised as generated code needs it, with FPSCR as it is now.
+    pub fn arm(&mut self, fpscr: u32) {
+        self.write(if fpscr & IXC != 0 { INEXACT_MASKED } else { 0 });
+    }
 
-/// The opposite.
-pub fn disarm() {
-    write(USUAL);
+    /// The opposite.
+    pub fn disarm(&mut self) {
+        self.write(USUAL);
+    }
+
+    #[inline(always)]
+    fn write(&mut self, value: u32) {
+        let changed = CHANGED.load(Relaxed);
+        if self.set == value && self.changed == changed {
+            return;
+        }
+        (self.set, self.changed) = (value, changed);
+        // SAFETY: the value is one that the processor accepts. Between `arm` and `disarm` what the
+        // compiler makes of Rust may raise exceptions: the handler masks them, and it goes on as ever.
+        unsafe { asm!("ldmxcsr [{}]", in(reg) &raw const value, options(nostack)) };
+    }
 }
 
 /// The register of a thread that an exception stopped in generated code, for what comes instead.
@@ -51,7 +69,6 @@ pub fn without_raised(value: u32) -> u32 {
 
 /// The register of one that was stopped elsewhere, and is to go on.
 pub fn masked(value: u32) -> u32 {
-    let value = value & !RAISED | USUAL;
-    SET.set(value);
-    value
+    CHANGED.fetch_add(1, Relaxed);
+    value & !RAISED | USUAL
 }
