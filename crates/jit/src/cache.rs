@@ -64,6 +64,8 @@ impl Key {
 /// A translated block.
 #[derive(Clone, Copy, Debug)]
 pub struct Block {
+    /// Address of its first byte.
+    pub begin: u64,
     /// Address of the entry that checks that the page is still mapped where the block is.
     pub checked: u64,
     /// Address of the entry for jumps from the same page.
@@ -299,6 +301,7 @@ impl Cache {
             ..site
         }));
         let block = Block {
+            begin: origin,
             checked: origin + checked as u64,
             direct: origin + direct as u64,
         };
@@ -316,11 +319,6 @@ impl Cache {
             self.redirect(dead.direct, block.direct);
         }
         block
-    }
-
-    /// How many sites there are.
-    pub fn site_count(&self) -> usize {
-        self.sites.len()
     }
 
     /// The site that an address is in, and its number.

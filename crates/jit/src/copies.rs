@@ -1,5 +1,6 @@
 //! Blocks of programs, kept so that they can be copied for another address: see [`crate::moves`].
 
+use crate::asm::Asm;
 use crate::cache::{Cache, Key, NumberMap, Op, Site};
 use crate::moves::{Fix, Move};
 use std::ops::Range;
@@ -20,7 +21,7 @@ pub struct Original {
     /// The numbers of its sites.
     pub sites: Range<usize>,
     /// Which of the fixes are its own.
-    pub fixes: Range<usize>,
+    fixes: Range<usize>,
 }
 
 /// The blocks that can be copied.
@@ -34,14 +35,14 @@ pub struct Copies {
 
 impl Copies {
     /// Keeps the fixes of a block.
-    pub fn add_fixes(&mut self, fixes: &[Fix]) -> Range<usize> {
+    fn add_fixes(&mut self, fixes: &[Fix]) -> Range<usize> {
         let begin = self.fixes.len();
         self.fixes.extend(fixes);
         begin..self.fixes.len()
     }
 
     /// Keeps a block, unless its address is one that none is copied from.
-    pub fn keep(&mut self, key: Key, original: Original) {
+    fn keep(&mut self, key: Key, original: Original) {
         if let Some(key) = key.anywhere() {
             self.originals.insert(key, original);
         }
@@ -66,7 +67,49 @@ impl Copies {
     }
 }
 
+/// How much there is in a cache: where the next block begins.
+#[derive(Clone, Copy, Debug)]
+pub struct End {
+    /// Bytes of code.
+    pub code: usize,
+    /// Instructions for the interpreter.
+    pub ops: usize,
+    /// Sites.
+    pub sites: usize,
+}
+
 impl Cache {
+    /// How much there is.
+    pub fn end(&self) -> End {
+        End {
+            code: self.used(),
+            ops: self.ops.len(),
+            sites: self.sites.len(),
+        }
+    }
+
+    /// Keeps the block that was added last, to be copied; the cache ended at `begin` before it.
+    pub fn keep(
+        &mut self,
+        key: Key,
+        va: u32,
+        guest_len: u32,
+        entries: (usize, usize),
+        begin: End,
+        asm: &Asm,
+    ) {
+        let original = Original {
+            va,
+            guest_len,
+            code: begin.code..begin.code + asm.code.len(),
+            entries,
+            ops: begin.ops..self.ops.len(),
+            sites: begin.sites..self.sites.len(),
+            fixes: self.copies.add_fixes(&asm.fixes),
+        };
+        self.copies.keep(key, original);
+    }
+
     /// Copies the code of a block for another address, to `code`, and what belongs to it. None if it is
     /// not as it was translated.
     pub fn copy(&mut self, original: &Original, va: u32, code: &mut Vec<u8>) -> Option<Vec<Site>> {

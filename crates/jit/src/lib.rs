@@ -12,10 +12,12 @@
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 
 pub mod asm;
+mod blocks;
 mod cache;
 mod context;
 mod copies;
 mod fault;
+mod handover;
 mod jumps;
 mod known;
 mod listing;
@@ -28,23 +30,22 @@ mod translate;
 mod window;
 
 use asm::Asm;
-use cache::{Cache, Key, Op};
+use blocks::{HEAT, Heat};
+use cache::{Cache, Key};
 use context::{JUMPS, Jump, Layout, Leave, NO_TARGET, Shared, fp};
-use copies::Original;
 use listing::Listing;
 use mxcsr::Mxcsr;
-use skep_arm::decode::{self, ItState, rows};
+use skep_arm::decode::rows;
 use skep_arm::state::{CpuState, Exclusive, psr};
-use skep_interp::tlb::Context;
 use skep_interp::{Cluster, DirectMemory, Exit, Machine, Raised, Step, control};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::sync::Arc;
-use tables::{Tables, fetch_number};
+use tables::Tables;
 use thunks::Thunks;
-use translate::{Buffers, Request, Source, Translator};
+use translate::Buffers;
 
 /// Memory that generated code reads and writes by its host address.
 ///
@@ -210,24 +211,11 @@ struct Engine<M: Machine> {
     panic: Option<Box<dyn Any + Send>>,
 }
 
-const HEAT: usize = 1 << 16;
 /// Ticks after which floating point that raised many exceptions of the host has another chance.
 const CHANCES: u64 = 64;
 
-/// Bytes that an instruction accesses at most, of those that look up two pages: 16 registers.
-const LONGEST_ACCESS: u32 = 64;
-
 /// Decoded instructions that the interpreter keeps: of code that is not translated yet.
 const INTERPRETED: usize = 1 << 15;
-
-/// One block at a time is counted of those that share a place: code that runs once through a lot of
-/// memory stays cold.
-#[derive(Clone, Copy, Default)]
-struct Heat {
-    /// The halfword of direct memory that the block begins at.
-    block: u32,
-    times: u8,
-}
 
 impl<M: Machine> Vcpu<M>
 where
@@ -661,408 +649,5 @@ where
         }
         self.shared.flags = translate::flags::from_psr(cpsr);
         self.shared.fp = fp::of(&core.state);
-    }
-
-    /// Executes an instruction that generated code has no template for, or whose access takes the
-    /// slow path; `va` is the address accessed, if there is one. See [`thunks::assemble`] for what it
-    /// returns.
-    extern "sysv64" fn interpret_one(engine: *mut Self, number: u32, va: u32) -> u64 {
-        // SAFETY: generated code passes the engine that it was assembled for, which waits in `call`
-        // and holds no reference meanwhile.
-        let engine = unsafe { &mut *engine };
-        // Generated code has no frames that a panic could unwind: it goes around them.
-        let next = match catch_unwind(AssertUnwindSafe(|| Self::interpret(engine, number, va))) {
-            Ok(next) => next,
-            Err(panic) => {
-                engine.panic = Some(panic);
-                thunks::STEP
-            }
-        };
-        engine.arm();
-        next
-    }
-
-    fn interpret(engine: &mut Self, number: u32, va: u32) -> u64 {
-        let Some(op) = engine.cache.ops.get(number as usize).copied() else {
-            return thunks::BEHIND;
-        };
-        engine.pack();
-        engine.handed_over += 1;
-        if let Some(count) = engine
-            .handed_over_by_row
-            .get_mut(usize::from(op.decoded.row))
-        {
-            *count += 1;
-        }
-        let core = engine.vcpu.core();
-        core.pc = op.pc;
-        core.state.regs[15] = op.pc.wrapping_add(if op.t32 { 4 } else { 8 });
-        let it = ItState(op.it);
-        if it.in_block() {
-            core.state.set_it_state(it.advance());
-        }
-        if engine.config.count {
-            // For what looks at the count.
-            core.stats.instructions = engine.shared.instructions - u64::from(op.after);
-        } else {
-            engine.shared.instructions += 1 + u64::from(op.before);
-            core.stats.instructions = engine.shared.instructions;
-        }
-        let context = core.tlb.data;
-        let mut step = core.execute(&op.decoded);
-        if step == Step::Next && core.tlb.data != context {
-            // Another context's tables are to be used from now on.
-            step = core.resync(op.decoded.len);
-        }
-        if step == Step::Next {
-            if it.in_block() {
-                core.state.set_it_state(ItState(0));
-            }
-            engine.unpack();
-            engine.forget();
-            engine.remember_accessed(va);
-            return thunks::BEHIND;
-        }
-        if step == Step::Jump && engine.goes_on(&op) {
-            return thunks::BEHIND;
-        }
-        let core = engine.vcpu.core();
-        if engine.config.count {
-            engine.shared.instructions -= u64::from(op.after);
-        }
-        core.stats.instructions = engine.shared.instructions;
-        if it.in_block() && (step == Step::Raise || core.repeats(step)) {
-            core.state.set_it_state(it);
-        }
-        core.state.regs[15] = match step {
-            Step::Raise => op.pc,
-            Step::Next | Step::Jump | Step::Exit => core.next_pc,
-        };
-        if step == Step::Raise {
-            step = Step::Jump;
-            if let Some(exit) = core.deliver() {
-                core.exit = Some(exit);
-                step = Step::Exit;
-            }
-        }
-        let next = (step == Step::Jump)
-            .then(|| engine.block_behind())
-            .flatten();
-        engine.unpack();
-        engine.step = step;
-        next.unwrap_or(thunks::STEP)
-    }
-
-    /// The block at the PC behind an exception, or a return from one, if it is known and nothing else is
-    /// to be done first.
-    fn block_behind(&mut self) -> Option<u64> {
-        let core = self.vcpu.core();
-        let cpsr = core.state.cpsr;
-        if core.control.flags() != 0
-            || core.stats.instructions >= self.end
-            || cpsr & (psr::IT | psr::E) != 0
-        {
-            return None;
-        }
-        let target = core.state.regs[15] | u32::from(cpsr & psr::T != 0);
-        let strict = core.state.strict_alignment();
-        self.tables.strict = strict;
-        self.shared.strict_alignment = u8::from(strict);
-        self.forget();
-        let code = self.jump_to(target)?;
-        let context = self.vcpu.core().tlb.data;
-        self.shared.tables = self.tables.enter(context);
-        self.window = self.tables.has_window(context);
-        Some(code)
-    }
-
-    /// Makes the tables' entries of the pages that an instruction accessed at an address, if it is not 0.
-    fn remember_accessed(&mut self, va: u32) {
-        let last = va.wrapping_add(LONGEST_ACCESS - 1);
-        let pages = match va {
-            0 => &[][..],
-            _ if (va ^ last) >> 12 == 0 => &[va],
-            _ => &[va, last],
-        };
-        for &va in pages {
-            let core = self.vcpu.core();
-            let context = core.tlb.data;
-            if let Some(page) = core.tlb.page(context, va) {
-                self.fill(context, va, &page);
-            }
-        }
-    }
-
-    /// Whether generated code can go on behind an instruction that changed what was derived from the
-    /// state, such as the context: nothing asks for attention, and the next instruction is still
-    /// where it was.
-    fn goes_on(&mut self, op: &Op) -> bool {
-        let core = self.vcpu.core();
-        let next = op.pc.wrapping_add(u32::from(op.decoded.len));
-        let same_state = core.state.cpsr & psr::E == 0
-            && (core.state.cpsr & psr::T != 0) == op.t32
-            && !ItState(op.it).in_block();
-        if core.next_pc != next
-            || (next ^ op.pc) & !0xfff != 0
-            || !same_state
-            // Nothing is translated behind a branch, wherever it leads.
-            || translate::ends_block(&op.decoded.insn)
-            || core.control.flags() != 0
-        {
-            return false;
-        }
-        let Ok(offset) = core.locate_code(next) else {
-            // The exception is raised again where it belongs.
-            core.raised = None;
-            return false;
-        };
-        if (offset / 4096) as u32 != op.page {
-            return false;
-        }
-        self.forget();
-        self.tables.strict = self.vcpu.core().state.strict_alignment();
-        if self.has_window() != self.window {
-            return false;
-        }
-        self.unpack();
-        let core = self.vcpu.core();
-        self.shared.strict_alignment = u8::from(core.state.strict_alignment());
-        let (fetch, data) = (core.tlb.fetch, core.tlb.data);
-        self.allow_execution(fetch, next, offset);
-        self.shared.tables = self.tables.enter(data);
-        true
-    }
-
-    /// The checked entry of the block at the PC, translated if it was reached often enough. None:
-    /// interpret it.
-    fn block_at_pc(&mut self) -> Result<Option<u64>, Raised> {
-        let window = self.has_window();
-        let core = self.vcpu.core();
-        let va = core.state.regs[15];
-        let t32 = core.state.cpsr & psr::T != 0;
-        let offset = core.locate_code(va)?;
-        let context = core.tlb.fetch;
-        let key = Key::new(offset, va, t32, window);
-        // A T32 instruction may end in the next page, wherever that is.
-        let next = if t32 && va & 0xfff == 0xffe {
-            let first = core.machine.memory().load16(offset);
-            decode::t32_is_wide(first)
-                .then(|| core.locate_code(va.wrapping_add(2)))
-                .transpose()?
-        } else {
-            None
-        };
-        let next_page = next.map(|offset| (offset / 4096) as u32);
-        let next_known = next.is_none_or(|offset| self.know_page(offset));
-        if self.know_page(offset)
-            && next_known
-            && let Some(block) = self.cache.find(key, next_page)
-        {
-            self.allow_execution(context, va, offset);
-            if let Some(next) = next {
-                self.allow_execution(context, va.wrapping_add(2), next);
-            } else {
-                self.note_jump(
-                    va | u32::from(t32),
-                    fetch_number((offset / 4096) as u32, window),
-                    block.checked,
-                );
-            }
-            return Ok(Some(block.checked));
-        }
-        let hash = (offset >> 1 ^ offset >> 15) % HEAT;
-        if let Some(heat) = self.heat.get_mut(hash) {
-            let block = (offset >> 1) as u32;
-            if heat.block != block {
-                *heat = Heat { block, times: 0 };
-            }
-            heat.times = heat.times.saturating_add(1);
-            if heat.times < self.config.threshold {
-                return Ok(None);
-            }
-        }
-        let code = self.translate(va, offset, next, t32, window);
-        if let Some(code) = code {
-            self.allow_execution(context, va, offset);
-            if let Some(next) = next {
-                self.allow_execution(context, va.wrapping_add(2), next);
-            } else {
-                self.note_jump(
-                    va | u32::from(t32),
-                    fetch_number((offset / 4096) as u32, window),
-                    code,
-                );
-            }
-        }
-        Ok(code)
-    }
-
-    /// Notes that the page at an offset of direct memory holds code; true if that was known.
-    fn know_page(&mut self, offset: usize) -> bool {
-        let page = (offset / 4096) as u32;
-        let core = self.vcpu.core();
-        if self
-            .cache
-            .knows_page(page, core.machine.code().generation(offset))
-        {
-            return true;
-        }
-        let generation = core.begin_code(offset);
-        self.cache.note_page(page, generation);
-        self.forget_dropped_jumps();
-        false
-    }
-
-    /// Sees to it that the tables have the page of code.
-    fn allow_execution(&mut self, context: Context, va: u32, offset: usize) {
-        self.tables.enter(context);
-        let number = fetch_number((offset / 4096) as u32, self.tables.has_window(context));
-        if !self.tables.executes(context, va, number) {
-            let core = self.vcpu.core();
-            if let Some(page) = core.tlb.page(context, va) {
-                self.fill(context, va, &page);
-            }
-        }
-    }
-
-    fn translate(
-        &mut self,
-        va: u32,
-        offset: usize,
-        next: Option<usize>,
-        t32: bool,
-        window: bool,
-    ) -> Option<u64> {
-        if self.cache.is_full() {
-            self.cache.clear();
-            self.forget_jumps();
-            // What filled it may never be reached again: it has to prove itself anew.
-            self.heat.fill(Heat::default());
-        }
-        let page = (offset / 4096) as u32;
-        let machine = self.vcpu.core().machine.clone();
-        self.know_page(offset);
-        let key = Key::new(offset, va, t32, window);
-        if next.is_none()
-            && let Some(code) = self.copy(key, va, page, t32)
-        {
-            return Some(code);
-        }
-        let first = (self.cache.ops.len(), self.cache.site_count());
-        if let Some(next) = next {
-            self.know_page(next);
-        }
-        // Lines are marked before they are read, so that no write goes unnoticed.
-        let halfword = |at: usize| {
-            let at = match next {
-                Some(next) if at >= 0x1000 => next,
-                _ => (offset & !0xfff) + at,
-            };
-            machine.code().mark(at, 2);
-            machine.memory().load16(at)
-        };
-        self.asm.restart(self.cache.next());
-        let request = Request {
-            va,
-            t32,
-            page,
-            next_page: next.map(|offset| (offset / 4096) as u32),
-            offset: (self.cache.next() - self.cache.memory.origin()) as u32,
-            alone: self.vcpu.core().cluster.alone(),
-            fma: self.fma,
-            sse41: self.sse41,
-            avx2: self.avx2,
-            count: self.config.count,
-            window,
-        };
-        let translator = Translator::new(
-            &mut self.asm,
-            self.layout,
-            self.thunks,
-            &mut self.cache.ops,
-            Source {
-                halfword: &halfword,
-            },
-            request,
-            &mut self.buffers,
-        );
-        let entries = translator.translate()?;
-        self.translated_instructions += entries.count as u64;
-        let unchanged = |offset: usize| {
-            let generation = machine.code().generation(offset);
-            self.cache.knows_page((offset / 4096) as u32, generation)
-        };
-        if !unchanged(offset) || !next.is_none_or(unchanged) {
-            // Written meanwhile.
-            return None;
-        }
-        let at = (entries.checked, entries.direct);
-        let sites = self.buffers.sites(&self.asm);
-        let start = self.cache.used();
-        let block = self.cache.add(key, page, &self.asm, at, sites);
-        let steps = self.buffers.steps();
-        let guest_len = steps.iter().map(|step| u32::from(step.decoded.len)).sum();
-        if self.asm.movable && !self.vcpu.core().state.privileged() {
-            let fixes = self.cache.copies.add_fixes(&self.asm.fixes);
-            let original = Original {
-                va,
-                guest_len,
-                code: start..start + self.asm.code.len(),
-                entries: at,
-                ops: first.0..self.cache.ops.len(),
-                sites: first.1..self.cache.site_count(),
-                fixes,
-            };
-            self.cache.copies.keep(key, original);
-        }
-        if let Some(next) = request.next_page {
-            self.cache.add_second_page(key, block, next);
-        }
-        if let Some(observer) = &mut self.observer {
-            let address = block.checked - entries.checked as u64;
-            observer(&Translated {
-                va,
-                guest_len,
-                t32,
-                address,
-                host_len: self.asm.code.len(),
-                listing: Some(Listing {
-                    code: &self.asm.code,
-                    origin: address,
-                    entries,
-                    steps,
-                    marks: self.buffers.marks(),
-                    va,
-                    layout: self.layout,
-                    thunks: self.thunks,
-                }),
-            });
-        }
-        Some(block.checked)
-    }
-
-    /// Copies the block of the same code at another address.
-    fn copy(&mut self, key: Key, va: u32, page: u32, t32: bool) -> Option<u64> {
-        let original = self.cache.copies.find(key)?.clone();
-        self.asm.restart(self.cache.next());
-        let Some(sites) = self.cache.copy(&original, va, &mut self.asm.code) else {
-            // The next one is to be copied from what is translated now.
-            self.cache.copies.forget(key);
-            return None;
-        };
-        let (at, sites) = (original.entries, sites.into_iter());
-        let block = self.cache.add(key, page, &self.asm, at, sites);
-        self.copied += 1;
-        if let Some(observer) = &mut self.observer {
-            observer(&Translated {
-                va,
-                guest_len: original.guest_len,
-                t32,
-                address: block.checked - at.0 as u64,
-                host_len: self.asm.code.len(),
-                listing: None,
-            });
-        }
-        Some(block.checked)
     }
 }

@@ -153,6 +153,11 @@ impl Bench {
                 return None;
             }
         };
+        if case.storm && matches!(exit, Exit::Stuck(_)) {
+            // After how many exceptions depends on where fast interrupts came between them.
+            tally.endless += 1;
+            return None;
+        }
         let after = vcpu.stats();
         tally.programs += 1;
         tally.instructions += after.instructions - before.instructions;
