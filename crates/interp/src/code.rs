@@ -9,6 +9,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, fence};
 /// Size of a page in bytes.
 pub const PAGE: usize = 4096;
 const LINE_SHIFT: u32 = 6;
+/// Bytes that are noted together.
+pub const LINE: usize = 1 << LINE_SHIFT;
 
 /// For each 4 KiB page of direct memory, which of its 64-byte lines hold code that some vCPU has
 /// decoded, and a generation that changes when one of them is written.

@@ -7,8 +7,10 @@ use crate::translate::{Entries, Request, Source, Translator};
 use crate::{Engine, HostMemory, Translated};
 use skep_arm::decode;
 use skep_arm::state::psr;
+use skep_interp::code::LINE;
 use skep_interp::tlb::Context;
 use skep_interp::{DirectMemory, Machine, Raised};
+use std::cell::Cell;
 
 /// Places that blocks which are not translated share.
 pub const HEAT: usize = 1 << 16;
@@ -176,12 +178,16 @@ where
         }
         let machine = self.vcpu.core().machine.clone();
         // Lines are marked before they are read, so that no write goes unnoticed.
+        let marked = Cell::new(None);
         let halfword = |at: usize| {
             let at = match place.next {
                 Some(next) if at >= 0x1000 => next,
                 _ => (place.offset & !0xfff) + at,
             };
-            machine.code().mark(at, 2);
+            let line = Some(at / LINE);
+            if marked.replace(line) != line {
+                machine.code().mark(at, 2);
+            }
             machine.memory().load16(at)
         };
         let begin = self.cache.end();
@@ -225,7 +231,7 @@ where
         let (key, page) = (place.key(), place.page());
         let block = self.cache.add(key, page, &self.asm, at, sites);
         let steps = self.buffers.steps();
-        let guest_len = steps.iter().map(|step| u32::from(step.decoded.len)).sum();
+        let guest_len = steps.iter().map(|step| u16::from(step.decoded.len)).sum();
         if self.asm.movable && !self.vcpu.core().state.privileged() {
             self.cache
                 .keep(key, place.va, guest_len, at, begin, &self.asm);
@@ -240,7 +246,7 @@ where
     /// Copies the block of the same code at another address.
     fn copy(&mut self, place: &Place) -> Option<u64> {
         let key = place.key();
-        let original = self.cache.copies.find(key)?.clone();
+        let original = self.cache.copies.find(key)?;
         self.asm.restart(self.cache.next());
         let code = &mut self.asm.code;
         let Some(sites) = self.cache.copy(&original, place.va, code) else {
@@ -248,7 +254,7 @@ where
             self.cache.copies.forget(key);
             return None;
         };
-        let (at, sites) = (original.entries, sites.into_iter());
+        let (at, sites) = (original.entries(), sites.into_iter());
         let block = self.cache.add(key, place.page(), &self.asm, at, sites);
         self.copied += 1;
         self.show(place, block, original.guest_len, None);
@@ -256,7 +262,7 @@ where
     }
 
     /// Shows a block, which the assembler has, to the observer; a translation with its entries.
-    fn show(&mut self, place: &Place, block: Block, guest_len: u32, entries: Option<Entries>) {
+    fn show(&mut self, place: &Place, block: Block, guest_len: u16, entries: Option<Entries>) {
         let Some(observer) = &mut self.observer else {
             return;
         };
@@ -273,7 +279,7 @@ where
         });
         observer(&Translated {
             va: place.va,
-            guest_len,
+            guest_len: guest_len.into(),
             t32: place.t32,
             address,
             host_len: self.asm.code.len(),

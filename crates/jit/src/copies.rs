@@ -5,23 +5,49 @@ use crate::cache::{Cache, Key, NumberMap, Op, Site};
 use crate::moves::{Fix, Move};
 use std::ops::Range;
 
+/// Some of the things that a cache has in their order.
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
+    begin: u32,
+    len: u16,
+}
+
+impl Stretch {
+    /// None if there are more than a block has.
+    fn new(range: Range<usize>) -> Option<Self> {
+        Some(Stretch {
+            begin: u32::try_from(range.start).ok()?,
+            len: u16::try_from(range.len()).ok()?,
+        })
+    }
+
+    fn range(self) -> Range<usize> {
+        let begin = self.begin as usize;
+        begin..begin + usize::from(self.len)
+    }
+}
+
 /// A block that can be copied.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Original {
     /// The guest-virtual address of its first instruction.
-    pub va: u32,
+    va: u32,
     /// Bytes of guest code.
-    pub guest_len: u32,
-    /// Where its code is in code memory.
-    pub code: Range<usize>,
-    /// The offsets of its entries there.
-    pub entries: (usize, usize),
-    /// The numbers of its instructions for the interpreter.
-    pub ops: Range<usize>,
-    /// The numbers of its sites.
-    pub sites: Range<usize>,
-    /// Which of the fixes are its own.
-    fixes: Range<usize>,
+    pub guest_len: u16,
+    /// The offsets of its entries in its code.
+    entries: [u16; 2],
+    code: Stretch,
+    ops: Stretch,
+    sites: Stretch,
+    fixes: Stretch,
+}
+
+impl Original {
+    /// The offsets of its entries in its code.
+    pub fn entries(&self) -> (usize, usize) {
+        let [checked, direct] = self.entries.map(usize::from);
+        (checked, direct)
+    }
 }
 
 /// The blocks that can be copied.
@@ -34,23 +60,9 @@ pub struct Copies {
 }
 
 impl Copies {
-    /// Keeps the fixes of a block.
-    fn add_fixes(&mut self, fixes: &[Fix]) -> Range<usize> {
-        let begin = self.fixes.len();
-        self.fixes.extend(fixes);
-        begin..self.fixes.len()
-    }
-
-    /// Keeps a block, unless its address is one that none is copied from.
-    fn keep(&mut self, key: Key, original: Original) {
-        if let Some(key) = key.anywhere() {
-            self.originals.insert(key, original);
-        }
-    }
-
     /// A block of the same guest code.
-    pub fn find(&self, key: Key) -> Option<&Original> {
-        self.originals.get(&key.anywhere()?)
+    pub fn find(&self, key: Key) -> Option<Original> {
+        self.originals.get(&key.anywhere()?).copied()
     }
 
     /// Forgets the blocks of the guest code of this one.
@@ -88,33 +100,41 @@ impl Cache {
         }
     }
 
-    /// Keeps the block that was added last, to be copied; the cache ended at `begin` before it.
+    /// Keeps the block that was added last, to be copied, unless its address is one that none is copied
+    /// from. The cache ended at `begin` before it.
     pub fn keep(
         &mut self,
         key: Key,
         va: u32,
-        guest_len: u32,
+        guest_len: u16,
         entries: (usize, usize),
         begin: End,
         asm: &Asm,
     ) {
-        let original = Original {
-            va,
-            guest_len,
-            code: begin.code..begin.code + asm.code.len(),
-            entries,
-            ops: begin.ops..self.ops.len(),
-            sites: begin.sites..self.sites.len(),
-            fixes: self.copies.add_fixes(&asm.fixes),
+        let fixes = self.copies.fixes.len();
+        let original = || {
+            Some(Original {
+                va,
+                guest_len,
+                entries: [entries.0.try_into().ok()?, entries.1.try_into().ok()?],
+                code: Stretch::new(begin.code..begin.code + asm.code.len())?,
+                ops: Stretch::new(begin.ops..self.ops.len())?,
+                sites: Stretch::new(begin.sites..self.sites.len())?,
+                fixes: Stretch::new(fixes..fixes + asm.fixes.len())?,
+            })
         };
-        self.copies.keep(key, original);
+        if let (Some(key), Some(original)) = (key.anywhere(), original()) {
+            self.copies.originals.insert(key, original);
+            self.copies.fixes.extend(&asm.fixes);
+        }
     }
 
     /// Copies the code of a block for another address, to `code`, and what belongs to it. None if it is
     /// not as it was translated.
     pub fn copy(&mut self, original: &Original, va: u32, code: &mut Vec<u8>) -> Option<Vec<Site>> {
-        let start = original.code.start as u32;
-        let sites = self.sites.get(original.sites.clone())?;
+        let (code_at, ops_at) = (original.code.range(), original.ops.range());
+        let start = original.code.begin;
+        let sites = self.sites.get(original.sites.range())?;
         if sites.iter().any(Site::is_replaced) {
             return None;
         }
@@ -128,21 +148,21 @@ impl Cache {
                 ..*site
             })
             .collect();
-        code.resize(original.code.len(), 0);
-        self.memory.read(original.code.start, code);
+        code.resize(code_at.len(), 0);
+        self.memory.read(code_at.start, code);
         let pages = (va >> 12).wrapping_sub(original.va >> 12);
         let ops = self.ops.len();
-        for number in original.ops.clone() {
+        for number in ops_at.clone() {
             let op = *self.ops.get(number)?;
             let pc = op.pc.wrapping_add(pages << 12);
             self.ops.push(Op { pc, ..op });
         }
         let by = Move {
             pages,
-            host: (self.used() - original.code.start) as u32,
-            ops: (ops - original.ops.start) as u32,
+            host: (self.used() - code_at.start) as u32,
+            ops: (ops - ops_at.start) as u32,
         };
-        by.apply(code, self.copies.fixes.get(original.fixes.clone())?);
+        by.apply(code, self.copies.fixes.get(original.fixes.range())?);
         Some(sites)
     }
 }
