@@ -2,7 +2,7 @@
 
 use super::steps::{Step, Test};
 use skep_arm::insn::simd::{Simd, Wback};
-use skep_arm::insn::{Cond, DpOp, Index, Insn, Reg, Shift};
+use skep_arm::insn::{Cond, DpOp, Hint, Index, Insn, Reg, Shift};
 
 /// Sets of the flags N, Z, C, V.
 pub mod flag {
@@ -140,6 +140,10 @@ pub fn effects(insn: &Insn) -> Effects {
         | Insn::Parallel { .. }
         | Insn::Sel { .. }
         | Insn::It { .. }
+        | Insn::Hint {
+            op: Hint::Nop | Hint::Dbg,
+            ..
+        }
         | Insn::PldImm { .. }
         | Insn::PldReg { .. } => NOTHING,
         Insn::LdrImm { rt, .. } | Insn::LdrReg { rt, .. } if !rt.is_pc() => ACCESS,
