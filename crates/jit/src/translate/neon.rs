@@ -162,9 +162,10 @@ impl Translator<'_> {
                 index,
             } => {
                 self.check_fp();
+                let product = mul(size)?;
                 self.broadcast(X2, size, m, index);
-                self.vector_load(X1, q, n);
-                self.vector(mul(size)?, X1, X2);
+                let n = self.vector_operand(q, n, X1);
+                self.combine(product, X1, n, X2);
                 self.accumulate(op, q, size, d)?;
             }
             Simd::Unary {
@@ -251,9 +252,18 @@ impl Translator<'_> {
             }
             Simd::VdupCore { q, size, d, rt } if !rt.is_pc() && size <= 2 => {
                 self.check_fp();
-                self.get(Gpr::Rax, rt);
-                self.replicate(size);
-                self.vector_store(X0, q, d);
+                if self.request.avx2 {
+                    let from = super::pinned(rt).unwrap_or(Gpr::Rax);
+                    self.get(from, rt);
+                    let to = self.vector_target(q, d, X0);
+                    self.asm.sse_gpr(P66, false, op::FROM_GPR, to.0, from);
+                    self.asm.broadcast(size, to, to);
+                    self.vector_store(to, q, d);
+                } else {
+                    self.get(Gpr::Rax, rt);
+                    self.replicate(size);
+                    self.vector_store(X0, q, d);
+                }
             }
             Simd::VdupScalar {
                 q,
@@ -263,8 +273,9 @@ impl Translator<'_> {
                 index,
             } => {
                 self.check_fp();
-                self.broadcast(X0, size, m, index);
-                self.vector_store(X0, q, d);
+                let to = self.vector_target(q, d, X0);
+                self.broadcast(to, size, m, index);
+                self.vector_store(to, q, d);
             }
             Simd::Vext { q, d, n, m, index } => {
                 self.check_fp();
@@ -305,16 +316,33 @@ impl Translator<'_> {
         }
     }
 
+    /// `to = a op b`. Uses X5.
+    fn combine(&mut self, operation: Vector, to: Xmm, a: Xmm, b: Xmm) {
+        let Vector { map38, opcode } = operation;
+        if self.request.avx2 {
+            return if map38 {
+                self.asm.fused(opcode, false, to, a, b);
+            } else {
+                self.asm.avx(opcode, true, to, a, b);
+            };
+        }
+        // MOVDQA.
+        let at = if to == b { X5 } else { to };
+        if at != a {
+            self.asm.sse(P66, 0x6f, at, a);
+        }
+        self.vector(operation, at, b);
+        if at != to {
+            self.asm.sse(P66, 0x6f, to, at);
+        }
+    }
+
     fn all_ones(&mut self, to: Xmm) {
         self.asm.sse(P66, op::EQUAL32, to, to);
     }
 
     /// All elements of X0 are what is in the low bits of EAX.
     fn replicate(&mut self, size: u8) {
-        if self.request.avx2 {
-            self.asm.sse_gpr(P66, false, op::FROM_GPR, X0.0, Gpr::Rax);
-            return self.asm.broadcast(size, X0, X0);
-        }
         match size {
             0 => {
                 self.asm.load_zx(B8, Gpr::Rax, Gpr::Rax);
@@ -386,17 +414,31 @@ impl Translator<'_> {
             return None;
         }
         self.check_fp();
-        self.vector_load(X1, q, n);
-        if n == m && operation == IntOp::Vorr {
-            self.vector_store(X1, q, d);
-            return Some(());
-        }
-        self.vector_load(X2, q, m);
-        match operation {
-            IntOp::Vmla | IntOp::Vmls | IntOp::Vmul => {
-                self.vector(one, X1, X2);
+        let composed = match operation {
+            IntOp::Vbic | IntOp::Vorn | IntOp::Vbsl | IntOp::Vbit | IntOp::Vbif => true,
+            IntOp::Vtst | IntOp::Vcge => true,
+            IntOp::Vcgt => unsigned,
+            _ => false,
+        };
+        if !composed {
+            let a = self.vector_operand(q, n, X1);
+            if n == m && operation == IntOp::Vorr {
+                self.vector_store(a, q, d);
+                return Some(());
+            }
+            let b = self.vector_operand(q, m, X2);
+            if matches!(operation, IntOp::Vmla | IntOp::Vmls) {
+                self.combine(one, X1, a, b);
                 return self.accumulate(operation, q, size, d);
             }
+            let to = self.vector_target(q, d, X1);
+            self.combine(one, to, a, b);
+            self.vector_store(to, q, d);
+            return Some(());
+        }
+        self.vector_load(X1, q, n);
+        self.vector_load(X2, q, m);
+        match operation {
             IntOp::Vbic => {
                 self.asm.sse(P66, op::AND_NOT, X2, X1);
                 self.vector_store(X2, q, d);
@@ -463,14 +505,15 @@ impl Translator<'_> {
             self.vector_store(X1, q, d);
             return Some(());
         }
-        self.vector_load(X0, q, d);
         let combine = if operation == IntOp::Vmla {
             add(size)?
         } else {
             sub(size)?
         };
-        self.vector(combine, X0, X1);
-        self.vector_store(X0, q, d);
+        let sum = self.vector_operand(q, d, X0);
+        let to = self.vector_target(q, d, X0);
+        self.combine(combine, to, sum, X1);
+        self.vector_store(to, q, d);
         Some(())
     }
 
