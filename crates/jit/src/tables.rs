@@ -74,6 +74,11 @@ pub fn fetch_number(direct_page: u32, window: bool) -> u32 {
 /// The tables of all contexts.
 pub struct Tables {
     memory: Sparse<STRIDE, TABLES>,
+    /// The contexts' numbers, by slot. What each exception looks at is here and not in [`Slot`]: loads from
+    /// there may wait for stores whose addresses are alike by chance, for a tenth of the time of an SVC.
+    numbers: [u32; CONTEXTS + 1],
+    /// Bits of the slots whose contexts have a window.
+    open: u64,
     slots: Vec<Slot>,
     /// First record of each page of direct memory, plus 1.
     heads: Vec<u32>,
@@ -118,8 +123,6 @@ impl Parts {
 
 #[derive(Default)]
 struct Slot {
-    /// The context's number.
-    number: u32,
     /// Pages that have entries.
     filled: Vec<u32>,
     /// Bits for parts of 1 MiB that have such pages. The tables of others have no memory, perhaps, and
@@ -127,8 +130,6 @@ struct Slot {
     parts: Parts,
     /// Times that the context was executing when the clock ticked, without a window.
     ticks: i32,
-    /// It has a window.
-    window: bool,
     /// Faults that the window may take; below 0, it is closed with the next tick.
     credit: i32,
     /// Times that it was closed.
@@ -160,6 +161,8 @@ impl Tables {
         Ok(Tables {
             // The last context's tables stay empty.
             memory: Sparse::new(CONTEXTS + 1)?,
+            numbers: [0; CONTEXTS + 1],
+            open: 0,
             slots,
             heads: vec![0; size.div_ceil(4096)],
             writers: Vec::new(),
@@ -177,17 +180,22 @@ impl Tables {
     #[inline(always)]
     pub fn enter(&mut self, context: Context) -> u64 {
         let slot = context.slot().min(CONTEXTS);
-        let known = |held: &Slot| held.number == context.number();
-        if !self.slots.get(slot).is_some_and(known) {
+        if !self.is_entered(context) {
             self.enter_new(context, slot);
         }
         self.memory.base() + (slot * STRIDE) as u64
     }
 
+    /// Whether the tables in the context's slot are its own.
+    #[inline(always)]
+    fn is_entered(&self, context: Context) -> bool {
+        self.numbers.get(context.slot()) == Some(&context.number())
+    }
+
     #[cold]
     fn enter_new(&mut self, context: Context, slot: usize) {
-        if let Some(held) = self.slots.get_mut(slot) {
-            held.number = context.number();
+        if let (Some(held), Some(number)) = (self.slots.get_mut(slot), self.numbers.get_mut(slot)) {
+            *number = context.number();
             held.ticks = 0;
             held.closed = 0;
             if !context.is_shared() {
@@ -200,18 +208,21 @@ impl Tables {
 
     /// Whether a context that was entered has a window.
     pub fn has_window(&self, context: Context) -> bool {
-        self.slots
-            .get(context.slot())
-            .is_some_and(|held| held.window)
+        self.has_open(context.slot())
+    }
+
+    fn has_open(&self, slot: usize) -> bool {
+        slot < CONTEXTS && self.open >> slot & 1 != 0
     }
 
     /// Counts a tick of the clock for the context that executes: opens its window, or closes it.
     pub fn tick(&mut self, context: Context, privileged: bool) {
         let slot = context.slot();
+        let window = self.has_open(slot);
         let Some(held) = self.slots.get_mut(slot).filter(|_| slot < CONTEXTS) else {
             return;
         };
-        if held.window {
+        if window {
             held.credit = FIRST_CREDIT.min(held.credit + CREDIT_PER_TICK);
             if held.credit < 0 {
                 held.ticks = -CLOSED.1.min(CLOSED.0 << held.closed.min(8));
@@ -232,7 +243,7 @@ impl Tables {
 
     fn set_window(&mut self, slot: usize, window: bool) {
         if let Some(held) = self.slots.get_mut(slot).filter(|_| slot < CONTEXTS) {
-            held.window = window;
+            self.open = self.open & !(1 << slot) | u64::from(window) << slot;
             held.credit = FIRST_CREDIT;
             self.windows += u64::from(window);
         }
@@ -294,13 +305,13 @@ impl Tables {
         let slot = context.slot();
         let index = (va >> 12) as usize;
         let base = slot * STRIDE;
+        if !self.is_entered(context) || !context.takes(page) {
+            return;
+        }
+        let window = self.has_open(slot);
         let Some(held) = self.slots.get_mut(slot).filter(|_| slot < CONTEXTS) else {
             return;
         };
-        if held.number != context.number() || !context.takes(page) {
-            return;
-        }
-        let window = held.window;
         let addend = (host + page.offset as u64).wrapping_sub(u64::from(va & !0xfff));
         let data = |allowed: bool| if allowed { addend } else { 0 };
         let read = data(page.read);
@@ -340,11 +351,11 @@ impl Tables {
     /// Notes that a context uses the page that holds `va`, which is part of a mapping of at least 1 MiB.
     /// The first time since the context was emptied: the pages of the same MiB that it used before.
     pub fn ask(&mut self, context: Context, va: u32) -> Option<Pages> {
-        let held = self.slots.get_mut(context.slot())?;
-        let known = context.is_shared() && held.number == context.number();
+        let known = context.is_shared() && self.is_entered(context);
         if !known {
             return None;
         }
+        let held = self.slots.get_mut(context.slot())?;
         held.known.get_or_insert_with(Known::new).ask(va)
     }
 
@@ -406,10 +417,7 @@ impl Tables {
         if self.kept >= self.most {
             self.empty_windows();
         }
-        let Some(held) = self.slots.get_mut(slot).filter(|_| slot < CONTEXTS) else {
-            return false;
-        };
-        if !held.window || held.number != context.number() {
+        if !self.has_open(slot) || !self.is_entered(context) {
             return false;
         }
         let page = (va >> 12) as usize;
