@@ -35,6 +35,7 @@ fn both_engines_leave_the_same() {
     // And they make the translator work.
     for (stats, config) in bench.stats().zip(CONFIGS) {
         assert!(stats.translated > PROGRAMS, "{stats:?}");
+        assert!(stats.copied > PROGRAMS / 100, "{stats:?}");
         assert!(stats.invalidated > PROGRAMS, "{stats:?}");
         if config.window_after.is_some() {
             assert!(stats.windows > PROGRAMS / 10, "{stats:?}");
