@@ -31,7 +31,7 @@ pub enum Leave {
     Link = 1,
     /// The same, after an indirect branch.
     Indirect = 2,
-    /// An instruction that the interpreter executed did not end with [`skep_interp::Step::Next`].
+    /// An instruction that the interpreter executed is not followed by a block that is known.
     Step = 3,
     /// The interpreter is to go on at `pc` with a block.
     Interpret = 4,

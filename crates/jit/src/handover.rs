@@ -116,15 +116,9 @@ where
             return None;
         }
         let target = core.state.regs[15] | u32::from(cpsr & psr::T != 0);
-        let strict = core.state.strict_alignment();
-        self.tables.strict = strict;
-        self.shared.strict_alignment = u8::from(strict);
         self.forget();
-        let code = self.jump_to(target)?;
-        let context = self.vcpu.core().tlb.data;
-        self.shared.tables = self.tables.enter(context);
-        self.window = self.tables.has_window(context);
-        Some(code)
+        self.use_tables();
+        self.jump_to(target)
     }
 
     /// Makes the tables' entries of the pages that an instruction accessed at an address, if it is not 0.

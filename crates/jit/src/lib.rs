@@ -587,16 +587,11 @@ where
         // Asking the other vCPUs to protect a page answers what they asked for meanwhile: they rely
         // on it from then on.
         self.forget();
-        let core = self.vcpu.core();
-        self.shared.strict_alignment = u8::from(core.state.strict_alignment());
-        self.shared.instructions = core.stats.instructions;
+        self.shared.instructions = self.vcpu.core().stats.instructions;
         self.unpack();
-        let core = self.vcpu.core();
-        let state = &raw mut core.state.regs;
-        let tables = self.tables.enter(core.tlb.data);
-        self.window = self.tables.has_window(core.tlb.data);
-        self.shared.tables = tables;
+        let tables = self.use_tables();
         self.arm();
+        let state = &raw mut self.vcpu.core().state.regs;
         // SAFETY: the fixed piece at `enter` has this signature. Generated code reaches the state,
         // `shared`, the tables and guest memory only; it calls `interpret_one` with the engine that
         // it was assembled for, which is this one, in its box. No reference to any of it is used
@@ -616,6 +611,17 @@ where
             4 => Leave::Interpret,
             _ => Leave::Step,
         }
+    }
+
+    /// Has generated code use the tables of the current context, whose address is returned.
+    fn use_tables(&mut self) -> u64 {
+        let core = self.vcpu.core();
+        let (strict, context) = (core.state.strict_alignment(), core.tlb.data);
+        self.tables.strict = strict;
+        self.shared.strict_alignment = u8::from(strict);
+        self.shared.tables = self.tables.enter(context);
+        self.window = self.tables.has_window(context);
+        self.shared.tables
     }
 
     /// Brings what generated code keeps elsewhere into the architectural state.

@@ -78,6 +78,12 @@ fn page(random: &mut Random, t32: bool) -> Vec<u8> {
     page
 }
 
+/// What the translator reads at an offset; zeros behind the page.
+fn halfword_of(page: &[u8], at: usize) -> u16 {
+    let byte = |at: usize| u16::from(page.get(at).copied().unwrap_or(0));
+    byte(at) | byte(at + 1) << 8
+}
+
 fn layout() -> Layout {
     Layout {
         cpsr: CPSR,
@@ -371,10 +377,7 @@ fn generated_code_reaches_memory_through_the_tables_only() {
     for round in 0..40 {
         let t32 = round % 2 == 1;
         let bytes = page(&mut random, t32);
-        let halfword = |at: usize| {
-            let byte = |at: usize| u16::from(bytes.get(at).copied().unwrap_or(0));
-            byte(at) | byte(at + 1) << 8
-        };
+        let halfword = |at| halfword_of(&bytes, at);
         for at in (0..0x1000).step_by(if t32 { 6 } else { 12 }) {
             let va = (random.next() as u32 & 0xffff_f000) | at;
             let mut asm = Asm::new(0);
@@ -425,10 +428,7 @@ fn a_block_that_is_moved_is_what_is_translated_there() {
     for round in 0..64 {
         let t32 = round % 2 == 1;
         let bytes = page(&mut random, t32);
-        let halfword = |at: usize| {
-            let byte = |at: usize| u16::from(bytes.get(at).copied().unwrap_or(0));
-            byte(at) | byte(at + 1) << 8
-        };
+        let halfword = |at| halfword_of(&bytes, at);
         for at in (0..0x1000).step_by(if t32 { 6 } else { 12 }) {
             let mut place = || random.next() as u32 & 0xffff_f000 | at;
             let (from, to) = (place(), place());
